@@ -1,0 +1,1 @@
+"""The one DataModule of the suite and what feeds it."""

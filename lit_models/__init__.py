@@ -1,0 +1,23 @@
+"""The architectures. Every module of this package is imported, so a new file is a new architecture."""
+
+import importlib
+import inspect
+import pkgutil
+
+from lit_models.base import LitSeq2Seq
+
+
+def architectures() -> dict[str, type[LitSeq2Seq]]:
+    """Every concrete architecture found in this package, by class name, in alphabetical order."""
+    for module in pkgutil.iter_modules(__path__):
+        importlib.import_module(f"{__name__}.{module.name}")
+    found, open_classes = {}, [LitSeq2Seq]
+    while open_classes:
+        subclasses = open_classes.pop().__subclasses__()
+        open_classes.extend(subclasses)
+        found.update(
+            (each.__name__, each)
+            for each in subclasses
+            if not inspect.isabstract(each) and each.__module__.startswith(f"{__name__}.")
+        )
+    return dict(sorted(found.items()))

@@ -1,0 +1,38 @@
+"""What a model sees: a batch of padded token ids, and the four reserved ids.
+
+Shapes: B sequences a batch, S source positions, T target positions (EOS included).
+"""
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+PAD, BOS, EOS, UNK = 0, 1, 2, 3
+FIRST_TOKEN = 4  # the first id that stands for a word of the vocabulary
+
+
+class Batch(NamedTuple):
+    """Padded source and target sequences with what is known of their relation.
+
+    PAD never influences a loss, a metric, an attention weight or another row.
+
+    Attributes:
+        source: (B, S) token ids, PAD behind the end.
+        source_lengths: (B,) number of source tokens, at least 1.
+        target_in: (B, T) the target behind a leading BOS, what a decoder reads under teacher forcing.
+        target_out: (B, T) the target with a final EOS, what it has to produce.
+        loss_tokens: () what the summed loss of this batch is divided by. In one process the number of target
+            tokens; under data parallelism the number over all ranks divided by the number of ranks, so that
+            averaged gradients equal those of one process with the whole batch. None counts the batch itself.
+        alignment: (B, T) gold source position of each target token, -1 where there is none; or None.
+        target_bits: (B,) information in each target, -log2 of its probability under the task; or None where
+            that is not known, as for text.
+    """
+
+    source: Tensor
+    source_lengths: Tensor
+    target_in: Tensor
+    target_out: Tensor
+    loss_tokens: Tensor | None = None
+    alignment: Tensor | None = None
+    target_bits: Tensor | None = None

@@ -1,0 +1,168 @@
+"""Alignment scores, each a small module, and the softmax that turns scores into weights.
+
+Shapes: B sequences, S source positions, T target positions, Q query size, M memory size, A attention size.
+
+Every score has two parts: `keys`, computed once a sentence, and the score itself, computed for one target step
+(T = 1, inside a step loop) or for all of them at once.
+"""
+
+import math
+from abc import ABC, abstractmethod
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class Score(nn.Module, ABC):
+    """How well each source position answers each query."""
+
+    @abstractmethod
+    def keys(self, states: Tensor) -> Tensor:
+        """What of the memory (B, S, M) is computed once a sentence."""
+
+    @abstractmethod
+    def forward(self, queries: Tensor, keys: Tensor) -> Tensor:
+        """Queries (B, T, Q) and keys -> scores (B, T, S)"""
+
+
+class AdditiveScore(Score):
+    """v^T tanh(W q + U h) (Bahdanau et al. 2015, appendix A.1.2)."""
+
+    def __init__(self, query_size: int, memory_size: int, attention_size: int) -> None:
+        super().__init__()
+        self.query = nn.Linear(query_size, attention_size, bias=False)
+        self.memory = nn.Linear(memory_size, attention_size)
+        self.energy = nn.Linear(attention_size, 1, bias=False)
+
+    def keys(self, states: Tensor) -> Tensor:
+        """(B, S, M) -> (B, S, A)"""
+        return self.memory(states)
+
+    def forward(self, queries: Tensor, keys: Tensor) -> Tensor:
+        """(B, T, Q), (B, S, A) -> (B, T, S)"""
+        energies = torch.tanh(self.query(queries)[:, :, None, :] + keys[:, None, :, :])  # (B, T, S, A)
+        return self.energy(energies).squeeze(-1)
+
+
+class ConcatScore(Score):
+    """v^T tanh(W [q; h]) (Luong et al. 2015, equation 8).
+
+    The one matrix W is applied to its two halves separately, so that the half of h leaves the step loop.
+    """
+
+    def __init__(self, query_size: int, memory_size: int, attention_size: int) -> None:
+        super().__init__()
+        self.query_size = query_size
+        self.both = nn.Linear(query_size + memory_size, attention_size, bias=False)
+        self.energy = nn.Linear(attention_size, 1, bias=False)
+
+    def keys(self, states: Tensor) -> Tensor:
+        """(B, S, M) -> (B, S, A)"""
+        return F.linear(states, self.both.weight[:, self.query_size :])
+
+    def forward(self, queries: Tensor, keys: Tensor) -> Tensor:
+        """(B, T, Q), (B, S, A) -> (B, T, S)"""
+        projected = F.linear(queries, self.both.weight[:, : self.query_size])
+        return self.energy(torch.tanh(projected[:, :, None, :] + keys[:, None, :, :])).squeeze(-1)
+
+
+class DotScore(Score):
+    """q^T h (Luong et al. 2015, equation 8). Query and memory must have the same size."""
+
+    def __init__(self, query_size: int, memory_size: int) -> None:
+        super().__init__()
+        if query_size != memory_size:
+            raise ValueError(
+                f"model.score: dot needs encoder states as large as decoder states, but they are {memory_size} "
+                f"and {query_size}; choose general, or a unidirectional encoder"
+            )
+
+    def keys(self, states: Tensor) -> Tensor:
+        """(B, S, M) -> (B, S, M)"""
+        return states
+
+    def forward(self, queries: Tensor, keys: Tensor) -> Tensor:
+        """(B, T, Q), (B, S, Q) -> (B, T, S)"""
+        return queries @ keys.transpose(1, 2)
+
+
+class ScaledDotScore(DotScore):
+    """q^T h / sqrt(Q) (Vaswani et al. 2017, equation 1)."""
+
+    def forward(self, queries: Tensor, keys: Tensor) -> Tensor:
+        """(B, T, Q), (B, S, Q) -> (B, T, S)"""
+        return super().forward(queries, keys) / math.sqrt(queries.shape[-1])
+
+
+class GeneralScore(Score):
+    """q^T W h (Luong et al. 2015, equation 8)."""
+
+    def __init__(self, query_size: int, memory_size: int) -> None:
+        super().__init__()
+        self.memory = nn.Linear(memory_size, query_size, bias=False)
+
+    def keys(self, states: Tensor) -> Tensor:
+        """(B, S, M) -> (B, S, Q)"""
+        return self.memory(states)
+
+    def forward(self, queries: Tensor, keys: Tensor) -> Tensor:
+        """(B, T, Q), (B, S, Q) -> (B, T, S)"""
+        return queries @ keys.transpose(1, 2)
+
+
+class LocationScore(Score):
+    """W q: one score for each of the first `positions` source positions, whatever stands there
+    (Luong et al. 2015, equation 9). As in the paper, words behind the last of them are ignored."""
+
+    def __init__(self, query_size: int, positions: int) -> None:
+        super().__init__()
+        if positions < 1:
+            raise ValueError(f"model.location_positions: {positions} must be at least 1")
+        self.positions = positions
+        self.position = nn.Linear(query_size, positions, bias=False)
+
+    def keys(self, states: Tensor) -> Tensor:
+        """(B, S, M) -> (B, S, M); only the number of positions is used."""
+        return states
+
+    def forward(self, queries: Tensor, keys: Tensor) -> Tensor:
+        """(B, T, Q), (B, S, M) -> (B, T, S)"""
+        width = keys.shape[1]
+        scores = self.position(queries)[:, :, :width]
+        return F.pad(scores, (0, max(0, width - self.positions)), value=-math.inf)
+
+
+SCORES = ("additive", "dot", "scaled-dot", "general", "concat", "location")
+
+
+def make_score(name: str, query_size: int, memory_size: int, attention_size: int, location_positions: int) -> Score:
+    """The score of that name.
+
+    Raises:
+        ValueError: an unknown name, or sizes the score cannot work with.
+    """
+    match name:
+        case "additive":
+            return AdditiveScore(query_size, memory_size, attention_size)
+        case "concat":
+            return ConcatScore(query_size, memory_size, attention_size)
+        case "dot":
+            return DotScore(query_size, memory_size)
+        case "scaled-dot":
+            return ScaledDotScore(query_size, memory_size)
+        case "general":
+            return GeneralScore(query_size, memory_size)
+        case "location":
+            return LocationScore(query_size, location_positions)
+    raise ValueError(f"model.score: '{name}' is unknown; the scores are {', '.join(SCORES)}")
+
+
+def masked_softmax(scores: Tensor, blocked: Tensor | None) -> Tensor:
+    """Softmax over the last axis that gives exactly zero where `blocked` is true; None blocks nothing.
+
+    Every row needs at least one position that is not blocked.
+    """
+    if blocked is not None:
+        scores = scores.masked_fill(blocked, -math.inf)
+    return torch.softmax(scores, dim=-1)

@@ -1,0 +1,126 @@
+"""Bahdanau attention: an encoder-decoder that searches the source anew for every target token."""
+
+from typing import Any, Literal, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from data.batch import Batch
+from lit_models.attention import make_score, masked_softmax
+from lit_models.base import Memory, Output
+from lit_models.recurrent import Readout, RecurrentSeq2Seq, State, layer_weights, make_layers, step_layers
+
+
+class BahdanauState(NamedTuple):
+    """One entry a decoder layer, each ((B, H),), and what the attention needs of the source at every step."""
+
+    layers: list[State]
+    source: Tensor  # (B, S, M)
+    keys: Tensor  # (B, S, A)
+    blocked: Tensor | None  # (B, 1, S)
+
+
+class Bahdanau(RecurrentSeq2Seq):
+    """RNNsearch (Bahdanau et al. 2015, appendix A): a GRU decoder with additive attention.
+
+    For target step i with previous state s_{i-1} and embedded token y_{i-1}:
+
+        e_ij = v^T tanh(W s_{i-1} + U h_j)            alpha_i = softmax(e_i)          c_i = sum_j alpha_ij h_j
+        s_i = GRU([y_{i-1}; c_i], s_{i-1})            s_0 = tanh(W_s h_1 of the backward direction)
+        p(y_i) = softmax(W_o maxout(U_o s_{i-1} + V_o y_{i-1} + C_o c_i))
+
+    With a unidirectional encoder s_0 comes from its last state. With several layers the attention reads the top
+    one. Deviation: torch's GRU applies the reset gate behind the recurrent product, and its update gate keeps the
+    old state where the paper's takes the new one. The paper's model is `bidirectional: true`.
+
+    The attention needs the state before the step, so steps cannot be fused; keys, the embedded tokens' share of
+    the gates, and the output layer are computed for all steps at once.
+
+    Args:
+        hidden_size: size of the recurrent layers, in each direction.
+        embedding_size: size of source and target embeddings; None takes hidden_size.
+        attention_size: size of the attention's hidden layer; None takes hidden_size.
+        num_layers: recurrent layers of the encoder, and of the decoder.
+        bidirectional: read the source in both directions, as in the paper.
+        dropout: on embeddings, between layers and before the output layer.
+        reverse_source: read the source from its end to its beginning.
+        score: how decoder state and source position are compared; additive in the paper.
+        location_positions: source positions a location score can tell apart.
+        readout: the output layer, maxout as in the paper or linear.
+        **kwargs: training options, see LitSeq2Seq.
+    """
+
+    def __init__(
+        self,
+        *,
+        hidden_size: int = 64,
+        embedding_size: int | None = None,
+        attention_size: int | None = None,
+        num_layers: int = 1,
+        bidirectional: bool = False,
+        dropout: float = 0.0,
+        reverse_source: bool = False,
+        score: Literal["additive", "dot", "scaled-dot", "general", "concat", "location"] = "additive",
+        location_positions: int = 50,
+        readout: Literal["linear", "maxout"] = "maxout",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            cell="gru",
+            hidden_size=hidden_size,
+            embedding_size=embedding_size,
+            num_layers=num_layers,
+            bidirectional=bidirectional,
+            dropout=dropout,
+            reverse_source=reverse_source,
+            **kwargs,
+        )
+        memory_size = self.encoder.output_size
+        self.first_state = nn.Linear(hidden_size, hidden_size)  # W_s
+        self.score = make_score(score, hidden_size, memory_size, attention_size or hidden_size, location_positions)
+        self.decoder = make_layers("gru", self.embedding_size + memory_size, hidden_size, num_layers, dropout)
+        self.readout = Readout(
+            readout, hidden_size + self.embedding_size + memory_size, hidden_size, self.target_vocab_size
+        )
+
+    def start(self, memory: Memory) -> BahdanauState:
+        # The last H entries are the backward direction's state at the first word, or the only direction's.
+        last = memory.final[0][:, :, -self.hidden_size :]  # (B, L, H)
+        layers = [(state,) for state in torch.tanh(self.first_state(last)).unbind(dim=1)]
+        blocked = None if memory.blocked is None else memory.blocked[:, None, :]
+        return BahdanauState(layers, memory.states, self.score.keys(memory.states), blocked)
+
+    def forward(self, batch: Batch, need_attention: bool = True) -> Output:
+        state = self.start(self.encode(batch.source, batch.source_lengths))
+        inputs = self.dropout(self.target_embedding(batch.target_in))  # (B, T, E)
+        previous, contexts, attention = [], [], []
+        for projected in self._project(inputs).unbind(dim=1):
+            previous.append(state.layers[-1][0])
+            state, context, weights = self._advance(projected, state)
+            contexts.append(context)
+            attention.append(weights)
+        read = torch.cat([torch.stack(previous, 1), inputs, torch.stack(contexts, 1)], dim=-1)
+        return Output(self.readout(self.dropout(read)), torch.stack(attention, dim=1))
+
+    def step(self, token: Tensor, state: BahdanauState) -> tuple[Tensor, BahdanauState, Tensor]:
+        inputs = self.dropout(self.target_embedding(token))  # (B, E)
+        before = state.layers[-1][0]
+        state, context, weights = self._advance(self._project(inputs), state)
+        logits = self.readout(self.dropout(torch.cat([before, inputs, context], dim=-1)))
+        return logits, state, weights
+
+    def _project(self, inputs: Tensor) -> Tensor:
+        """The embedded tokens' share of the first layer's gates: (B, …, E) -> (B, …, 3H)."""
+        weight, bias = layer_weights(self.decoder, "ih", 0)
+        return F.linear(inputs, weight[:, : self.embedding_size], bias)
+
+    def _advance(self, projected: Tensor, state: BahdanauState) -> tuple[BahdanauState, Tensor, Tensor]:
+        """One step: the next state, the context (B, M) and the weights (B, S)."""
+        query = state.layers[-1][0][:, None, :]
+        weights = masked_softmax(self.score(query, state.keys), state.blocked)  # (B, 1, S)
+        context = (weights @ state.source).squeeze(1)
+        weight, _ = layer_weights(self.decoder, "ih", 0)
+        gates = projected + F.linear(context, weight[:, self.embedding_size :])
+        _, layers = step_layers(self.decoder, gates, state.layers, self.dropout.p, self.training)
+        return state._replace(layers=layers), context, weights.squeeze(1)

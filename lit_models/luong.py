@@ -1,0 +1,145 @@
+"""What Luong's global and local attention share: everything but where the attention looks.
+
+Shapes: B sequences, S source positions, T target positions, H hidden size, L layers, M memory size.
+"""
+
+from abc import abstractmethod
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from data.batch import Batch
+from lit_models.attention import make_score
+from lit_models.base import Memory, Output
+from lit_models.recurrent import (
+    Bridge,
+    Cell,
+    RecurrentSeq2Seq,
+    State,
+    layer_weights,
+    make_layers,
+    run_layers,
+    stack,
+    step_layers,
+    unstack,
+)
+
+
+class Source(NamedTuple):
+    """What the attention needs of the source, computed once a sentence."""
+
+    states: Tensor  # (B, S, M)
+    keys: Tensor  # as the score wants them
+    lengths: Tensor  # (B,)
+    blocked: Tensor | None  # (B, 1, S)
+
+
+class LuongState(NamedTuple):
+    """The decoder's layers, parts (B, L, H); the attentional vector fed to the next step, (B, H), or None without
+    input feeding; the number of steps taken, (B,)."""
+
+    layers: State
+    fed: Tensor | None
+    taken: Tensor
+    source: Source
+
+
+class LuongSeq2Seq(RecurrentSeq2Seq):
+    """Luong et al. 2015: stacked recurrent layers, attention with the *current* top state h_t.
+
+        a_t = align(h_t, source)     c_t = sum_s a_t(s) h_s     h~_t = tanh(W_c [c_t; h_t])     p = softmax(W_s h~_t)
+
+    With input feeding h~_{t-1} joins the next step's input (section 3.3) and steps cannot be fused; keys, the
+    embedded tokens' share of the gates, and the output layer are computed for all steps at once. Without it the
+    decoder is one fused call and attention one batched product.
+
+    A subclass says in `attend` where the attention looks.
+    """
+
+    def __init__(
+        self,
+        *,
+        cell: Cell,
+        score: str,
+        attention_size: int | None,
+        location_positions: int,
+        input_feeding: bool,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(cell=cell, **kwargs)
+        hidden, memory = self.hidden_size, self.encoder.output_size
+        self.input_feeding = input_feeding
+        self.bridge = Bridge(cell, memory, hidden)
+        self.score = make_score(score, hidden, memory, attention_size or hidden, location_positions)
+        decoder_input = self.embedding_size + (hidden if input_feeding else 0)
+        self.decoder = make_layers(cell, decoder_input, hidden, kwargs["num_layers"], kwargs["dropout"])
+        self.combine = nn.Linear(memory + hidden, hidden, bias=False)  # W_c
+        self.output = nn.Linear(hidden, self.target_vocab_size)  # W_s
+
+    @abstractmethod
+    def attend(self, queries: Tensor, taken: Tensor, source: Source) -> Tensor:
+        """Weights of the source positions.
+
+        Args:
+            queries: (B, T, H) top states of the decoder.
+            taken: (B, T) number of steps taken before each of them: its target position, from 0.
+            source: what is known of the source.
+
+        Returns:
+            (B, T, S)
+        """
+
+    def start(self, memory: Memory) -> LuongState:
+        blocked = None if memory.blocked is None else memory.blocked[:, None, :]
+        source = Source(
+            memory.states,
+            self.score.keys(memory.states),
+            memory.lengths,
+            blocked,
+        )
+        layers = self.bridge(memory.final)
+        fed = torch.zeros_like(layers[0][:, -1]) if self.input_feeding else None
+        return LuongState(layers, fed, torch.zeros_like(memory.lengths), source)
+
+    def forward(self, batch: Batch, need_attention: bool = True) -> Output:
+        state = self.start(self.encode(batch.source, batch.source_lengths))
+        attentional, _, attention = self._decode(batch.target_in, state)
+        return Output(self.output(self.dropout(attentional)), attention)
+
+    def step(self, token: Tensor, state: LuongState) -> tuple[Tensor, LuongState, Tensor]:
+        attentional, state, attention = self._decode(token[:, None], state)
+        return self.output(self.dropout(attentional[:, 0])), state, attention[:, 0]
+
+    def _decode(self, tokens: Tensor, state: LuongState) -> tuple[Tensor, LuongState, Tensor]:
+        """(B, T) tokens -> (B, T, H) attentional vectors, the last state, (B, T, S) attention."""
+        inputs = self.dropout(self.target_embedding(tokens))  # (B, T, E)
+        if state.fed is not None:
+            return self._decode_feeding(inputs, state.fed, state)
+        steps = torch.arange(tokens.shape[1], device=tokens.device)
+        top, layers = run_layers(self.decoder, inputs, state.layers)
+        attentional, attention = self._attentional(top, state.taken[:, None] + steps, state.source)
+        return attentional, state._replace(layers=layers, taken=state.taken + len(steps)), attention
+
+    def _decode_feeding(self, inputs: Tensor, fed: Tensor, state: LuongState) -> tuple[Tensor, LuongState, Tensor]:
+        """The same, step by step, each reading the attentional vector of the one before."""
+        weight, bias = layer_weights(self.decoder, "ih", 0)
+        weight_fed = weight[:, self.embedding_size :]
+        layers, taken = unstack(state.layers), state.taken
+        vectors, attention = [], []
+        for projected in F.linear(inputs, weight[:, : self.embedding_size], bias).unbind(dim=1):
+            gates = projected + F.linear(fed, weight_fed)
+            top, layers = step_layers(self.decoder, gates, layers, self.dropout.p, self.training)
+            attentional, weights = self._attentional(top[:, None], taken[:, None], state.source)
+            fed, taken = attentional[:, 0], taken + 1
+            vectors.append(fed)
+            attention.append(weights[:, 0])
+        state = state._replace(layers=stack(layers), fed=fed, taken=taken)
+        return torch.stack(vectors, dim=1), state, torch.stack(attention, dim=1)
+
+    def _attentional(self, top: Tensor, taken: Tensor, source: Source) -> tuple[Tensor, Tensor]:
+        """(B, T, H) top states -> (B, T, H) attentional vectors h~ and (B, T, S) weights."""
+        weights = self.attend(top, taken, source)
+        context = weights @ source.states
+        return torch.tanh(self.combine(torch.cat([context, top], dim=-1))), weights

@@ -1,0 +1,347 @@
+"""The transformer: attention in place of recurrence.
+
+Shapes: B sequences, S source positions, T target positions, D hidden size (d_model), N heads, d = D / N.
+"""
+
+import math
+from typing import Any, Literal, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from data.batch import Batch
+from lit_models.base import LitSeq2Seq, Memory, Output, padding_mask, require
+
+KeysAndValues = tuple[Tensor, Tensor]  # each (B, N, positions, d)
+
+
+class MultiHeadAttention(nn.Module):
+    """MultiHead(Q, K, V) = [head_1; …; head_N] W^O with head = softmax(Q K^T / sqrt(d)) V
+    (Vaswani et al. 2017, section 3.2)."""
+
+    def __init__(self, size: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        self.heads = heads
+        self.dropout = dropout
+        self.query = nn.Linear(size, size)
+        self.key_value = nn.Linear(size, 2 * size)
+        self.output = nn.Linear(size, size)
+
+    def keys_and_values(self, memory: Tensor) -> KeysAndValues:
+        """(B, S, D) -> keys and values, each (B, N, S, d)"""
+        keys, values = self.key_value(memory).chunk(2, dim=-1)
+        return self._split(keys), self._split(values)
+
+    def forward(
+        self, inputs: Tensor, memory: KeysAndValues, allowed: Tensor | None = None, causal: bool = False
+    ) -> Tensor:
+        """(B, T, D) -> (B, T, D). `allowed` (B, 1, 1, S) is true at positions that may be looked at."""
+        queries = self._split(self.query(inputs))
+        dropout = self.dropout if self.training else 0.0
+        heads = F.scaled_dot_product_attention(queries, *memory, attn_mask=allowed, dropout_p=dropout, is_causal=causal)
+        return self.output(heads.transpose(1, 2).flatten(2))
+
+    def weights(self, inputs: Tensor, memory: KeysAndValues, allowed: Tensor | None) -> Tensor:
+        """(B, T, D) -> (B, N, T, S), which the fused product of `forward` does not give away."""
+        queries = self._split(self.query(inputs))
+        scores = queries @ memory[0].transpose(-1, -2) / math.sqrt(queries.shape[-1])
+        if allowed is not None:
+            scores = scores.masked_fill(~allowed, -math.inf)
+        return torch.softmax(scores, dim=-1)
+
+    def _split(self, vectors: Tensor) -> Tensor:
+        """(B, T, D) -> (B, N, T, d)"""
+        return vectors.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+
+
+class Sublayer(nn.Module):
+    """Residual connection and layer normalisation around a function.
+
+    post-norm: norm(x + f(x)) (Vaswani et al. 2017). pre-norm: x + f(norm(x)) (Xiong et al. 2020).
+    """
+
+    def __init__(self, size: int, dropout: float, pre_norm: bool) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(size)
+        self.dropout = nn.Dropout(dropout)
+        self.pre_norm = pre_norm
+
+    def before(self, inputs: Tensor) -> Tensor:
+        """What the function reads."""
+        return self.norm(inputs) if self.pre_norm else inputs
+
+    def after(self, inputs: Tensor, result: Tensor) -> Tensor:
+        """The sublayer's output, given what the function made."""
+        total = inputs + self.dropout(result)
+        return total if self.pre_norm else self.norm(total)
+
+
+class FeedForward(nn.Sequential):
+    """max(0, x W_1 + b_1) W_2 + b_2 (Vaswani et al. 2017, equation 2)."""
+
+    def __init__(self, size: int, inner_size: int, dropout: float) -> None:
+        super().__init__(nn.Linear(size, inner_size), nn.ReLU(), nn.Dropout(dropout), nn.Linear(inner_size, size))
+
+
+class EncoderLayer(nn.Module):
+    """Self-attention and feed-forward."""
+
+    def __init__(self, size: int, heads: int, inner_size: int, dropout: float, pre_norm: bool) -> None:
+        super().__init__()
+        self.attention = MultiHeadAttention(size, heads, dropout)
+        self.attention_sublayer = Sublayer(size, dropout, pre_norm)
+        self.feed_forward = FeedForward(size, inner_size, dropout)
+        self.feed_forward_sublayer = Sublayer(size, dropout, pre_norm)
+
+    def forward(self, inputs: Tensor, allowed: Tensor | None) -> Tensor:
+        """(B, S, D) -> (B, S, D)"""
+        normed = self.attention_sublayer.before(inputs)
+        attended = self.attention(normed, self.attention.keys_and_values(normed), allowed)
+        inputs = self.attention_sublayer.after(inputs, attended)
+        transformed = self.feed_forward(self.feed_forward_sublayer.before(inputs))
+        return self.feed_forward_sublayer.after(inputs, transformed)
+
+
+class DecoderLayer(nn.Module):
+    """Self-attention over the target so far, attention to the source, and feed-forward."""
+
+    def __init__(self, size: int, heads: int, inner_size: int, dropout: float, pre_norm: bool) -> None:
+        super().__init__()
+        self.attention = MultiHeadAttention(size, heads, dropout)
+        self.attention_sublayer = Sublayer(size, dropout, pre_norm)
+        self.cross_attention = MultiHeadAttention(size, heads, dropout)
+        self.cross_attention_sublayer = Sublayer(size, dropout, pre_norm)
+        self.feed_forward = FeedForward(size, inner_size, dropout)
+        self.feed_forward_sublayer = Sublayer(size, dropout, pre_norm)
+
+    def forward(
+        self,
+        inputs: Tensor,
+        cache: KeysAndValues | None,
+        source: KeysAndValues,
+        allowed: Tensor | None,
+        need_weights: bool,
+    ) -> tuple[Tensor, KeysAndValues, Tensor | None]:
+        """New target positions through the layer.
+
+        Args:
+            inputs: (B, T, D) positions; behind a cache only T = 1.
+            cache: keys and values of the target positions before them, or None at the beginning.
+            source: keys and values of the source for this layer.
+            allowed: (B, 1, 1, S) true at source words; None where no row is padded.
+            need_weights: whether to compute the source weights.
+
+        Returns:
+            (B, T, D) outputs, the grown cache, and (B, N, T, S) weights or None.
+        """
+        normed = self.attention_sublayer.before(inputs)
+        grown = self.attention.keys_and_values(normed)
+        if cache is not None:
+            grown = (torch.cat([cache[0], grown[0]], dim=2), torch.cat([cache[1], grown[1]], dim=2))
+        # Padding stands behind every target, so looking back never meets it: no mask tensor is needed.
+        attended = self.attention(normed, grown, causal=inputs.shape[1] > 1)
+        inputs = self.attention_sublayer.after(inputs, attended)
+
+        normed = self.cross_attention_sublayer.before(inputs)
+        weights = self.cross_attention.weights(normed, source, allowed) if need_weights else None
+        attended = self.cross_attention(normed, source, allowed)
+        inputs = self.cross_attention_sublayer.after(inputs, attended)
+
+        transformed = self.feed_forward(self.feed_forward_sublayer.before(inputs))
+        return self.feed_forward_sublayer.after(inputs, transformed), grown, weights
+
+
+class SinusoidalPositions(nn.Module):
+    """PE(p, 2i) = sin(p / 10000^(2i / D)), PE(p, 2i + 1) = cos of the same angle (Vaswani et al. 2017, 3.5)."""
+
+    table: Tensor
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        require(size % 2 == 0, "hidden_size", size, "must be even for sinusoidal positions")
+        self.size = size
+        self.register_buffer("table", self._make(64), persistent=False)
+
+    def _make(self, length: int) -> Tensor:
+        """(length, D)"""
+        rates = 10000.0 ** (-torch.arange(0, self.size, 2).double() / self.size)
+        angles = torch.arange(length).double()[:, None] * rates
+        return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1).float()
+
+    def forward(self, positions: Tensor, longest: int) -> Tensor:
+        """Any shape of positions below `longest` -> the same shape with D appended."""
+        if longest > len(self.table):
+            self.table = self._make(2 * longest).to(self.table)
+        return self.table[positions]
+
+
+class LearnedPositions(nn.Module):
+    """A trained vector for each position (Gehring et al. 2017)."""
+
+    def __init__(self, size: int, max_positions: int) -> None:
+        super().__init__()
+        require(max_positions >= 1, "max_positions", max_positions, "must be at least 1")
+        self.table = nn.Embedding(max_positions, size)
+        nn.init.normal_(self.table.weight, std=0.02)
+
+    def forward(self, positions: Tensor, longest: int) -> Tensor:
+        """Any shape of positions below `longest` -> the same shape with D appended.
+
+        Raises:
+            ValueError: a sequence is longer than the table.
+        """
+        available = self.table.num_embeddings
+        if longest > available:
+            raise ValueError(
+                f"model.max_positions: {available} learned positions are too few for a sequence of {longest} tokens"
+            )
+        return self.table(positions)
+
+
+class TransformerState(NamedTuple):
+    """For each layer the keys and values of the source and of the target so far; the latter None at the start."""
+
+    source: list[KeysAndValues]
+    target: list[KeysAndValues] | None
+    allowed: Tensor | None  # (B, 1, 1, S)
+    taken: Tensor  # (B,) target positions read
+
+
+class Transformer(LitSeq2Seq):
+    """The encoder-decoder of Vaswani et al. 2017.
+
+    The attention it reports is that of the top decoder layer to the source, averaged over heads. The paper's model
+    is `norm: post`, `tied_embeddings: true`, `schedule: inverse-sqrt`, `label_smoothing: 0.1`, `dropout: 0.1`.
+
+    Args:
+        hidden_size: d_model, divisible by num_heads.
+        num_layers: layers of the encoder, and of the decoder.
+        num_heads: attention heads.
+        feed_forward_size: size inside the feed-forward sublayers; None takes 4 x hidden_size.
+        dropout: on embeddings, attention weights, inside and behind each sublayer.
+        norm: pre trains without care for warm-up (Xiong et al. 2020); post as in the paper. pre adds one
+            normalisation behind the last layer.
+        positions: sinusoidal or learned.
+        max_positions: longest sequence that learned positions can take.
+        tied_embeddings: one matrix for source, target and output layer, as in the paper; the vocabularies must
+            then be the same.
+        **kwargs: training options, see LitSeq2Seq.
+    """
+
+    def __init__(
+        self,
+        *,
+        hidden_size: int = 64,
+        num_layers: int = 2,
+        num_heads: int = 4,
+        feed_forward_size: int | None = None,
+        dropout: float = 0.0,
+        norm: Literal["pre", "post"] = "pre",
+        positions: Literal["sinusoidal", "learned"] = "sinusoidal",
+        max_positions: int = 512,
+        tied_embeddings: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        require(num_heads >= 1, "num_heads", num_heads, "must be at least 1")
+        require(
+            hidden_size >= 1 and hidden_size % num_heads == 0,
+            "hidden_size",
+            hidden_size,
+            f"must be a positive multiple of model.num_heads, which is {num_heads}",
+        )
+        require(num_layers >= 1, "num_layers", num_layers, "must be at least 1")
+        require(0 <= dropout < 1, "dropout", dropout, "must lie in [0, 1)")
+        require(norm in ("pre", "post"), "norm", norm, "is unknown; choose pre or post")
+        require(
+            not tied_embeddings or self.source_vocab_size == self.target_vocab_size,
+            "tied_embeddings",
+            tied_embeddings,
+            "needs one vocabulary for source and target",
+        )
+        self.hidden_size = hidden_size
+        self.source_embedding = nn.Embedding(self.source_vocab_size, hidden_size)
+        self.target_embedding = self.source_embedding
+        if not tied_embeddings:
+            self.target_embedding = nn.Embedding(self.target_vocab_size, hidden_size)
+        for table in dict.fromkeys([self.source_embedding, self.target_embedding]):
+            nn.init.normal_(table.weight, std=hidden_size**-0.5)  # of unit size once scaled by sqrt(D)
+        if positions == "sinusoidal":
+            self.positions: nn.Module = SinusoidalPositions(hidden_size)
+        elif positions == "learned":
+            self.positions = LearnedPositions(hidden_size, max_positions)
+        else:
+            raise ValueError(f"model.positions: '{positions}' is unknown; choose sinusoidal or learned")
+        inner = feed_forward_size or 4 * hidden_size
+        pre_norm = norm == "pre"
+        shape = (hidden_size, num_heads, inner, dropout, pre_norm)
+        self.encoder_layers = nn.ModuleList(EncoderLayer(*shape) for _ in range(num_layers))
+        self.decoder_layers = nn.ModuleList(DecoderLayer(*shape) for _ in range(num_layers))
+        self.encoder_norm = nn.LayerNorm(hidden_size) if pre_norm else nn.Identity()
+        self.decoder_norm = nn.LayerNorm(hidden_size) if pre_norm else nn.Identity()
+        self.dropout = nn.Dropout(dropout)
+        self.output = nn.Linear(hidden_size, self.target_vocab_size, bias=not tied_embeddings)
+        if tied_embeddings:
+            self.output.weight = self.target_embedding.weight
+        self.apply(_xavier)
+
+    def encode(self, source: Tensor, source_lengths: Tensor) -> Memory:
+        blocked = padding_mask(source_lengths, source.shape[1])
+        allowed = None if blocked is None else ~blocked[:, None, None, :]
+        positions = torch.arange(source.shape[1], device=source.device)
+        hidden = self._embed(self.source_embedding, source, positions, source.shape[1])
+        for layer in self.encoder_layers:
+            hidden = layer(hidden, allowed)
+        return Memory(self.encoder_norm(hidden), source_lengths, blocked)
+
+    def start(self, memory: Memory) -> TransformerState:
+        allowed = None if memory.blocked is None else ~memory.blocked[:, None, None, :]
+        source = [
+            layer.cross_attention.keys_and_values(memory.states)
+            for layer in self.decoder_layers
+            if isinstance(layer, DecoderLayer)
+        ]
+        return TransformerState(source, None, allowed, torch.zeros_like(memory.lengths))
+
+    def forward(self, batch: Batch, need_attention: bool = True) -> Output:
+        state = self.start(self.encode(batch.source, batch.source_lengths))
+        width = batch.target_in.shape[1]
+        positions = torch.arange(width, device=batch.target_in.device)
+        logits, _, attention = self._decode(batch.target_in, positions, width, state, need_attention)
+        return Output(logits, attention)
+
+    def step(self, token: Tensor, state: TransformerState) -> tuple[Tensor, TransformerState, Tensor | None]:
+        longest = 1 if state.target is None else state.target[0][0].shape[2] + 1
+        logits, state, attention = self._decode(token[:, None], state.taken[:, None], longest, state, True)
+        return logits[:, 0], state, None if attention is None else attention[:, 0]
+
+    def _decode(
+        self, tokens: Tensor, positions: Tensor, longest: int, state: TransformerState, need_attention: bool
+    ) -> tuple[Tensor, TransformerState, Tensor | None]:
+        """(B, T) tokens at their positions -> (B, T, V) logits, the next state, (B, T, S) attention or None."""
+        hidden = self._embed(self.target_embedding, tokens, positions, longest)
+        caches, weights = [], None
+        last = len(self.decoder_layers) - 1
+        for index, layer in enumerate(self.decoder_layers):
+            cache = None if state.target is None else state.target[index]
+            hidden, grown, weights = layer(
+                hidden, cache, state.source[index], state.allowed, need_attention and index == last
+            )
+            caches.append(grown)
+        logits = self.output(self.decoder_norm(hidden))
+        state = state._replace(target=caches, taken=state.taken + tokens.shape[1])
+        return logits, state, None if weights is None else weights.mean(dim=1)
+
+    def _embed(self, table: nn.Embedding, tokens: Tensor, positions: Tensor, longest: int) -> Tensor:
+        """(B, T) -> (B, T, D): embeddings scaled by sqrt(D), plus positions."""
+        return self.dropout(table(tokens) * math.sqrt(self.hidden_size) + self.positions(positions, longest))
+
+
+def _xavier(module: nn.Module) -> None:
+    """The usual initialisation of a transformer's projections (Glorot & Bengio 2010)."""
+    if isinstance(module, MultiHeadAttention | FeedForward):
+        for part in module.modules():
+            if isinstance(part, nn.Linear):
+                nn.init.xavier_uniform_(part.weight)
+                nn.init.zeros_(part.bias)
