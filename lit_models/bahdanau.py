@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from data.batch import Batch
 from lit_models.attention import make_score, masked_softmax
 from lit_models.base import Memory, Output
-from lit_models.recurrent import Readout, RecurrentSeq2Seq, State, layer_weights, make_layers, step_layers
+from lit_models.recurrent import Cell, Readout, RecurrentSeq2Seq, State, layer_weights, make_layers, step_layers
 
 
 class BahdanauState(NamedTuple):
@@ -67,7 +67,6 @@ class Bahdanau(RecurrentSeq2Seq):
         **kwargs: Any,
     ) -> None:
         super().__init__(
-            cell="gru",
             hidden_size=hidden_size,
             embedding_size=embedding_size,
             num_layers=num_layers,
@@ -79,10 +78,14 @@ class Bahdanau(RecurrentSeq2Seq):
         memory_size = self.encoder.output_size
         self.first_state = nn.Linear(hidden_size, hidden_size)  # W_s
         self.score = make_score(score, hidden_size, memory_size, attention_size or hidden_size, location_positions)
-        self.decoder = make_layers("gru", self.embedding_size + memory_size, hidden_size, num_layers, dropout)
+        self.decoder = make_layers(self.cell, self.embedding_size + memory_size, hidden_size, num_layers, dropout)
         self.readout = Readout(
             readout, hidden_size + self.embedding_size + memory_size, hidden_size, self.target_vocab_size
         )
+
+    @property
+    def cell(self) -> Cell:
+        return "gru"
 
     def start(self, memory: Memory) -> BahdanauState:
         # The last H entries are the backward direction's state at the first word, or the only direction's.

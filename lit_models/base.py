@@ -5,7 +5,7 @@ Shapes: B sequences, S source positions, T target positions (EOS included), V ta
 
 import inspect
 import math
-from abc import ABC, abstractmethod
+from abc import ABCMeta, abstractmethod
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
@@ -51,7 +51,22 @@ class Output(NamedTuple):
     attention: Tensor | None
 
 
-class LitSeq2Seq(pl.LightningModule, ABC):
+class _RecordsOptions(ABCMeta):
+    """Keeps every constructor argument of a model in its attribute `options`, defaults of all bases included."""
+
+    def __call__(cls, **options: Any) -> Any:
+        defaults = {}
+        for base in reversed(cls.__mro__[: cls.__mro__.index(LitSeq2Seq) + 1]):
+            for name, parameter in inspect.signature(base.__init__).parameters.items():
+                if parameter.default is not inspect.Parameter.empty:
+                    defaults[name] = parameter.default
+        model: Any = object.__new__(cls)
+        object.__setattr__(model, "options", defaults | options)
+        model.__init__(**options)
+        return model
+
+
+class LitSeq2Seq(pl.LightningModule, metaclass=_RecordsOptions):
     """A sequence-to-sequence model that trains, validates, tests and decodes.
 
     A subclass supplies `encode`, `forward`, `start`, `step`, and an embedding layer for the source named
@@ -77,17 +92,7 @@ class LitSeq2Seq(pl.LightningModule, ABC):
 
     source_embedding: nn.Embedding
     options: dict[str, Any]
-    """Every constructor argument with its value, defaults included: what rebuilds this model."""
-
-    def __new__(cls, *arguments: Any, **options: Any) -> "LitSeq2Seq":
-        model = super().__new__(cls)
-        defaults = {}
-        for each in reversed(cls.__mro__[: cls.__mro__.index(LitSeq2Seq) + 1]):
-            for name, parameter in inspect.signature(each.__init__).parameters.items():
-                if parameter.default is not inspect.Parameter.empty:
-                    defaults[name] = parameter.default
-        object.__setattr__(model, "options", defaults | options)
-        return model
+    """Every constructor argument with its value, defaults included: `type(model)(**options)` is the same model."""
 
     def __init__(
         self,

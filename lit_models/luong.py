@@ -61,22 +61,25 @@ class LuongSeq2Seq(RecurrentSeq2Seq):
     def __init__(
         self,
         *,
-        cell: Cell,
         score: str,
         attention_size: int | None,
         location_positions: int,
         input_feeding: bool,
         **kwargs: Any,
     ) -> None:
-        super().__init__(cell=cell, **kwargs)
+        super().__init__(**kwargs)
         hidden, memory = self.hidden_size, self.encoder.output_size
         self.input_feeding = input_feeding
-        self.bridge = Bridge(cell, memory, hidden)
+        self.bridge = Bridge(self.cell, memory, hidden)
         self.score = make_score(score, hidden, memory, attention_size or hidden, location_positions)
         decoder_input = self.embedding_size + (hidden if input_feeding else 0)
-        self.decoder = make_layers(cell, decoder_input, hidden, kwargs["num_layers"], kwargs["dropout"])
+        self.decoder = make_layers(self.cell, decoder_input, hidden, self.num_layers, self.dropout.p)
         self.combine = nn.Linear(memory + hidden, hidden, bias=False)  # W_c
         self.output = nn.Linear(hidden, self.target_vocab_size)  # W_s
+
+    @property
+    def cell(self) -> Cell:
+        return self.options["cell"]
 
     @abstractmethod
     def attend(self, queries: Tensor, taken: Tensor, source: Source) -> Tensor:

@@ -50,7 +50,6 @@ class LuongGlobal(LuongSeq2Seq):
             embedding_size=embedding_size,
             attention_size=attention_size,
             num_layers=num_layers,
-            cell=cell,
             bidirectional=bidirectional,
             dropout=dropout,
             reverse_source=reverse_source,

@@ -59,7 +59,6 @@ class LuongLocal(LuongSeq2Seq):
             embedding_size=embedding_size,
             attention_size=attention_size,
             num_layers=num_layers,
-            cell=cell,
             bidirectional=bidirectional,
             dropout=dropout,
             reverse_source=reverse_source,

@@ -152,10 +152,9 @@ class RecurrentEncoder(nn.Module):
 
 
 class RecurrentSeq2Seq(LitSeq2Seq):
-    """What all recurrent architectures share: embeddings, the encoder, and the way to the decoder's first state.
+    """What all recurrent architectures share: the embeddings and the encoder. A subclass names its cell.
 
     Args:
-        cell: rnn, lstm or gru.
         hidden_size: size of the recurrent layers, in each direction.
         embedding_size: size of source and target embeddings; None takes hidden_size.
         num_layers: recurrent layers of the encoder, and of the decoder.
@@ -168,7 +167,6 @@ class RecurrentSeq2Seq(LitSeq2Seq):
     def __init__(
         self,
         *,
-        cell: Cell,
         hidden_size: int,
         embedding_size: int | None,
         num_layers: int,
@@ -183,14 +181,20 @@ class RecurrentSeq2Seq(LitSeq2Seq):
         require(embedding_size >= 1, "embedding_size", embedding_size, "must be at least 1")
         require(num_layers >= 1, "num_layers", num_layers, "must be at least 1")
         require(0 <= dropout < 1, "dropout", dropout, "must lie in [0, 1)")
-        require(cell in LAYERS, "cell", cell, f"is unknown; the cells are {', '.join(LAYERS)}")
+        require(self.cell in LAYERS, "cell", self.cell, f"is unknown; the cells are {', '.join(LAYERS)}")
         self.hidden_size = hidden_size
         self.embedding_size = embedding_size
+        self.num_layers = num_layers
         self.reverse_source = reverse_source
         self.source_embedding = nn.Embedding(self.source_vocab_size, embedding_size)
         self.target_embedding = nn.Embedding(self.target_vocab_size, embedding_size)
         self.dropout = nn.Dropout(dropout)
-        self.encoder = RecurrentEncoder(cell, embedding_size, hidden_size, num_layers, bidirectional, dropout)
+        self.encoder = RecurrentEncoder(self.cell, embedding_size, hidden_size, num_layers, bidirectional, dropout)
+
+    @property
+    @abstractmethod
+    def cell(self) -> Cell:
+        """The recurrent cell of encoder and decoder: rnn, lstm or gru."""
 
     def encode(self, source: Tensor, source_lengths: Tensor) -> Memory:
         blocked = padding_mask(source_lengths, source.shape[1])
@@ -263,7 +267,7 @@ class FixedContextSeq2Seq(RecurrentSeq2Seq):
     layer (Cho et al. 2014, appendix A.1). Deviation for the GRU: torch's candidate is
     tanh(W x + r * (U h) + C c), with the context outside the reset gate, where Cho et al. have r * (U h + C c).
 
-    The decoder's input never depends on its own output, so all steps are one fused call. A subclass names its cell.
+    The decoder's input never depends on its own output, so all steps are one fused call.
 
     Args:
         context: how the decoder sees the source, initial-state or every-step.
@@ -278,10 +282,10 @@ class FixedContextSeq2Seq(RecurrentSeq2Seq):
         readout: Literal["linear", "maxout"],
         **kwargs: Any,
     ) -> None:
-        cell = self.cell
-        super().__init__(cell=cell, **kwargs)
+
+        super().__init__(**kwargs)
         hidden, embedding = self.hidden_size, self.embedding_size
-        num_layers, memory = kwargs["num_layers"], self.encoder.output_size
+        num_layers, memory = self.num_layers, self.encoder.output_size
         require(
             context in ("initial-state", "every-step"),
             "context",
@@ -292,18 +296,13 @@ class FixedContextSeq2Seq(RecurrentSeq2Seq):
         decoder_input, readout_input = embedding, hidden
         if self.every_step:
             self.to_context = nn.Linear(memory, hidden)
-            parts = 2 if cell == "lstm" else 1
+            parts = 2 if self.cell == "lstm" else 1
             self.from_context = nn.Linear(hidden, parts * num_layers * hidden)
             decoder_input, readout_input = embedding + hidden, hidden + embedding + hidden
         else:
-            self.bridge = Bridge(cell, memory, hidden)
-        self.decoder = make_layers(cell, decoder_input, hidden, num_layers, kwargs["dropout"])
+            self.bridge = Bridge(self.cell, memory, hidden)
+        self.decoder = make_layers(self.cell, decoder_input, hidden, num_layers, self.dropout.p)
         self.readout = Readout(readout, readout_input, hidden, self.target_vocab_size)
-
-    @property
-    @abstractmethod
-    def cell(self) -> Cell:
-        """The recurrent cell of encoder and decoder."""
 
     def start(self, memory: Memory) -> FixedContextState:
         if not self.every_step:

@@ -1,0 +1,152 @@
+"""What happens beside training: curves, progress, stopping, and the guard against divergence."""
+
+import csv
+import json
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from lightning.pytorch import callbacks
+from torch import Tensor
+
+from data.batch import PAD, Batch
+
+HISTORY_COLUMNS = ("step", "seconds", "split", "metric", "value")
+
+
+class TrialDiverged(Exception):
+    """The loss is no longer a finite number. Carries the step."""
+
+    def __init__(self, step: int) -> None:
+        super().__init__(f"the training loss is not finite at step {step}; lower model.learning_rate")
+        self.step = step
+
+
+class EarlyStopping(callbacks.EarlyStopping):
+    """Lightning's EarlyStopping that remembers across a restart that it has stopped.
+
+    A trial killed between stopping and writing its results would otherwise train on when it is resumed.
+    """
+
+    stopped = False
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        super().on_validation_end(trainer, pl_module)
+        self.stopped = trainer.should_stop
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        super().on_train_start(trainer, pl_module)
+        trainer.should_stop = trainer.should_stop or self.stopped
+
+    def state_dict(self) -> dict[str, Any]:
+        return {**super().state_dict(), "stopped": self.stopped}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        super().load_state_dict(state_dict)
+        self.stopped = state_dict["stopped"]
+
+
+class History(callbacks.Callback):
+    """Writes training and validation curves to a CSV file as training goes on, and ends a diverged trial.
+
+    On resuming, rows behind the checkpoint are dropped, so that the file is what an undisturbed run would have
+    written; only the seconds differ. Seconds count training and validation, not the pause between two starts.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.seconds_before = 0.0
+        self.losses: list[Tensor] = []
+        self.tokens: list[Tensor] = []
+        self.interval_start = 0.0
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of training so far, over all starts."""
+        return self.seconds_before + time.perf_counter() - self.started
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.started = self.interval_start = time.perf_counter()
+        kept = []
+        if self.path.exists() and trainer.global_step > 0:
+            with self.path.open(newline="") as file:
+                kept = [row for row in csv.reader(file) if row[0].isdigit() and int(row[0]) <= trainer.global_step]
+        with self.path.open("w", newline="") as file:
+            csv.writer(file).writerows([HISTORY_COLUMNS, *kept])
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Batch, batch_idx: int
+    ) -> None:
+        self.losses.append(outputs["loss"].detach())
+        self.tokens.append((batch.target_out != PAD).sum())
+        if trainer.global_step % trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
+            self._write_training(trainer)
+
+    def _write_training(self, trainer: pl.Trainer) -> None:
+        loss = float(torch.stack(self.losses).mean())
+        if not math.isfinite(loss):
+            raise TrialDiverged(trainer.global_step)
+        now = time.perf_counter()
+        values = {
+            "loss": loss,
+            "learning_rate": trainer.optimizers[0].param_groups[0]["lr"],
+            "target_tokens_per_second": float(torch.stack(self.tokens).sum()) / (now - self.interval_start),
+        }
+        self.losses, self.tokens, self.interval_start = [], [], now
+        self._append(trainer, "train", values)
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if trainer.state.fn != "fit":
+            return
+        values = {
+            name.removeprefix("validation/"): float(value)
+            for name, value in trainer.callback_metrics.items()
+            if name.startswith("validation/")
+        }
+        self._append(trainer, "validation", values)
+        self.interval_start = time.perf_counter()
+
+    def _append(self, trainer: pl.Trainer, split: str, values: dict[str, float]) -> None:
+        if not trainer.is_global_zero:
+            return
+        for logger in trainer.loggers:
+            logger.log_metrics({f"{split}/{name}": value for name, value in values.items()}, trainer.global_step)
+        seconds = round(self.seconds, 3)
+        with self.path.open("a", newline="") as file:
+            csv.writer(file).writerows(
+                (trainer.global_step, seconds, split, name, repr(value)) for name, value in values.items()
+            )
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"seconds": self.seconds}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.seconds_before = state_dict["seconds"]
+
+
+class Progress(callbacks.Callback):
+    """Tells how far training has come, as a share of its most steps, at every step."""
+
+    def __init__(self, report: Callable[[float, str], None]) -> None:
+        self.report = report
+        self.note = ""
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
+        self.report(trainer.global_step / trainer.max_steps, self.note)
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        metrics = trainer.callback_metrics
+        if "validation/loss" in metrics:
+            accuracy = metrics["validation/greedy_token_accuracy"]
+            self.note = f"validation loss {metrics['validation/loss']:.3f}, greedy accuracy {accuracy:.1%}"
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write a file that is either whole or not there."""
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(content, indent=2) + "\n")
+    partial.replace(path)

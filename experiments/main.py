@@ -1,0 +1,62 @@
+"""The command `lengthwise`: one verb a job."""
+
+import difflib
+import importlib
+import sys
+from importlib.metadata import version
+
+from experiments.errors import UsageError
+
+VERBS = {
+    "fit": "train one model and test it at every length",
+    "validate": "measure a checkpoint on the validation examples",
+    "test": "measure a checkpoint at every length",
+    "predict": "print what a checkpoint makes of the test examples",
+    "sweep": "run a W&B sweep file here, without W&B",
+    "report": "rebuild figures and report from finished runs",
+    "sizes": "print parameter counts and the widths at which they match",
+}
+TRAINING_VERBS = ("fit", "validate", "test", "predict")
+MODULES = {"sweep": "experiments.sweep", "report": "analysis.report", "sizes": "experiments.sizes"}
+
+
+def usage() -> str:
+    """What `lengthwise --help` prints."""
+    verbs = "\n".join(f"  {verb:10} {purpose}" for verb, purpose in VERBS.items())
+    return (
+        "usage: lengthwise VERB [options]\n\n"
+        "Measures what sequence length does to sequence-to-sequence architectures.\n\n"
+        f"{verbs}\n\n"
+        "lengthwise VERB --help explains the options of a verb. A first trial, about a minute:\n"
+        "  lengthwise fit --model LuongGlobal --data.task reverse --data.length 20"
+    )
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a verb; bad input ends in exit code 2 and one line."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(usage())
+        return 0
+    if arguments[0] == "--version":
+        print(f"lengthwise {version('lengthwise')}")
+        return 0
+    verb, *rest = arguments
+    try:
+        if verb not in VERBS:
+            near = difflib.get_close_matches(verb, VERBS, n=1)
+            hint = f"did you mean '{near[0]}'? " if near else ""
+            raise UsageError(f"'{verb}' is not a verb; {hint}The verbs are {', '.join(VERBS)}")
+        if verb in TRAINING_VERBS:
+            return importlib.import_module("experiments.train").main(verb, rest)
+        return importlib.import_module(MODULES[verb]).main(rest)
+    except UsageError as error:
+        print(f"lengthwise {verb}: error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"\nlengthwise {verb}: stopped; the same command continues where it was", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

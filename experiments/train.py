@@ -1,0 +1,131 @@
+"""`lengthwise fit | validate | test | predict`: one trial, through LightningCLI."""
+
+import sys
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+
+from data.batch import EOS, FIRST_TOKEN
+from experiments.callbacks import TrialDiverged
+from experiments.checkpoints import load_weights
+from experiments.cli import TrialCLI, parse_config, trial_parser
+from experiments.errors import UsageError
+from experiments.trial import Trial, evaluate, resolve_trial, run_trial
+from lit_models import LitSeq2Seq
+
+HELP = {
+    "fit": "Train a model, keep the best checkpoint, and test it at every length asked for. The trial's folder is "
+    "named after its configuration: the same command again continues where it was stopped.",
+    "validate": "Measure a checkpoint on the validation examples.",
+    "test": "Measure a checkpoint at every length of --data.eval_lengths.",
+    "predict": "Print what a checkpoint makes of the test examples: source, target and greedy output.",
+}
+
+
+def main(verb: str, arguments: list[str]) -> int:
+    """Run a verb.
+
+    Raises:
+        UsageError: bad input, in one line.
+    """
+    if {"-h", "--help"} & set(arguments):
+        parser = trial_parser()
+        parser.prog = f"lengthwise {verb}"
+        parser.description = HELP[verb]
+        if verb != "fit":
+            parser.description += " --checkpoint FILE names it; options not given are those it was trained with."
+        parser.print_help()
+        return 0
+    if verb == "fit":
+        return _fit(resolve_trial(arguments))
+    checkpoint, arguments = _take_checkpoint(verb, arguments)
+    return _use(verb, resolve_trial(arguments), checkpoint)
+
+
+def _fit(trial: Trial) -> int:
+    if (trial.folder / "summary.json").exists():
+        print(f"{trial.folder} is complete already")
+    calm = 0.1 if sys.stderr.isatty() else 10.0  # a log file wants few lines
+    steps = trial.config["trainer"]["max_steps"]
+    bar = tqdm(total=steps, desc=trial.name, unit="step", dynamic_ncols=True, mininterval=calm)
+
+    def report(share: float, note: str) -> None:
+        bar.set_postfix_str(note, refresh=False)
+        bar.update(round(share * bar.total) - bar.n)
+
+    try:
+        summary = run_trial(trial, trial.folder, report)
+    except TrialDiverged as error:
+        raise UsageError(f"diverged: {error}; see {trial.folder}") from None
+    except ValueError as error:
+        if str(error).startswith(("data.", "model.")):  # an option that only the run itself could refuse
+            raise UsageError(str(error)) from None
+        raise
+    finally:
+        bar.close()
+    print(f"{summary['arch']} with {summary['num_params']:,} parameters, {summary['steps']} steps")
+    print((trial.folder / "results.csv").as_posix())
+    return 0
+
+
+def _take_checkpoint(verb: str, arguments: list[str]) -> tuple[Path, list[str]]:
+    """Split off --checkpoint FILE, and begin with the configuration that stands beside it."""
+    rest, path = [], None
+    remaining = iter(arguments)
+    for argument in remaining:
+        if argument == "--checkpoint":
+            path = next(remaining, None)
+        elif argument.startswith("--checkpoint="):
+            path = argument.partition("=")[2]
+        else:
+            rest.append(argument)
+    if not path:
+        raise UsageError(f"--checkpoint: say which checkpoint to {verb}, such as runs/TRIAL/checkpoints/best.ckpt")
+    checkpoint = Path(path)
+    if not checkpoint.is_file():
+        raise UsageError(f"--checkpoint: {checkpoint} does not exist")
+    config = checkpoint.resolve().parent.parent / "config.yaml"
+    return checkpoint, ([f"--config={config}"] if config.is_file() else []) + rest
+
+
+def _use(verb: str, trial: Trial, checkpoint: Path) -> int:
+    cli = TrialCLI(parse_config({**trial.config, "checkpoint": {"dirpath": str(checkpoint.parent)}}))
+    model, data, trainer = cli.model, cli.datamodule, cli.trainer
+    assert isinstance(model, LitSeq2Seq)
+    load_weights(model, checkpoint)
+    if verb == "validate":
+        trainer.validate(model, data, verbose=False)
+        for name, value in trainer.callback_metrics.items():
+            print(f"{name.removeprefix('validation/'):24} {float(value):.6f}")
+    elif verb == "test":
+        print(f"{'length':>6}  {'metric':24} value")
+        for length, position, metric, value in evaluate(trainer, model, data):
+            if position is None:
+                print(f"{length:6}  {metric:24} {value:.6f}")
+    else:
+        _predict(model, data)
+    return 0
+
+
+@torch.no_grad()
+def _predict(model: LitSeq2Seq, data) -> None:
+    model.eval()
+    print("source\ttarget\toutput")
+    for loader in data.predict_dataloader():
+        for index, batch in enumerate(loader):
+            outputs = model.predict_step(batch, index)
+            for row in zip(batch.source, batch.target_out, outputs, strict=True):
+                print("\t".join(_symbols(tokens.tolist()) for tokens in row))
+
+
+def _symbols(tokens: list[int]) -> str:
+    """Token ids as the task's own symbols, up to EOS."""
+    end = tokens.index(EOS) if EOS in tokens else len(tokens)
+    return " ".join(str(token - FIRST_TOKEN) for token in tokens[:end] if token >= FIRST_TOKEN)
+
+
+if __name__ == "__main__":
+    from experiments.main import main as lengthwise
+
+    sys.exit(lengthwise(sys.argv[1:]))

@@ -1,0 +1,343 @@
+"""A trial: one configuration run once, in a folder of its own. docs/results.md describes the folder."""
+
+import contextlib
+import csv
+import fcntl
+import hashlib
+import json
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+import yaml
+from jsonargparse import Namespace
+from lightning.pytorch.loggers import WandbLogger
+
+from data.datamodule import Seq2SeqDataModule
+from experiments.callbacks import History, Progress, TrialDiverged, write_json
+from experiments.checkpoints import load_weights
+from experiments.cli import TrialCLI, parse_config, parse_trial, trial_parser
+from experiments.errors import UsageError
+from experiments.sizes import pick_width
+from lit_models import LitSeq2Seq, architectures
+
+Report = Callable[[float, str], None]
+
+# What says where and how a trial runs, not what it computes: not part of its name.
+NOT_IN_NAME = ("config", "runs", "wandb", "threads", "parameter_budget", "checkpoint")
+NOT_IN_NAME_TRAINER = (
+    "accelerator",
+    "strategy",
+    "devices",
+    "num_nodes",
+    "logger",
+    "callbacks",
+    "default_root_dir",
+    "enable_progress_bar",
+    "enable_model_summary",
+    "enable_checkpointing",
+    "profiler",
+    "log_every_n_steps",
+)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A resolved configuration and the name that follows from it.
+
+    Attributes:
+        name: name of the trial's folder.
+        config: the configuration as nested plain values.
+        labels: arch, task, train_length and seed.
+        cost: relative cost, steps x tokens a step, for estimates of the time.
+    """
+
+    name: str
+    config: dict[str, Any]
+    labels: dict[str, Any]
+    cost: float
+
+    @property
+    def folder(self) -> Path:
+        """Where the trial lives."""
+        return Path(self.config["runs"]) / self.name
+
+
+def resolve_trial(arguments: list[str]) -> Trial:
+    """Read the options of a trial, fill in defaults and the matched width, and check them all.
+
+    Raises:
+        UsageError: one line that names the option. Nothing has been written then.
+    """
+    parsed = parse_trial(arguments)
+    model_class = architectures()[parsed.model.class_path.rpartition(".")[2]]
+    data = _checked("data", Seq2SeqDataModule, parsed.data.as_dict())
+    options = {
+        **parsed.model.init_args.as_dict(),
+        "source_vocab_size": data.source_vocab_size,
+        "target_vocab_size": data.target_vocab_size,
+    }
+    if parsed.parameter_budget is not None:
+        if any(argument.startswith("--model.hidden_size") for argument in arguments):
+            raise UsageError("--parameter_budget: it chooses model.hidden_size; leave one of them out")
+        try:
+            parsed.model.init_args.hidden_size, _ = pick_width(model_class, options, parsed.parameter_budget)
+        except ValueError as error:
+            raise UsageError(str(error)) from None
+        parsed.parameter_budget = None
+    else:
+        with torch.device("meta"):
+            _checked("model", model_class, options)
+    _check_trainer(parsed)
+    config = yaml.safe_load(trial_parser().dump(parsed, skip_none=False))
+    config["model"]["class_path"] = model_class.__name__
+    labels = {
+        "arch": model_class.__name__,
+        "task": data.task,
+        "train_length": data.length,
+        "seed": int(parsed.seed_everything),
+    }
+    name = "{arch}-{task}-L{train_length}-s{seed}".format(**labels) + f"-{_fingerprint(config)}"
+    return Trial(name, config, labels, cost=parsed.trainer.max_steps * data.batch_tokens)
+
+
+def _checked(part: str, make: Callable[..., Any], options: dict[str, Any]) -> Any:
+    """Build something from options, with any complaint in one line."""
+    try:
+        return make(**options)
+    except (ValueError, TypeError, RuntimeError) as error:
+        message = str(error).partition("\n")[0]
+        raise UsageError(message if message.startswith(f"{part}.") else f"{part}: {message}") from None
+
+
+def _check_trainer(parsed: Namespace) -> None:
+    if parsed.seed_everything is False or parsed.seed_everything is True:
+        raise UsageError("seed_everything: a trial needs a number as its seed")
+    if parsed.trainer.max_steps < 1:
+        raise UsageError(
+            f"trainer.max_steps: {parsed.trainer.max_steps} must be at least 1; training is counted in steps"
+        )
+    if parsed.trainer.max_epochs not in (None, -1):
+        raise UsageError("trainer.max_epochs: training is counted in steps here; use trainer.max_steps")
+    interval = parsed.trainer.val_check_interval
+    if not isinstance(interval, int) or interval < 1:
+        raise UsageError(f"trainer.val_check_interval: {interval} must be a number of steps, at least 1")
+    if interval > parsed.trainer.max_steps:
+        raise UsageError(
+            f"trainer.val_check_interval: {interval} is more than trainer.max_steps, which is "
+            f"{parsed.trainer.max_steps}: no checkpoint would be chosen"
+        )
+
+
+def _fingerprint(config: dict[str, Any]) -> str:
+    """Eight hexadecimal digits of the configuration, less what does not change the result."""
+    kept = {key: value for key, value in config.items() if key not in NOT_IN_NAME}
+    kept["trainer"] = {key: value for key, value in config["trainer"].items() if key not in NOT_IN_NAME_TRAINER}
+    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:8]
+
+
+def run_trial(trial: Trial, folder: Path, report: Report) -> dict[str, Any]:
+    """Train, evaluate at every length, and leave the results in the folder.
+
+    A trial that was stopped half way continues from its last checkpoint; one that is complete is left alone.
+
+    Returns:
+        The summary.
+
+    Raises:
+        UsageError: the folder cannot be written, or another process runs this trial.
+        TrialDiverged: the loss is no longer finite; failure.json says at which step.
+        Exception: whatever else went wrong; failure.json says what.
+    """
+    summary_path = folder / "summary.json"
+    if summary_path.exists():
+        return json.loads(summary_path.read_text())
+    with _owned(folder):
+        (folder / "failure.json").unlink(missing_ok=True)
+        try:
+            return _train_and_evaluate(trial, folder, report)
+        except Exception as error:
+            diverged = isinstance(error, TrialDiverged)
+            reason = (str(error) or type(error).__name__).strip().partition("\n")[0]
+            failure = {
+                "status": "diverged" if diverged else "failed",
+                "reason": reason if diverged or isinstance(error, UsageError) else f"{type(error).__name__}: {reason}",
+                "step": error.step if isinstance(error, TrialDiverged) else None,
+                **trial.labels,
+            }
+            write_json(folder / "failure.json", failure)
+            raise
+
+
+@contextlib.contextmanager
+def _owned(folder: Path) -> Iterator[None]:
+    """Make the folder and keep other processes out of it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / ".lock").open("w")
+    except OSError as error:
+        raise UsageError(f"--runs: cannot write {folder}: {error.strerror}") from None
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise UsageError(f"{folder} is in use by another process; wait for it or stop it") from None
+        yield
+
+
+def _train_and_evaluate(trial: Trial, folder: Path, report: Report) -> dict[str, Any]:
+    _write_config(trial, folder / "config.yaml")
+    if trial.config["threads"] is not None:
+        torch.set_num_threads(trial.config["threads"])
+    parsed = parse_config(trial.config)
+    parsed.checkpoint.dirpath = str(folder / "checkpoints")
+    cli = TrialCLI(parsed)
+    model, data, trainer = cli.model, cli.datamodule, cli.trainer
+    assert isinstance(model, LitSeq2Seq)
+    assert isinstance(data, Seq2SeqDataModule)
+    history = History(folder / "history.csv")
+    trainer.callbacks[:0] = [history, Progress(report)]  # type: ignore[attr-defined]
+    if trial.config["wandb"]:
+        trainer.loggers = [_wandb_logger(trial, folder, model)]
+    if trial.config["compile"]:
+        model.compile()
+    write_json(folder / "environment.json", environment(trainer))
+
+    last = folder / "checkpoints" / "last.ckpt"
+    if last.exists():
+        _fit_from(trainer, model, data, last)
+    else:
+        trainer.fit(model, data)
+    steps, seconds = trainer.global_step, history.seconds
+    load_weights(model, folder / "checkpoints" / "best.ckpt")
+    report(1.0, "evaluating")
+    rows = evaluate(trainer, model, data)
+    for logger in trainer.loggers:
+        logger.log_metrics(
+            {f"test/{metric}/{length}": value for length, position, metric, value in rows if not position}
+        )
+    write_results(folder / "results.csv", rows)
+    summary = {
+        "status": "complete",
+        **trial.labels,
+        "min_train_length": data.min_length,
+        "vocabulary": data.vocabulary,
+        "num_params": model.num_params,
+        "device": device_name(trainer),
+        "threads": torch.get_num_threads(),
+        "precision": str(trainer.precision),
+        "steps": steps,
+        "train_seconds": round(seconds, 3),
+        "version": version("lengthwise"),
+        "model": model.options,
+    }
+    if trainer.is_global_zero:
+        write_json(folder / "summary.json", summary)
+    return summary
+
+
+def _fit_from(trainer: pl.Trainer, model: LitSeq2Seq, data: Seq2SeqDataModule, last: Path) -> None:
+    """Continue from a checkpoint; one that cannot be read is set aside and training begins anew."""
+    try:
+        torch.load(last, map_location="cpu", weights_only=True)
+    except Exception:
+        print(f"{last} cannot be read; the trial begins anew", file=sys.stderr)
+        shutil.rmtree(last.parent)
+        trainer.fit(model, data)
+    else:
+        trainer.fit(model, data, ckpt_path=str(last), weights_only=True)
+
+
+def evaluate(
+    trainer: pl.Trainer, model: LitSeq2Seq, data: Seq2SeqDataModule
+) -> list[tuple[int, int | None, str, float]]:
+    """Test at every length of the data.
+
+    Returns:
+        Rows (evaluated length, target position from 1 or None, metric, value).
+    """
+    trainer.test(model, data, verbose=False)
+    rows: list[tuple[int, int | None, str, float]] = []
+    for length, metrics in zip(data.eval_lengths, model.test_metrics, strict=True):
+        values = metrics.compute()  # type: ignore[operator]
+        rows.extend((length, None, name, value) for name, value in values.items())
+        by_position = metrics.by_position.compute()  # type: ignore[operator, union-attr]
+        rows.extend(
+            (length, position, "greedy_token_accuracy_by_position", float(value))
+            for position, value in enumerate(by_position, start=1)
+            if not value.isnan()
+        )
+    return rows
+
+
+def write_results(path: Path, rows: list[tuple[int, int | None, str, float]]) -> None:
+    """Write the table of a trial, whole or not at all."""
+    partial = path.with_suffix(".partial")
+    with partial.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(("split", "eval_length", "position", "metric", "value"))
+        for length, position, metric, value in rows:
+            writer.writerow(("test", length, "" if position is None else position, metric, repr(value)))
+    partial.replace(path)
+
+
+def _write_config(trial: Trial, path: Path) -> None:
+    """The configuration without what belongs to this machine; the version in the first line."""
+    config = {key: value for key, value in trial.config.items() if key not in ("config", "runs")}
+    partial = path.with_suffix(".partial")
+    partial.write_text(f"# lengthwise {version('lengthwise')}\n" + yaml.safe_dump(config, sort_keys=False))
+    partial.replace(path)
+
+
+def _wandb_logger(trial: Trial, folder: Path, model: LitSeq2Seq) -> WandbLogger:
+    """A W&B run with flat keys to group by. WANDB_MODE says whether it is online, offline or disabled."""
+    logger = WandbLogger(name=trial.name, save_dir=str(folder), project="lengthwise", group=trial.labels["arch"])
+    flat = {**trial.labels, "num_params": model.num_params}
+    logger.experiment.config.update({**trial.config, **flat}, allow_val_change=True)
+    return logger
+
+
+def device_name(trainer: pl.Trainer) -> str:
+    """What the numbers were computed on: `cpu`, or the accelerator's own name."""
+    device = trainer.strategy.root_device
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
+def environment(trainer: pl.Trainer) -> dict[str, Any]:
+    """Versions, commit, device and threads."""
+    packages = ("lengthwise", "torch", "lightning", "torchmetrics", "numpy")
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "processor": _processor(),
+        "device": device_name(trainer),
+        "threads": torch.get_num_threads(),
+        "commit": _commit(),
+        "packages": {package: version(package) for package in packages},
+    }
+
+
+def _processor() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _commit() -> str | None:
+    """The commit of the code, with a plus sign where it was changed since; None outside a checkout."""
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty=+", "--abbrev=12"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
