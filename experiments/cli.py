@@ -141,16 +141,18 @@ def _one_line(message: str, arguments: list[str]) -> str:
         return _unknown_option(match[1], [*_trial_options(), *_model_options(arguments)])
     if match := re.search(r"class_path '[\w.]*?(\w+)':.*?Option '([\w.]+)' is not accepted", message, re.S):
         options = _options_of(match[1])
-        return _unknown_option(f"--model.{match[2]}", options) + f" ({match[1]} has no such option)"
+        return f"{_unknown_option(f'--model.{match[2]}', options)} ({match[1]} has no such option)"
     if match := re.search(r"Expected a dot import path string: (\S+)|Unexpected import path format: (\S+)", message):
         return unknown_model(match[1] or match[2])
     if "LitSeq2Seq is abstract" in message or "arguments are required: model" in message:
         return f"--model: say which architecture: {', '.join(architectures())}"
     if match := re.search(r"File does not exist: '(.*)'", message):
         return f"--config: {match[1]} does not exist"
-    if match := re.search(r"\"?[Kk]ey \"?'?([\w.]+)'?\"? is not expected|No action for key \"([\w.]+)\"", message):
-        unknown = _unknown_option(f"--{match[1] or match[2]}", [*_trial_options(), *_model_options(arguments)])
-        return f"{_config_hint(arguments)}{unknown}"
+    if match := re.search(r"Problems parsing config:.*line (\d+)", message, re.S):
+        return f"--config: {_config_hint(arguments)}not valid YAML near line {match[1]}"
+    if match := re.search(r"(?:Group '([\w.]+)' does not accept option|^Option) '([\w.]+)'", message):
+        option = ".".join(filter(None, match.groups()))
+        return _config_hint(arguments) + _unknown_option(option, [each[2:] for each in _trial_options()])
     given = re.search(r"Given value: (\S+)$", message) if 'key "model"' in message else None
     if given and given[1].isidentifier() and given[1] not in architectures():
         return unknown_model(given[1])

@@ -46,11 +46,14 @@ def main(verb: str, arguments: list[str]) -> int:
 def _fit(trial: Trial) -> int:
     if (trial.folder / "summary.json").exists():
         print(f"{trial.folder} is complete already")
-    calm = 0.1 if sys.stderr.isatty() else 10.0  # a log file wants few lines
-    steps = trial.config["trainer"]["max_steps"]
-    bar = tqdm(total=steps, desc=trial.name, unit="step", dynamic_ncols=True, mininterval=calm)
+    bar = None
 
     def report(share: float, note: str) -> None:
+        nonlocal bar
+        if bar is None:  # only once there is something to show
+            calm = 0.1 if sys.stderr.isatty() else 10.0  # a log file wants few lines
+            steps = trial.config["trainer"]["max_steps"]
+            bar = tqdm(total=steps, desc=trial.name, unit="step", dynamic_ncols=True, mininterval=calm)
         bar.set_postfix_str(note, refresh=False)
         bar.update(round(share * bar.total) - bar.n)
 
@@ -63,7 +66,8 @@ def _fit(trial: Trial) -> int:
             raise UsageError(str(error)) from None
         raise
     finally:
-        bar.close()
+        if bar is not None:
+            bar.close()
     print(f"{summary['arch']} with {summary['num_params']:,} parameters, {summary['steps']} steps")
     print((trial.folder / "results.csv").as_posix())
     return 0

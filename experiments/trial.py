@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from types import NoneType, UnionType
 from typing import Any
 
 import lightning.pytorch as pl
@@ -96,7 +97,7 @@ def resolve_trial(arguments: list[str]) -> Trial:
     else:
         with torch.device("meta"):
             _checked("model", model_class, options)
-    _check_trainer(parsed)
+    _settle_trainer(parsed)
     config = yaml.safe_load(trial_parser().dump(parsed, skip_none=False))
     config["model"]["class_path"] = model_class.__name__
     labels = {
@@ -109,8 +110,11 @@ def resolve_trial(arguments: list[str]) -> Trial:
     return Trial(name, config, labels, cost=parsed.trainer.max_steps * data.batch_tokens)
 
 
-def _checked(part: str, make: Callable[..., Any], options: dict[str, Any]) -> Any:
+def _checked(part: str, make: type, options: dict[str, Any]) -> Any:
     """Build something from options, with any complaint in one line."""
+    for option, kind in _annotations(make).items():
+        if options.get(option, ...) is None and not (isinstance(kind, UnionType) and NoneType in kind.__args__):
+            raise UsageError(f"{part}.{option}: null is not a value for it")
     try:
         return make(**options)
     except (ValueError, TypeError, RuntimeError) as error:
@@ -118,7 +122,15 @@ def _checked(part: str, make: Callable[..., Any], options: dict[str, Any]) -> An
         raise UsageError(message if message.startswith(f"{part}.") else f"{part}: {message}") from None
 
 
-def _check_trainer(parsed: Namespace) -> None:
+def _annotations(kind: type) -> dict[str, Any]:
+    """Type of every constructor option of a class and its bases."""
+    merged: dict[str, Any] = {}
+    for base in reversed(kind.__mro__):
+        merged.update(getattr(vars(base).get("__init__"), "__annotations__", {}))
+    return merged
+
+
+def _settle_trainer(parsed: Namespace) -> None:
     if parsed.seed_everything is False or parsed.seed_everything is True:
         raise UsageError("seed_everything: a trial needs a number as its seed")
     if parsed.trainer.max_steps < 1:
@@ -130,11 +142,8 @@ def _check_trainer(parsed: Namespace) -> None:
     interval = parsed.trainer.val_check_interval
     if not isinstance(interval, int) or interval < 1:
         raise UsageError(f"trainer.val_check_interval: {interval} must be a number of steps, at least 1")
-    if interval > parsed.trainer.max_steps:
-        raise UsageError(
-            f"trainer.val_check_interval: {interval} is more than trainer.max_steps, which is "
-            f"{parsed.trainer.max_steps}: no checkpoint would be chosen"
-        )
+    # A short run is validated once, at its end: without that no checkpoint would be chosen.
+    parsed.trainer.val_check_interval = min(interval, parsed.trainer.max_steps)
 
 
 def _fingerprint(config: dict[str, Any]) -> str:

@@ -1,0 +1,5 @@
+"""Errors that are the user's to mend: shown as one line, never as a traceback."""
+
+
+class ReportError(Exception):
+    """Bad input. The message is one line that names the file or folder and says what to do."""

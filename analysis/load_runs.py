@@ -1,0 +1,240 @@
+"""From folders of finished trials to one tidy table. The only file that knows what a run folder looks like.
+
+The contract of a trial folder, its files and metrics is docs/results.md.
+"""
+
+import csv
+import json
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from analysis.errors import ReportError
+from analysis.frames import Frame
+
+COLUMNS = [
+    "trial", "arch", "task", "vocabulary", "train_length", "seed", "num_params", "device",
+    "split", "eval_length", "position", "metric", "value",
+]  # fmt: skip
+TRIAL_COLUMNS = [
+    "trial", "arch", "task", "vocabulary", "train_length", "min_train_length", "seed", "num_params", "device",
+    "threads", "precision", "steps", "train_seconds", "version", "hidden_size", "model",
+]  # fmt: skip
+FAILURE_COLUMNS = ["trial", "status", "reason", "step", "arch", "task", "train_length", "seed"]
+
+MEASURED = ["split", "eval_length", "position", "metric", "value"]
+WHOLE_NUMBERS = [
+    "vocabulary", "train_length", "min_train_length", "seed", "num_params", "threads", "steps",
+]  # fmt: skip
+# What makes two trials the same configuration, as far as a summary tells.
+IDENTITY = ["arch", "task", "vocabulary", "train_length", "min_train_length", "seed", "model"]
+
+TRIAL_FILES = {"config.yaml", "summary.json", "failure.json"}
+NOT_SEARCHED = {"checkpoints", "figures", "wandb"}
+
+
+@dataclass(frozen=True)
+class Runs:
+    """Everything that was found below the given folders.
+
+    Attributes:
+        results: the tidy table: a row per (trial, split, eval_length, position, metric), columns `COLUMNS`.
+        trials: a row per complete trial, columns `TRIAL_COLUMNS`; `model` is the object of all model options,
+            `hidden_size` one of them, missing where a model has no such option.
+        failures: a row per trial that failed or diverged, columns `FAILURE_COLUMNS`.
+        unfinished: folders of trials that still run or were interrupted.
+    """
+
+    results: Frame
+    trials: Frame
+    failures: Frame
+    unfinished: list[Path]
+
+
+def load_runs(paths: Sequence[str | Path]) -> Runs:
+    """Read every trial at or below the given folders: trials, sweeps, or folders of sweeps.
+
+    The same trial reached twice counts once. As the name of a trial's folder is derived from its configuration,
+    folders of the same name are the same trial.
+
+    Raises:
+        ReportError: a path that is no folder, a file that cannot be understood, two different trials of one
+            name, or no complete trial at all.
+    """
+    summaries: dict[str, dict[str, Any]] = {}
+    folders: dict[str, Path] = {}
+    failures: dict[str, dict[str, Any]] = {}
+    unfinished: dict[str, Path] = {}
+    for folder in find_trials(paths):
+        name = folder.name
+        summary = _read_summary(folder)
+        if summary is not None:
+            if name in summaries:
+                _check_same(summaries[name], summary, folders[name], folder)
+            else:
+                summaries[name], folders[name] = summary, folder
+        elif (folder / "failure.json").is_file():
+            failures.setdefault(name, _read_failure(folder))
+        else:
+            unfinished.setdefault(name, folder)
+    if not summaries:
+        raise ReportError(_nothing_complete(paths, failures, unfinished))
+    return Runs(
+        results=_tidy(summaries, folders),
+        trials=pd.DataFrame([_trial_row(name, summary) for name, summary in summaries.items()])[TRIAL_COLUMNS],
+        failures=pd.DataFrame([failures[name] for name in failures if name not in summaries], columns=FAILURE_COLUMNS),
+        unfinished=[folder for name, folder in unfinished.items() if name not in summaries | failures],
+    )
+
+
+def find_trials(paths: Sequence[str | Path]) -> Iterator[Path]:
+    """Yield the folder of every trial at or below the paths, each once, in the order of the paths and by name.
+
+    Raises:
+        ReportError: a path that does not exist or is no folder.
+    """
+    seen: set[Path] = set()
+    for path in map(Path, paths):
+        if not path.is_dir():
+            problem = "is not a folder" if path.exists() else "does not exist"
+            raise ReportError(f"{path} {problem}; give the folder of a trial or of a sweep")
+        for parent, subfolders, files in os.walk(path):
+            folder = Path(parent)
+            if is_trial(files):
+                subfolders.clear()
+                if folder.resolve() not in seen:
+                    seen.add(folder.resolve())
+                    yield folder
+            subfolders[:] = sorted(s for s in subfolders if s not in NOT_SEARCHED and not s.startswith("."))
+
+
+def is_trial(files: Sequence[str]) -> bool:
+    """Whether a folder that holds these file names is the folder of a trial."""
+    return not TRIAL_FILES.isdisjoint(files)
+
+
+def _read_summary(folder: Path) -> dict[str, Any] | None:
+    """The summary of a complete trial; None where there is none."""
+    path = folder / "summary.json"
+    if not path.is_file():
+        return None
+    summary = _read_json(path)
+    if summary.get("status") != "complete":
+        return None
+    missing = [key for key in TRIAL_COLUMNS if key not in summary and key not in ("trial", "hidden_size")]
+    if missing:
+        raise _corrupt(path, f"has no '{missing[0]}'")
+    for key in WHOLE_NUMBERS:
+        if type(summary[key]) is not int:
+            raise _corrupt(path, f"'{key}' is {summary[key]!r}, not a whole number")
+    if not isinstance(summary["model"], dict):
+        raise _corrupt(path, "'model' is not an object")
+    return summary
+
+
+def _read_failure(folder: Path) -> dict[str, Any]:
+    path = folder / "failure.json"
+    failure = _read_json(path)
+    for key in ("status", "reason"):
+        if not isinstance(failure.get(key), str):
+            raise _corrupt(path, f"'{key}' is missing or not text")
+    return {"trial": folder.name, **{key: failure.get(key) for key in FAILURE_COLUMNS[1:]}}
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise _corrupt(path, "is no valid JSON") from error
+    except OSError as error:
+        raise ReportError(f"{path} cannot be read: {error.strerror}") from error
+    if not isinstance(content, dict):
+        raise _corrupt(path, "is not a JSON object")
+    return content
+
+
+def _read_results(path: Path) -> list[list[Any]]:
+    """The rows of a trial's results.csv in the order of `MEASURED`."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise _corrupt(path, "is missing though the trial is complete") from error
+    except OSError as error:
+        raise ReportError(f"{path} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise _corrupt(path, "is not a text file") from error
+    if not text.endswith("\n"):
+        # A number cut short is still a number; the missing end of line is what gives it away.
+        raise _corrupt(path, "ends in the middle of a line")
+    header, *lines = csv.reader(text.splitlines())
+    missing = [column for column in MEASURED if column not in header]
+    if missing:
+        raise _corrupt(path, f"has no column '{missing[0]}'")
+    if not lines:
+        raise _corrupt(path, "has no rows")
+    where = [header.index(column) for column in MEASURED]
+    rows = []
+    for number, line in enumerate(lines, start=2):
+        if len(line) != len(header):
+            raise _corrupt(path, f"line {number} has {len(line)} fields instead of {len(header)}")
+        split, eval_length, position, metric, value = (line[index] for index in where)
+        try:
+            rows.append([split, _whole(eval_length), _whole(position) if position else None, metric, float(value)])
+        except ValueError as error:
+            raise _corrupt(path, f"line {number}: {error}") from error
+        if rows[-1][-1] != rows[-1][-1]:
+            raise _corrupt(path, f"line {number}: the value is not a number")
+    return rows
+
+
+def _whole(text: str) -> int:
+    """A whole number; `3.0` is one too, as tables with gaps write it so."""
+    number = float(text)
+    if not number.is_integer():
+        raise ValueError(f"{text} is not a whole number")
+    return int(number)
+
+
+def _tidy(summaries: dict[str, dict[str, Any]], folders: dict[str, Path]) -> Frame:
+    """Join summaries and measurements into the table with the columns `COLUMNS`."""
+    rows = []
+    for name, summary in summaries.items():
+        trial = [name, *(summary[key] for key in COLUMNS[1:8])]
+        rows.extend(trial + row for row in _read_results(folders[name] / "results.csv"))
+    table = pd.DataFrame(rows, columns=COLUMNS)
+    table["position"] = table["position"].astype("Int64")
+    repeated = table.duplicated(["trial", "split", "eval_length", "position", "metric"])
+    if repeated.any():
+        row = table[repeated].iloc[0]
+        path = folders[row["trial"]] / "results.csv"
+        raise _corrupt(path, f"states {row['metric']} at length {row['eval_length']} twice")
+    return table
+
+
+def _trial_row(name: str, summary: dict[str, Any]) -> dict[str, Any]:
+    return {**summary, "trial": name, "hidden_size": summary["model"].get("hidden_size")}
+
+
+def _check_same(first: dict[str, Any], second: dict[str, Any], folder: Path, other: Path) -> None:
+    different = [key for key in IDENTITY if first[key] != second[key]]
+    if different:
+        raise ReportError(
+            f"{folder} and {other} have one name but differ in '{different[0]}'; rename one or report them apart"
+        )
+
+
+def _corrupt(path: Path, problem: str) -> ReportError:
+    return ReportError(f"{path}: {problem}; run this trial again or move its folder away")
+
+
+def _nothing_complete(paths: Sequence[str | Path], failures: dict[str, Any], unfinished: dict[str, Path]) -> str:
+    where = ", ".join(map(str, paths))
+    found = f"{len(failures)} failed, {len(unfinished)} unfinished"
+    if failures:
+        name, failure = next(iter(failures.items()))
+        found += f"; {name} {failure['status']}: {failure['reason']}"
+    return f"no complete trial in {where} ({found}); run a sweep first"

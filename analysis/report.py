@@ -1,0 +1,134 @@
+"""The report of finished runs: `lengthwise report RUNS... [--output DIR]`.
+
+Writes results.csv, figures/ and, last of all, report.md. Nothing is written before everything has been read.
+"""
+
+import argparse
+import shlex
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+from analysis import markdown
+from analysis.bottleneck import Chart, bottleneck_charts
+from analysis.errors import ReportError
+from analysis.files import replacing
+from analysis.frames import Frame
+from analysis.load_runs import Runs, is_trial, load_runs
+from analysis.sections import alignments, bottleneck_claim, capacities, left_out, models, what_was_run
+from analysis.style import save_figure, styles
+from analysis.summaries import SETTING, at_train_length, setting_name
+from analysis.variants import tell_variants_apart
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Write the report of the runs named in `argv`; returns the exit status, 2 for bad input."""
+    options = _parser().parse_args(argv)
+    try:
+        folder = _output_folder(options.runs[0], options.output)
+        loaded = load_runs(options.runs)
+        runs = tell_variants_apart(loaded)
+        output = ["--output", options.output] if options.output else []
+        command = shlex.join(["lengthwise", "report", *options.runs, *output])
+        path = write_report(runs, loaded.results, folder, command)
+    except (ReportError, OSError) as error:
+        print(f"lengthwise report: error: {error}", file=sys.stderr)
+        return 2
+    print(accuracy_overview(runs.results))
+    print(f"\nreport: {path}")
+    return 0
+
+
+def write_report(runs: Runs, table: Frame, folder: Path, command: str) -> Path:
+    """Write results.csv (the tidy table), figures/ and report.md into a folder; returns the path of report.md.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    charts = bottleneck_charts(runs.results)
+    text = compose(runs, charts, command)
+    for chart in charts:
+        save_figure(chart.figure, chart.points, folder / "figures", chart.name)
+    with replacing(folder / "results.csv") as temporary:
+        table.to_csv(temporary, index=False, lineterminator="\n")
+    with replacing(folder / "report.md") as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    return folder / "report.md"
+
+
+def compose(runs: Runs, charts: list[Chart], command: str) -> str:
+    """The text of report.md."""
+    sections = [
+        "# Lengthwise: what length did to accuracy",
+        what_was_run(runs),
+        bottleneck_claim(runs),
+        *map(_figure, charts),
+        capacities(runs),
+        alignments(runs),
+        models(runs),
+        left_out(runs),
+        "## How this report was made\n\n"
+        f"```\n{command}\n```\n\n"
+        "Every number and figure above is computed from [results.csv](results.csv), a row per trial, test length, "
+        "position and metric. Intervals are 95% Student t intervals over seeds.",
+    ]
+    return "\n\n".join(section for section in sections if section) + "\n"
+
+
+def accuracy_overview(results: Frame) -> str:
+    """Mean greedy token accuracy, architectures by train length, as plain text for a terminal."""
+    rows = at_train_length(results, "greedy_token_accuracy")
+    if rows.empty:
+        return "no model was tested with greedy decoding at its train length"
+    parts = []
+    for key, group in rows.groupby(SETTING):
+        means = group.pivot_table(index="arch", columns="train_length", values="value")
+        lines = [
+            [look.name, *("-" if pd.isna(mean) else f"{mean:.3f}" for mean in means.loc[arch])]
+            for arch, look in styles(group["arch"]).items()
+        ]
+        header = ["length", *map(str, means.columns)]
+        title = f"mean greedy token accuracy: {setting_name(*key)}"
+        parts.append(f"{title}\n{markdown.plain_table(header, lines)}")
+    return "\n\n".join(parts)
+
+
+def _figure(chart: Chart) -> str:
+    link = f"figures/{chart.name}"
+    title = chart.name.replace("_", " ")
+    return f"![{title}]({link}.png)\n\n*{chart.caption}* [PDF]({link}.pdf), [points]({link}.csv)"
+
+
+def _output_folder(first: str, chosen: str | None) -> Path:
+    """Where the report goes; never into the folder of a trial, which has a results.csv of its own.
+
+    Raises:
+        ReportError: the chosen folder is that of a trial.
+    """
+    folder = Path(chosen or first)
+    if not (folder.is_dir() and is_trial([entry.name for entry in folder.iterdir()])):
+        return folder
+    if chosen:
+        raise ReportError(f"{chosen} is a trial, whose results.csv the report would replace; choose another --output")
+    return folder / "report"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="lengthwise report",
+        description="Turn finished runs into a report: report.md with tables and verdicts, figures as PNG, PDF and "
+        "CSV, and results.csv, the table every number comes from. Failed and unfinished trials are listed.",
+        epilog="Example: lengthwise report runs/bottleneck",
+    )
+    parser.add_argument("runs", nargs="+", metavar="RUNS", help="a trial, a sweep, or a folder of sweeps")
+    parser.add_argument(
+        "--output",
+        metavar="DIR",
+        help="folder of the report (default: the first RUNS; for a single trial its subfolder report/)",
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

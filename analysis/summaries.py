@@ -1,0 +1,55 @@
+"""Means over seeds of what the tidy table holds; every figure and table starts here."""
+
+import pandas as pd
+
+from analysis.frames import Column, Frame
+from analysis.statistics import MeanInterval, mean_interval
+
+SETTING = ["task", "vocabulary"]  # trials are compared only within the same task and vocabulary
+PROPORTION = (0.0, 1.0)
+
+
+def measured(results: Frame, metric: str) -> Frame:
+    """The rows of one metric on the test split, at every length."""
+    return results[(results["metric"] == metric) & (results["split"] == "test")]
+
+
+def at_train_length(results: Frame, metric: str) -> Frame:
+    """The rows of one metric where a model was tested at the greatest length it was trained on."""
+    rows = measured(results, metric)
+    return rows[rows["eval_length"] == rows["train_length"]]
+
+
+def longest(rows: Frame) -> Frame:
+    """The rows at the greatest train length of each task and vocabulary."""
+    return rows[rows["train_length"] == rows.groupby(SETTING)["train_length"].transform("max")]
+
+
+def over_seeds(rows: Frame, by: list[str], bounds: tuple[float, float] | None = None) -> Frame:
+    """Mean and 95% interval of `value` in each group: columns `by`, mean, low, high, seeds.
+
+    `bounds` clips the intervals of quantities that cannot leave them.
+    """
+    points = []
+    for key, group in rows.groupby(by, sort=True):
+        interval = mean_interval(group["value"].to_numpy())
+        points.append([*key, *(interval.clipped(*bounds) if bounds else interval)])
+    return pd.DataFrame(points, columns=[*by, "mean", "low", "high", "seeds"])
+
+
+def interval_of(point: Column) -> MeanInterval:
+    """A row of `over_seeds` as a MeanInterval."""
+    return MeanInterval(point["mean"], point["low"], point["high"], int(point["seeds"]))
+
+
+def setting_name(task: str, vocabulary: int) -> str:
+    """How figures and tables call a task."""
+    return f"{task}, vocabulary {vocabulary}"
+
+
+def seeds_phrase(points: Frame) -> str:
+    """How many seeds stand behind each point: `3 seeds` or `2 to 3 seeds`."""
+    least, most = points["seeds"].min(), points["seeds"].max()
+    if most == 1:
+        return "one seed"
+    return f"{most} seeds" if least == most else f"{least} to {most} seeds"

@@ -1,0 +1,99 @@
+"""Small models of every architecture, with every option that changes their computation."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from data.batch import BOS, EOS, FIRST_TOKEN, PAD, Batch
+from lit_models import architectures
+
+VOCAB_SIZE = 12
+
+_RECURRENT: list[dict[str, Any]] = [
+    {},
+    {"num_layers": 2, "bidirectional": True, "embedding_size": 6},
+    {"reverse_source": True},
+]
+_FIXED_CONTEXT = [
+    *_RECURRENT,
+    {"context": "every-step", "readout": "maxout", "num_layers": 2},
+    {"context": "every-step", "bidirectional": True},
+]
+_SCORES = ("additive", "dot", "scaled-dot", "general", "concat")
+_LUONG = [
+    *_RECURRENT,
+    *({"score": score, "input_feeding": feeding} for score in _SCORES for feeding in (False, True)),
+    {"input_feeding": True, "num_layers": 2, "bidirectional": True, "embedding_size": 6},
+    {"input_feeding": True, "cell": "gru", "num_layers": 2},
+    {"input_feeding": True, "cell": "rnn", "reverse_source": True},
+]
+_LOCATION = [{"score": "location", "location_positions": 20}, {"score": "location", "location_positions": 3}]
+VARIANTS: dict[str, list[dict[str, Any]]] = {
+    "VanillaRNN": _FIXED_CONTEXT,
+    "LSTM": _FIXED_CONTEXT,
+    "GRU": _FIXED_CONTEXT,
+    "Bahdanau": [*_RECURRENT, {"readout": "linear"}, *({"score": score} for score in _SCORES), *_LOCATION],
+    "LuongGlobal": [*_LUONG, *_LOCATION],
+    "LuongLocal": [*_LUONG, *({**each, "alignment": "monotonic", "window": 2} for each in _LUONG), {"window": 1}],
+    "Transformer": [
+        {},
+        {"norm": "post"},
+        {"positions": "learned", "max_positions": 16},
+        {"tied_embeddings": True, "num_heads": 2},
+        {"num_layers": 1, "feed_forward_size": 10},
+    ],
+}
+
+
+def every_model() -> list[Any]:
+    """(name, options) of all architectures found, with the variants known of them."""
+    return [(name, options) for name in architectures() for options in VARIANTS.get(name, [{}])]
+
+
+def label(value: Any) -> str:
+    """A readable test id."""
+    if isinstance(value, dict):
+        return ",".join(f"{key}={setting}" for key, setting in value.items()) or "defaults"
+    return str(value)
+
+
+def make(name: str, options: dict[str, Any] | None = None, seed: int = 0) -> Any:
+    """A tiny model in evaluation mode, its weights drawn from the seed. Tests reach into its parts, hence Any."""
+    torch.manual_seed(seed)
+    sizes = {"source_vocab_size": VOCAB_SIZE, "target_vocab_size": VOCAB_SIZE, "hidden_size": 8}
+    return architectures()[name](**{**sizes, **(options or {})}).eval()
+
+
+def random_batch(lengths: list[tuple[int, int]], seed: int = 1) -> Batch:
+    """A padded batch of random sequences with the given (source, target) lengths, EOS not counted."""
+    generator = torch.Generator().manual_seed(seed)
+    pairs = [
+        (
+            torch.randint(FIRST_TOKEN, VOCAB_SIZE, (source,), generator=generator),
+            torch.randint(FIRST_TOKEN, VOCAB_SIZE, (target,), generator=generator),
+        )
+        for source, target in lengths
+    ]
+    begin, end = torch.tensor([BOS]), torch.tensor([EOS])
+    return Batch(
+        source=_padded([source for source, _ in pairs]),
+        source_lengths=torch.tensor([source for source, _ in lengths]),
+        target_in=_padded([torch.cat([begin, target]) for _, target in pairs]),
+        target_out=_padded([torch.cat([target, end]) for _, target in pairs]),
+    )
+
+
+def one_row(batch: Batch, row: int) -> Batch:
+    """A row of a batch alone, without its padding."""
+    source, target = int(batch.source_lengths[row]), int((batch.target_out[row] != PAD).sum())
+    return Batch(
+        source=batch.source[row : row + 1, :source],
+        source_lengths=batch.source_lengths[row : row + 1],
+        target_in=batch.target_in[row : row + 1, :target],
+        target_out=batch.target_out[row : row + 1, :target],
+    )
+
+
+def _padded(rows: list[Tensor]) -> Tensor:
+    return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=PAD)

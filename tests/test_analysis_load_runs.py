@@ -1,0 +1,170 @@
+"""Trial folders become one tidy table; what is broken is named in one line."""
+
+import json
+
+import pytest
+from analysis_tables import ARCHITECTURES, HEADER, write_failure, write_sweep, write_trial
+
+from analysis.errors import ReportError
+from analysis.load_runs import COLUMNS, load_runs
+from analysis.variants import tell_variants_apart
+
+
+def test_tidy_table_joins_summary_and_results(tmp_path):
+    rows = [(10, None, "loss", 0.25), (10, 3, "greedy_token_accuracy_by_position", 0.5)]
+    folder = write_trial(tmp_path, "LSTM", 10, 7, rows)
+    results = load_runs([tmp_path]).results
+    assert list(results.columns) == COLUMNS
+    assert results.astype(object).where(results.notna(), None).to_numpy().tolist() == [
+        [folder.name, "LSTM", "reverse", 32, 10, 7, 100_000, "cpu", "test", 10, None, "loss", 0.25],
+        [folder.name, "LSTM", "reverse", 32, 10, 7, 100_000, "cpu", "test", 10, 3,
+         "greedy_token_accuracy_by_position", 0.5],
+    ]  # fmt: skip
+
+
+def test_trials_have_one_row_each_with_the_hidden_size(tmp_path):
+    write_trial(tmp_path, seed=0)
+    write_trial(tmp_path, seed=1, model={"layers": 2})
+    trials = load_runs([tmp_path]).trials.set_index("seed")
+    assert trials.loc[0, "hidden_size"] == 64
+    assert trials["hidden_size"].isna().tolist() == [False, True]
+    assert trials.loc[0, ["threads", "precision", "steps", "version"]].tolist() == [1, "32-true", 500, "0.1.0"]
+
+
+def test_positions_may_be_written_with_decimals(tmp_path):
+    folder = write_trial(tmp_path)
+    (folder / "results.csv").write_text(HEADER + "test,10,3.0,greedy_token_accuracy_by_position,0.5\n")
+    assert load_runs([tmp_path]).results["position"].tolist() == [3]
+
+
+def test_a_trial_counts_once_however_it_is_reached(tmp_path):
+    folder = write_trial(tmp_path / "sweep")
+    runs = load_runs([folder, tmp_path / "sweep", tmp_path])
+    assert len(runs.trials) == 1
+    assert len(runs.results) == 2
+
+
+def test_the_same_trial_in_two_sweeps_counts_once(tmp_path):
+    write_trial(tmp_path / "first")
+    write_trial(tmp_path / "second")
+    assert len(load_runs([tmp_path]).trials) == 1
+
+
+def test_different_trials_of_one_name_are_refused(tmp_path):
+    write_trial(tmp_path / "first", model={"hidden_size": 64})
+    write_trial(tmp_path / "second", model={"hidden_size": 128})
+    with pytest.raises(ReportError, match="differ in 'model'"):
+        load_runs([tmp_path])
+
+
+def test_checkpoints_figures_and_wandb_are_not_searched(tmp_path):
+    write_trial(tmp_path, seed=0)
+    for number, name in enumerate(("checkpoints", "figures", "wandb", ".hidden"), start=1):
+        write_trial(tmp_path / name, seed=number)
+    assert load_runs([tmp_path]).trials["seed"].tolist() == [0]
+
+
+def test_failed_and_unfinished_trials_are_kept_apart(tmp_path):
+    write_trial(tmp_path)
+    failed = write_failure(tmp_path, step=None)
+    running = tmp_path / "GRU-reverse-L40-s0-00000000"
+    running.mkdir()
+    (running / "config.yaml").write_text("seed_everything: 0\n")
+    runs = load_runs([tmp_path])
+    assert len(runs.trials) == 1
+    assert runs.failures.to_dict("records") == [
+        {
+            "trial": failed.name, "status": "diverged", "reason": "the loss is not a number", "step": None,
+            "arch": "VanillaRNN", "task": "reverse", "train_length": 80, "seed": 2,
+        }
+    ]  # fmt: skip
+    assert runs.unfinished == [running]
+
+
+def test_a_summary_that_is_not_complete_is_not_read(tmp_path):
+    write_trial(tmp_path, seed=0)
+    unfinished = write_trial(tmp_path, seed=1, status="running")
+    runs = load_runs([tmp_path])
+    assert runs.trials["seed"].tolist() == [0]
+    assert runs.unfinished == [unfinished]
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (HEADER + "test,10,,loss,0.2", "ends in the middle of a line"),
+        (HEADER + "test,10,,lo\n", "line 2 has 4 fields"),
+        (HEADER + "test,10,,loss,much\n", "line 2: could not convert"),
+        (HEADER + "test,10,,loss,nan\n", "line 2: the value is not a number"),
+        (HEADER + "test,ten,,loss,0.2\n", "line 2: could not convert"),
+        (HEADER + "test,10.5,,loss,0.2\n", "10.5 is not a whole number"),
+        (HEADER + "test,10,,loss,0.2\ntest,10,,loss,0.3\n", "states loss at length 10 twice"),
+        ("split,eval_length,metric,value\ntest,10,loss,0.2\n", "has no column 'position'"),
+        (HEADER, "has no rows"),
+        ("", "ends in the middle of a line"),
+        (None, "is missing though the trial is complete"),
+    ],
+)
+def test_broken_results_are_named_in_one_line(tmp_path, content, problem):
+    folder = write_trial(tmp_path)
+    (folder / "results.csv").unlink()
+    if content is not None:
+        (folder / "results.csv").write_text(content)
+    with pytest.raises(ReportError) as error:
+        load_runs([tmp_path])
+    assert problem in str(error.value)
+    assert str(folder / "results.csv") in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ('{"status": "comp', "is no valid JSON"),
+        ("[]", "is not a JSON object"),
+        (json.dumps({"status": "complete"}), "has no 'arch'"),
+    ],
+)
+def test_broken_summary_is_named_in_one_line(tmp_path, content, problem):
+    folder = write_trial(tmp_path)
+    (folder / "summary.json").write_text(content)
+    with pytest.raises(ReportError) as error:
+        load_runs([tmp_path])
+    assert problem in str(error.value) and str(folder / "summary.json") in str(error.value)
+
+
+def test_a_number_in_words_is_named(tmp_path):
+    write_trial(tmp_path, num_params="many")
+    with pytest.raises(ReportError, match="'num_params' is 'many', not a whole number"):
+        load_runs([tmp_path])
+
+
+def test_paths_that_hold_nothing_are_named(tmp_path):
+    with pytest.raises(ReportError, match="does not exist"):
+        load_runs([tmp_path / "nowhere"])
+    (tmp_path / "file").touch()
+    with pytest.raises(ReportError, match="is not a folder"):
+        load_runs([tmp_path / "file"])
+    write_failure(tmp_path)
+    with pytest.raises(ReportError, match=r"no complete trial .*1 failed.*diverged: the loss is not a number"):
+        load_runs([tmp_path])
+
+
+def test_every_architecture_of_a_sweep_is_found(tmp_path):
+    write_sweep(tmp_path, lengths=(4,), seeds=(0,))
+    assert set(load_runs([tmp_path]).results["arch"]) == set(ARCHITECTURES)
+
+
+def test_two_configurations_of_one_architecture_are_told_apart(tmp_path):
+    for width, suffix in ((64, "aaaa"), (128, "bbbb")):
+        write_trial(tmp_path, "GRU", model={"hidden_size": width, "layers": 1}, suffix=suffix)
+    write_trial(tmp_path, "LSTM")
+    runs = tell_variants_apart(load_runs([tmp_path]))
+    assert set(runs.results["arch"]) == {"GRU [hidden_size=64]", "GRU [hidden_size=128]", "LSTM"}
+
+
+def test_two_trials_that_nothing_tells_apart_are_refused(tmp_path):
+    write_trial(tmp_path, suffix="aaaa", steps=100)
+    write_trial(tmp_path, suffix="bbbb", steps=200)
+    with pytest.raises(ReportError, match=r"aaaa and .*bbbb are the same"):
+        tell_variants_apart(load_runs([tmp_path]))

@@ -1,0 +1,169 @@
+"""The report says what was measured, how surely, and what was left out."""
+
+import pytest
+from analysis_tables import ATTENTION, plausible_rows, write_failure, write_results, write_sweep, write_trial
+
+from analysis.load_runs import load_runs
+from analysis.report import main
+from analysis.sections import matching
+
+LENGTHS = (4, 40)
+
+
+@pytest.fixture(scope="module")
+def sweep(tmp_path_factory):
+    """Four architectures, one of them new, with a failed and an unfinished trial."""
+    folder = tmp_path_factory.mktemp("runs") / "my sweep"
+    write_sweep(folder, ("LSTM", "Bahdanau", "Transformer", "Newcomer"), LENGTHS)
+    write_failure(folder, "LSTM", 40, 3, reason="the loss is | not a number")
+    running = folder / "GRU-reverse-L40-s0-00000000"
+    running.mkdir()
+    (running / "config.yaml").touch()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def report(sweep):
+    assert main([str(sweep)]) == 0
+    return (sweep / "report.md").read_text()
+
+
+def row_of(report, name):
+    """The cells of the first table row of an architecture."""
+    line = next(line for line in report.splitlines() if line.startswith(f"| {name} |"))
+    return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def test_measured_table_gives_mean_interval_seeds_and_verdict(report, sweep):
+    values = load_runs([sweep]).results.query(
+        "metric == 'greedy_token_accuracy' and arch == 'LSTM' and train_length == 40 and eval_length == 40"
+    )["value"]
+    cells = row_of(report, "LSTM")
+    assert cells[1].startswith(f"{values.mean():.3f} [")
+    assert cells[3] == "3 (1 failed)"
+    assert cells[5] == "degrades"
+    assert row_of(report, "Bahdanau attention")[5] == "does not degrade"
+
+
+def test_verdicts_are_summed_up_in_words(report):
+    assert (
+        "Between lengths 4 and 40: degrades: LSTM; does not degrade: Bahdanau attention, Transformer, Newcomer."
+        in report
+    )
+
+
+def test_failed_and_unfinished_trials_are_listed_with_their_reason(report):
+    assert r"| LSTM-reverse-L40-s3-0badf00d | diverged | 120 | the loss is \| not a number |" in report
+    assert "Unfinished (still running or interrupted): GRU-reverse-L40-s0-00000000" in report
+    assert "24 complete, 1 failed or diverged, 1 unfinished" in report
+
+
+def test_every_link_leads_to_a_file(report, sweep):
+    links = [part.split(")")[0] for part in report.split("](")[1:]]
+    assert "figures/accuracy.png" in links and "results.csv" in links
+    assert all((sweep / link).is_file() for link in links)
+
+
+def test_command_can_be_pasted(report, sweep):
+    assert f"```\nlengthwise report '{sweep}'\n```" in report
+
+
+def test_tidy_table_is_written_and_not_taken_for_a_trial(report, sweep):
+    lines = (sweep / "results.csv").read_text().splitlines()
+    assert lines[0] == (
+        "trial,arch,task,vocabulary,train_length,seed,num_params,device,split,eval_length,position,metric,value"
+    )
+    assert len(lines) == 1 + len(load_runs([sweep]).results)
+
+
+def test_the_same_runs_give_the_same_report(report, sweep):
+    assert main([str(sweep)]) == 0
+    assert (sweep / "report.md").read_text() == report
+
+
+def test_alignment_is_reported_only_for_models_that_attend(report):
+    section = report.split("## Alignment accuracy")[1].split("##")[0]
+    assert "Transformer" in section and "LSTM" not in section
+    assert "Transformer" in ATTENTION
+
+
+def test_overview_goes_to_the_terminal(sweep, tmp_path, capsys):
+    assert main([str(sweep), "--output", str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    assert "length" in out and "Bahdanau attention  1.000  1.000" in out
+    assert out.endswith(f"report: {tmp_path / 'report.md'}\n")
+
+
+@pytest.mark.parametrize(
+    ("sizes", "widths", "said"),
+    [
+        ((100, 110), (64, 32), "parameter counts matched within 10% (largest/smallest = 1.10)"),
+        ((100, 111), (64, 32), "NOT matched: largest/smallest parameter count = 1.11"),
+        ((100, 400), (64, 64), "matched hidden size (64), parameter counts NOT matched: largest/smallest = 4.00"),
+    ],
+)
+def test_matching_of_sizes_is_stated(tmp_path, sizes, widths, said):
+    for arch, size, width in zip(("GRU", "LSTM"), sizes, widths, strict=True):
+        write_trial(tmp_path, arch, num_params=size, model={"hidden_size": width})
+    assert matching(load_runs([tmp_path]).trials) == said
+    assert main([str(tmp_path)]) == 0
+    assert said in (tmp_path / "report.md").read_text()
+
+
+def test_one_seed_makes_a_smaller_report_without_a_verdict(tmp_path):
+    for length in (10, 20):
+        write_trial(tmp_path, length=length)
+    assert main([str(tmp_path)]) == 0
+    report = (tmp_path / "report.md").read_text()
+    assert "One seed only" in report and "No bits recovered" in report
+    assert row_of(report, "GRU")[1] == "0.900 (no interval)"
+    assert row_of(report, "GRU")[5] == "cannot be told from these runs: one seed"
+
+
+def test_missing_measurements_make_a_smaller_report(tmp_path):
+    write_trial(tmp_path, rows=[(10, None, "loss", 1.0)])
+    assert main([str(tmp_path)]) == 0
+    assert "Nothing yet" in (tmp_path / "report.md").read_text()
+    assert not (tmp_path / "figures").exists()
+
+
+def test_different_budgets_are_noted(tmp_path):
+    write_trial(tmp_path, "GRU", steps=500)
+    write_trial(tmp_path, "LSTM", steps=900)
+    assert main([str(tmp_path)]) == 0
+    assert "different numbers of training steps" in (tmp_path / "report.md").read_text()
+
+
+def test_a_single_trial_keeps_its_own_results(tmp_path, capsys):
+    folder = write_trial(tmp_path, rows=plausible_rows("GRU", 10, 0))
+    before = (folder / "results.csv").read_text()
+    assert main([str(folder)]) == 0
+    assert (folder / "report/report.md").is_file()
+    assert main([str(tmp_path), "--output", str(folder)]) == 2
+    assert "choose another --output" in capsys.readouterr().err
+    assert (folder / "results.csv").read_text() == before
+
+
+def test_broken_file_gives_one_line_and_writes_nothing(tmp_path, capsys):
+    write_trial(tmp_path, seed=0)
+    broken = write_trial(tmp_path, seed=1) / "results.csv"
+    broken.write_text(broken.read_text()[:-3])
+    assert main([str(tmp_path)]) == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith("lengthwise report: error: ") and str(broken) in captured.err
+    assert captured.err.count("\n") == 1 and captured.out == ""
+    assert not any((tmp_path / name).exists() for name in ("report.md", "results.csv", "figures"))
+
+
+def test_broken_file_leaves_the_last_report_as_it_was(tmp_path):
+    folder = write_trial(tmp_path)
+    assert main([str(tmp_path)]) == 0
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file() and folder not in path.parents}
+    write_results(folder, [])
+    assert main([str(tmp_path)]) == 2
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_a_path_that_does_not_exist_exits_2(tmp_path, capsys):
+    assert main([str(tmp_path / "nowhere")]) == 2
+    assert "nowhere does not exist" in capsys.readouterr().err

@@ -1,0 +1,295 @@
+"""Models against something that is not themselves: torch.nn with copied weights, and the papers' equations in loops."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from data.batch import PAD, Batch
+from lit_models.base import LitSeq2Seq
+from lit_models.recurrent import RecurrentSeq2Seq
+from lit_models.transformer import MultiHeadAttention, SinusoidalPositions, Transformer
+from tests.models import VOCAB_SIZE, make, random_batch
+
+LENGTHS = [(5, 4), (7, 7), (2, 3)]
+SIZE = 8
+
+
+def target_length(batch: Batch, row: int) -> int:
+    return int((batch.target_out[row] != PAD).sum())
+
+
+# ---------------------------------------------------------------------- recurrent encoders against torch.nn
+
+
+@pytest.mark.parametrize("bidirectional", [False, True])
+@pytest.mark.parametrize("num_layers", [1, 2])
+@pytest.mark.parametrize(("name", "layer"), [("VanillaRNN", nn.RNN), ("LSTM", nn.LSTM), ("GRU", nn.GRU)])
+def test_encoder_equals_torch_on_each_row_alone(name: str, layer: type, num_layers: int, bidirectional: bool) -> None:
+    model = make(name, {"num_layers": num_layers, "bidirectional": bidirectional})
+    assert isinstance(model, RecurrentSeq2Seq)
+    theirs = layer(SIZE, SIZE, num_layers, batch_first=True, bidirectional=bidirectional)
+    theirs.load_state_dict(model.encoder.layers.state_dict())
+    batch = random_batch(LENGTHS)
+    memory = model.encode(batch.source, batch.source_lengths)
+    for row, (length, _) in enumerate(LENGTHS):
+        outputs, final = theirs(model.source_embedding(batch.source[row : row + 1, :length]))
+        torch.testing.assert_close(memory.states[row, :length], outputs[0])
+        parts = final if isinstance(final, tuple) else (final,)
+        for mine, part in zip(memory.final, parts, strict=True):
+            joined = part.reshape(num_layers, -1) if not bidirectional else part.reshape(num_layers, 2 * SIZE)
+            torch.testing.assert_close(mine[row], joined)
+
+
+@pytest.mark.parametrize("name", ["VanillaRNN", "LSTM", "GRU", "Bahdanau", "LuongGlobal", "LuongLocal"])
+def test_reversing_the_source_equals_reading_a_reversed_source(name: str) -> None:
+    batch = random_batch([(5, 4)])
+    plain, reverse = make(name), make(name, {"reverse_source": True})
+    reverse.load_state_dict(plain.state_dict())
+    mirrored = plain.encode(batch.source.flip(1), batch.source_lengths)
+    memory = reverse.encode(batch.source, batch.source_lengths)
+    torch.testing.assert_close(memory.final, mirrored.final)
+    torch.testing.assert_close(memory.states, mirrored.states.flip(1))
+
+
+@pytest.mark.parametrize(("name", "cell"), [("VanillaRNN", nn.RNNCell), ("LSTM", nn.LSTMCell), ("GRU", nn.GRUCell)])
+def test_fixed_context_decoder_equals_a_loop_over_torch_cells(name: str, cell: type) -> None:
+    model, batch = make(name), random_batch([(5, 4), (5, 4)])
+    theirs = cell(SIZE, SIZE)
+    theirs.load_state_dict({key.removesuffix("_l0"): value for key, value in model.decoder.state_dict().items()})
+    final = model.encode(batch.source, batch.source_lengths).final
+    state: Any = tuple(part[:, 0] for part in final)
+    for position, logits in enumerate(model(batch).logits.unbind(1)):
+        inputs = model.target_embedding(batch.target_in[:, position])
+        following = theirs(inputs, state if len(state) > 1 else state[0])
+        state = following if isinstance(following, tuple) else (following,)
+        torch.testing.assert_close(logits, model.readout.output(state[0]))
+
+
+# ---------------------------------------------------------------------- equations in NumPy
+
+
+def sigmoid(x: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-x))
+
+
+def softmax(x: np.ndarray) -> np.ndarray:
+    powers = np.exp(x - x.max())
+    return powers / powers.sum()
+
+
+class Weights:
+    """A model's parameters as float64 arrays, by name."""
+
+    def __init__(self, model: LitSeq2Seq) -> None:
+        self.arrays = {key: value.detach().double().numpy() for key, value in model.named_parameters()}
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        return self.arrays[name]
+
+    def gru(self, prefix: str, x: np.ndarray, h: np.ndarray) -> np.ndarray:
+        """torch.nn.GRU's documented equations."""
+        from_input = np.split(self[f"{prefix}.weight_ih_l0"] @ x + self[f"{prefix}.bias_ih_l0"], 3)
+        from_state = np.split(self[f"{prefix}.weight_hh_l0"] @ h + self[f"{prefix}.bias_hh_l0"], 3)
+        reset, update = sigmoid(from_input[0] + from_state[0]), sigmoid(from_input[1] + from_state[1])
+        new = np.tanh(from_input[2] + reset * from_state[2])
+        return (1 - update) * new + update * h
+
+    def lstm(self, prefix: str, x: np.ndarray, h: np.ndarray, c: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """torch.nn.LSTM's documented equations."""
+        gates = self[f"{prefix}.weight_ih_l0"] @ x + self[f"{prefix}.bias_ih_l0"]
+        gates = gates + self[f"{prefix}.weight_hh_l0"] @ h + self[f"{prefix}.bias_hh_l0"]
+        i, f, g, o = np.split(gates, 4)
+        c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
+        return sigmoid(o) * np.tanh(c), c
+
+
+def test_bahdanau_equals_appendix_a_written_out() -> None:
+    model, batch = make("Bahdanau", {"bidirectional": True}), random_batch(LENGTHS)
+    weights, output = Weights(model), model(batch)
+    memory = model.encode(batch.source, batch.source_lengths)
+    for row, (length, _) in enumerate(LENGTHS):
+        h = memory.states[row, :length].detach().double().numpy()
+        s = np.tanh(weights["first_state.weight"] @ h[0, SIZE:] + weights["first_state.bias"])
+        for i in range(target_length(batch, row)):
+            y = weights["target_embedding.weight"][int(batch.target_in[row, i])]
+            query = weights["score.query.weight"] @ s
+            energies = np.array(
+                [
+                    weights["score.energy.weight"][0]
+                    @ np.tanh(query + weights["score.memory.weight"] @ each + weights["score.memory.bias"])
+                    for each in h
+                ]
+            )
+            alpha = softmax(energies)
+            c = alpha @ h
+            t = weights["readout.maxout.weight"] @ np.concatenate([s, y, c]) + weights["readout.maxout.bias"]
+            maxout = np.array([max(t[2 * j], t[2 * j + 1]) for j in range(SIZE)])
+            logits = weights["readout.output.weight"] @ maxout + weights["readout.output.bias"]
+            np.testing.assert_allclose(output.attention[row, i, :length].detach(), alpha, atol=1e-5)
+            np.testing.assert_allclose(output.logits[row, i].detach(), logits, atol=1e-5)
+            s = weights.gru("decoder", np.concatenate([y, c]), s)
+
+
+@pytest.mark.parametrize("input_feeding", [False, True])
+def test_luong_equals_its_equations_written_out(input_feeding: bool) -> None:
+    model, batch = make("LuongGlobal", {"input_feeding": input_feeding}), random_batch(LENGTHS)
+    weights, output = Weights(model), model(batch)
+    memory = model.encode(batch.source, batch.source_lengths)
+    for row, (length, _) in enumerate(LENGTHS):
+        states = memory.states[row, :length].detach().double().numpy()
+        h, c = (part[row, 0].detach().double().numpy() for part in memory.final)
+        fed = np.zeros(SIZE)
+        for t in range(target_length(batch, row)):
+            x = weights["target_embedding.weight"][int(batch.target_in[row, t])]
+            h, c = weights.lstm("decoder", np.concatenate([x, fed]) if input_feeding else x, h, c)
+            alpha = softmax(np.array([h @ weights["score.memory.weight"] @ each for each in states]))
+            context = alpha @ states
+            fed = np.tanh(weights["combine.weight"] @ np.concatenate([context, h]))
+            logits = weights["output.weight"] @ fed + weights["output.bias"]
+            np.testing.assert_allclose(output.attention[row, t, :length].detach(), alpha, atol=1e-5)
+            np.testing.assert_allclose(output.logits[row, t].detach(), logits, atol=1e-5)
+
+
+def test_cho_decoder_reads_the_context_at_every_step_and_in_the_output_layer() -> None:
+    model = make("GRU", {"context": "every-step", "readout": "maxout"})
+    batch, weights = random_batch(LENGTHS), Weights(model)
+    output = model(batch)
+    memory = model.encode(batch.source, batch.source_lengths)
+    for row in range(len(LENGTHS)):
+        final = memory.final[0][row, -1].detach().double().numpy()
+        c = np.tanh(weights["to_context.weight"] @ final + weights["to_context.bias"])
+        h = np.tanh(weights["from_context.weight"] @ c + weights["from_context.bias"])
+        for t in range(target_length(batch, row)):
+            y = weights["target_embedding.weight"][int(batch.target_in[row, t])]
+            h = weights.gru("decoder", np.concatenate([y, c]), h)
+            pairs = weights["readout.maxout.weight"] @ np.concatenate([h, y, c]) + weights["readout.maxout.bias"]
+            logits = weights["readout.output.weight"] @ pairs.reshape(-1, 2).max(axis=1)
+            logits = logits + weights["readout.output.bias"]
+            np.testing.assert_allclose(output.logits[row, t].detach(), logits, atol=1e-5)
+
+
+# ---------------------------------------------------------------------- the transformer against torch.nn
+
+
+def copy_attention(mine: MultiHeadAttention, theirs: Any) -> None:
+    theirs.in_proj_weight.data = torch.cat([mine.query.weight, mine.key_value.weight]).detach()
+    theirs.in_proj_bias.data = torch.cat([mine.query.bias, mine.key_value.bias]).detach()
+    theirs.out_proj.load_state_dict(mine.output.state_dict())
+
+
+def copy_layer(mine: Any, theirs: Any) -> None:
+    sublayers = ["attention_sublayer", "cross_attention_sublayer", "feed_forward_sublayer"]
+    copy_attention(mine.attention, theirs.self_attn)
+    if hasattr(mine, "cross_attention"):
+        copy_attention(mine.cross_attention, theirs.multihead_attn)
+    else:
+        sublayers.remove("cross_attention_sublayer")
+    for number, name in enumerate(sublayers, start=1):
+        getattr(theirs, f"norm{number}").load_state_dict(getattr(mine, name).norm.state_dict())
+    theirs.linear1.load_state_dict(mine.feed_forward[0].state_dict())
+    theirs.linear2.load_state_dict(mine.feed_forward[3].state_dict())
+
+
+def torch_transformer(model: Any, pre_norm: bool) -> tuple[nn.Module, nn.Module]:
+    """torch.nn's encoder and decoder with the model's weights."""
+    layer_options: dict[str, Any] = {
+        "dim_feedforward": 4 * SIZE,
+        "dropout": 0.0,
+        "batch_first": True,
+        "norm_first": pre_norm,
+    }
+    norms: list[Any] = [nn.LayerNorm(SIZE) if pre_norm else None for _ in range(2)]
+    encoder = nn.TransformerEncoder(
+        nn.TransformerEncoderLayer(SIZE, 4, **layer_options), 2, norms[0], enable_nested_tensor=False
+    )
+    decoder = nn.TransformerDecoder(nn.TransformerDecoderLayer(SIZE, 4, **layer_options), 2, norms[1])
+    for mine, theirs in ((model.encoder_layers, encoder.layers), (model.decoder_layers, decoder.layers)):
+        for one, other in zip(mine, theirs, strict=True):
+            copy_layer(one, other)
+    if pre_norm:
+        norms[0].load_state_dict(model.encoder_norm.state_dict())
+        norms[1].load_state_dict(model.decoder_norm.state_dict())
+    return encoder.eval(), decoder.eval()
+
+
+@pytest.mark.parametrize("norm", ["pre", "post"])
+def test_transformer_equals_torch(norm: str) -> None:
+    model, batch = make("Transformer", {"norm": norm}), random_batch(LENGTHS)
+    assert isinstance(model, Transformer)
+    encoder, decoder = torch_transformer(model, norm == "pre")
+
+    def embed(table: nn.Embedding, tokens: Tensor) -> Tensor:
+        positions = torch.tensor(
+            [
+                [
+                    math.sin(p / 10000 ** (i / SIZE)) if i % 2 == 0 else math.cos(p / 10000 ** ((i - 1) / SIZE))
+                    for i in range(SIZE)
+                ]
+                for p in range(tokens.shape[1])
+            ]
+        )
+        return table(tokens) * math.sqrt(SIZE) + positions
+
+    padding = batch.source == PAD
+    width = batch.target_in.shape[1]
+    causal = torch.triu(torch.ones(width, width, dtype=torch.bool), diagonal=1)
+    memory = encoder(embed(model.source_embedding, batch.source), src_key_padding_mask=padding)
+    hidden = decoder(
+        embed(model.target_embedding, batch.target_in), memory, tgt_mask=causal, memory_key_padding_mask=padding
+    )
+    real = batch.target_out != PAD
+    torch.testing.assert_close(model(batch).logits[real], model.output(hidden)[real], atol=1e-5, rtol=1e-5)
+
+
+def test_reported_transformer_attention_equals_torchs() -> None:
+    model = make("Transformer").decoder_layers[-1].cross_attention
+    theirs = nn.MultiheadAttention(SIZE, 4, batch_first=True)
+    copy_attention(model, theirs)
+    queries, memory = torch.randn(2, 3, SIZE), torch.randn(2, 5, SIZE)
+    blocked = torch.tensor([[False] * 5, [False] * 3 + [True] * 2])
+    _, expected = theirs(queries, memory, memory, key_padding_mask=blocked, average_attn_weights=False)
+    weights = model.weights(queries, model.keys_and_values(memory), ~blocked[:, None, None, :])
+    torch.testing.assert_close(weights, expected)
+
+
+def test_sinusoidal_positions_grow_with_the_sequence() -> None:
+    positions = SinusoidalPositions(SIZE)
+    expected = math.sin(1000 / 10000 ** (2 / SIZE))
+    assert positions(torch.tensor([1000]), 1001)[0, 2].item() == pytest.approx(expected, abs=1e-6)
+
+
+def test_tied_embeddings_are_one_matrix() -> None:
+    tied, untied = make("Transformer", {"tied_embeddings": True}), make("Transformer")
+    assert tied.output.weight is tied.source_embedding.weight is tied.target_embedding.weight
+    # Two matrices of vocabulary x size and the bias of the output layer are gone.
+    assert untied.num_params - tied.num_params == 2 * VOCAB_SIZE * SIZE + VOCAB_SIZE
+
+
+# ---------------------------------------------------------------------- another toolkit's modules, where installed
+
+
+@pytest.mark.parametrize(("score", "kind"), [("additive", "mlp"), ("general", "general"), ("dot", "dot")])
+def test_attention_equals_opennmts(score: str, kind: str) -> None:
+    onmt = pytest.importorskip("onmt.modules.global_attention", reason="needs OpenNMT-py")
+    model, batch = make("LuongGlobal", {"score": score}), random_batch(LENGTHS)
+    theirs = onmt.GlobalAttention(SIZE, attn_type=kind)
+    weights = dict(model.named_parameters())
+    theirs.linear_out.weight.data = weights["combine.weight"].detach()
+    if kind == "mlp":
+        theirs.linear_query.weight.data = weights["score.query.weight"].detach()
+        theirs.linear_query.bias.data = weights["score.memory.bias"].detach()
+        theirs.linear_context.weight.data = weights["score.memory.weight"].detach()
+        theirs.v.weight.data = weights["score.energy.weight"].detach()
+        theirs.linear_out.bias.data.zero_()
+    elif kind == "general":
+        theirs.linear_in.weight.data = weights["score.memory.weight"].detach()
+    memory = model.encode(batch.source, batch.source_lengths)
+    queries = torch.randn(len(LENGTHS), 3, SIZE)
+    mine, attention = model._attentional(queries, torch.zeros(len(LENGTHS), 3), model.start(memory).source)
+    vectors, expected = theirs(queries, memory.states, batch.source_lengths)
+    torch.testing.assert_close(attention, expected)
+    torch.testing.assert_close(mine, torch.tanh(vectors) if kind == "mlp" else vectors)
