@@ -286,7 +286,7 @@ def test_attention_equals_opennmts(score: str, kind: str) -> None:
         theirs.v.weight.data = weights["score.energy.weight"].detach()
         theirs.linear_out.bias.data.zero_()
     elif kind == "general":
-        theirs.linear_in.weight.data = weights["score.memory.weight"].detach()
+        theirs.linear_in.weight.data = weights["score.memory.weight"].detach().T
     memory = model.encode(batch.source, batch.source_lengths)
     queries = torch.randn(len(LENGTHS), 3, SIZE)
     mine, attention = model._attentional(queries, torch.zeros(len(LENGTHS), 3), model.start(memory).source)

@@ -1,0 +1,103 @@
+"""Metrics on hand-made batches whose figures are worked out by hand."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from data.batch import EOS, PAD, Batch
+from lit_models.metrics import SequenceMetrics
+
+A, B, C = 4, 5, 6  # three words
+VOCAB_SIZE = 7
+
+
+def batch() -> Batch:
+    """Two sequences, `A B` and `C`, their gold alignments, and 4 and 2 bits of target."""
+    target_out = torch.tensor([[A, B, EOS], [C, EOS, PAD]])
+    return Batch(
+        source=torch.tensor([[B, A], [C, PAD]]),
+        source_lengths=torch.tensor([2, 1]),
+        target_in=target_out,
+        target_out=target_out,
+        alignment=torch.tensor([[1, 0, -1], [0, -1, -1]]),
+        target_bits=torch.tensor([4.0, 2.0]),
+    )
+
+
+def logits_for(tokens: Tensor, probability: float) -> Tensor:
+    """Logits that give each token this probability and share the rest evenly."""
+    rest = math.log((1 - probability) / (VOCAB_SIZE - 1))
+    logits = torch.full((*tokens.shape, VOCAB_SIZE), rest)
+    return logits.scatter(-1, tokens[..., None], math.log(probability))
+
+
+def measured(forced: Tensor, decoded: Tensor, attention: Tensor | None = None, probability: float = 0.5) -> dict:
+    metrics = SequenceMetrics(VOCAB_SIZE)
+    metrics.update(batch(), logits_for(forced, probability), attention, decoded)
+    return metrics.compute()
+
+
+RIGHT = torch.tensor([[A, B, EOS], [C, EOS, PAD]])
+
+
+def test_loss_and_perplexity_count_eos_and_not_padding() -> None:
+    values = measured(RIGHT, RIGHT)
+    assert values["loss"] == pytest.approx(math.log(2))
+    assert values["perplexity"] == pytest.approx(2)
+    assert values["padding"] == pytest.approx(1 / 6)
+
+
+def test_token_accuracy_counts_words_without_eos() -> None:
+    wrong_word = torch.tensor([[A, A, EOS], [C, EOS, PAD]])
+    wrong_eos = torch.tensor([[A, B, A], [C, EOS, PAD]])
+    assert measured(wrong_word, RIGHT)["token_accuracy"] == pytest.approx(2 / 3)
+    assert measured(wrong_eos, RIGHT)["token_accuracy"] == 1
+    assert measured(RIGHT, wrong_word)["greedy_token_accuracy"] == pytest.approx(2 / 3)
+    assert measured(RIGHT, wrong_eos)["greedy_token_accuracy"] == 1
+
+
+def test_exact_match_wants_eos_too_and_ignores_what_follows_it() -> None:
+    wrong_eos = torch.tensor([[A, B, A], [C, EOS, PAD]])
+    noise_behind_eos = torch.tensor([[A, B, EOS], [C, EOS, A]])
+    assert measured(wrong_eos, RIGHT)["exact_match"] == 0.5
+    assert measured(RIGHT, wrong_eos)["greedy_exact_match"] == 0.5
+    assert measured(noise_behind_eos, RIGHT)["exact_match"] == 1
+
+
+def test_bits_recovered_are_bits_presented_less_the_cross_entropy_of_the_words() -> None:
+    values = measured(RIGHT, RIGHT, probability=0.5)
+    assert values["bits_presented"] == 3
+    # One bit is lost on each of the three words: two in the first row, one in the second; EOS counts nothing.
+    assert values["bits_recovered"] == pytest.approx(3 - 1.5)
+
+
+def test_accuracy_by_position_counts_the_sequences_that_reach_it() -> None:
+    metrics = SequenceMetrics(VOCAB_SIZE)
+    decoded = torch.tensor([[B, B, EOS], [C, EOS, PAD]])
+    for _ in range(2):
+        metrics.update(batch(), logits_for(RIGHT, 0.5), None, decoded)
+    by_position = metrics.by_position.compute()
+    assert by_position[:2].tolist() == [0.5, 1.0]
+    assert by_position[2].isnan()
+
+
+def test_alignment_accuracy_counts_words_whose_largest_weight_is_on_gold() -> None:
+    attention = torch.tensor([[[0.2, 0.8], [0.4, 0.6], [1.0, 0.0]], [[1.0, 0.0], [1.0, 0.0], [1.0, 0.0]]])
+    assert measured(RIGHT, RIGHT, attention)["alignment_accuracy"] == pytest.approx(2 / 3)
+
+
+def test_without_attention_there_is_no_alignment_accuracy() -> None:
+    assert "alignment_accuracy" not in measured(RIGHT, RIGHT)
+
+
+def test_a_row_without_a_target_counts_nothing() -> None:
+    metrics = SequenceMetrics(VOCAB_SIZE)
+    metrics.update(batch(), logits_for(RIGHT, 0.5), None, RIGHT)
+    before = metrics.compute()
+    empty = batch()._replace(target_out=torch.full((2, 3), PAD))
+    metrics.update(empty, logits_for(RIGHT, 0.5), None, torch.full((2, 3), A))
+    after = metrics.compute()
+    del before["padding"], after["padding"]
+    assert after == before
