@@ -4,6 +4,7 @@ import difflib
 import functools
 import itertools
 import logging
+import os
 import re
 import warnings
 from argparse import ArgumentError
@@ -23,6 +24,8 @@ logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
 logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
 warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")
 warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")  # a trial continued
+os.environ.setdefault("JSONARGPARSE_DEPRECATION_WARNINGS", "off")  # they concern Lightning's own calls
 
 TRAINER_DEFAULTS = {
     "max_steps": 2000,

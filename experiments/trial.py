@@ -98,7 +98,7 @@ def resolve_trial(arguments: list[str]) -> Trial:
         with torch.device("meta"):
             _checked("model", model_class, options)
     _settle_trainer(parsed)
-    config = yaml.safe_load(trial_parser().dump(parsed, skip_none=False))
+    config = yaml.safe_load(trial_parser().dump(parsed, skip_unset=False))
     config["model"]["class_path"] = model_class.__name__
     labels = {
         "arch": model_class.__name__,
@@ -164,6 +164,7 @@ def run_trial(trial: Trial, folder: Path, report: Report) -> dict[str, Any]:
     Raises:
         UsageError: the folder cannot be written, or another process runs this trial.
         TrialDiverged: the loss is no longer finite; failure.json says at which step.
+        KeyboardInterrupt: Ctrl-C; the trial can be continued.
         Exception: whatever else went wrong; failure.json says what.
     """
     summary_path = folder / "summary.json"
@@ -173,6 +174,8 @@ def run_trial(trial: Trial, folder: Path, report: Report) -> dict[str, Any]:
         (folder / "failure.json").unlink(missing_ok=True)
         try:
             return _train_and_evaluate(trial, folder, report)
+        except SystemExit:  # what Lightning makes of Ctrl-C
+            raise KeyboardInterrupt from None
         except Exception as error:
             diverged = isinstance(error, TrialDiverged)
             reason = (str(error) or type(error).__name__).strip().partition("\n")[0]

@@ -1,0 +1,277 @@
+"""A trial from its options to its results: complete, reproducible, and continued where it was stopped."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from experiments.callbacks import TrialDiverged
+from experiments.errors import UsageError
+from experiments.main import main
+from experiments.trial import resolve_trial, run_trial
+from lit_models.base import schedule_factor
+from lit_models.gru import GRU
+from tests.trials import Killed, arguments, history, results, run, run_until, small_trial
+
+
+def test_a_trial_leaves_what_the_documentation_says(tmp_path: Path) -> None:
+    trial = small_trial(tmp_path, data__eval_lengths="[3,8]")
+    summary = run(trial)
+    names = {path.name for path in trial.folder.iterdir()} - {".lock"}
+    assert names == {"config.yaml", "environment.json", "history.csv", "results.csv", "checkpoints", "summary.json"}
+    assert {path.name for path in (trial.folder / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
+    assert json.loads((trial.folder / "summary.json").read_text()) == json.loads(json.dumps(summary))
+    assert summary["status"] == "complete"
+    assert (summary["arch"], summary["task"], summary["train_length"], summary["seed"]) == ("GRU", "reverse", 5, 0)
+    with (trial.folder / "results.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert {row["eval_length"] for row in rows} == {"3", "5", "8"}
+    by_position = [row for row in rows if row["metric"] == "greedy_token_accuracy_by_position"]
+    assert [int(row["position"]) for row in by_position if row["eval_length"] == "8"] == list(range(1, 9))
+
+
+def test_the_saved_configuration_is_the_same_trial(tmp_path: Path) -> None:
+    trial = small_trial(tmp_path)
+    run(trial)
+    again = arguments(tmp_path / "elsewhere")[-1]
+    assert resolve_trial([f"--config={trial.folder / 'config.yaml'}", again]).name == trial.name
+    assert str(tmp_path) not in (trial.folder / "config.yaml").read_text()
+
+
+def test_the_name_follows_what_is_computed_and_not_where(tmp_path: Path) -> None:
+    trial = small_trial(tmp_path)
+    assert trial.name.startswith("GRU-reverse-L5-s0-")
+    assert small_trial(tmp_path / "other", threads=2, wandb="true").name == trial.name
+    assert small_trial(tmp_path, model__dropout=0.2).name != trial.name
+    assert small_trial(tmp_path, trainer__max_steps=50).name != trial.name
+
+
+def test_a_parameter_budget_becomes_a_width(tmp_path: Path) -> None:
+    trial = small_trial(tmp_path, model__hidden_size=None, parameter_budget=5000)
+    width = trial.config["model"]["init_args"]["hidden_size"]
+    assert trial.name == small_trial(tmp_path, model__hidden_size=width).name
+    assert abs(run(trial)["num_params"] - 5000) <= 500
+
+
+def test_a_complete_trial_is_left_alone(tmp_path: Path) -> None:
+    trial = small_trial(tmp_path)
+    first = run(trial)
+    before = {path: path.stat().st_mtime_ns for path in trial.folder.rglob("*") if path.is_file()}
+    assert run(trial) == json.loads(json.dumps(first))
+    assert {path: path.stat().st_mtime_ns for path in trial.folder.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize("model", ["GRU", "LuongGlobal", "Transformer"])
+def test_the_same_seed_gives_bit_identical_metrics(tmp_path: Path, model: str) -> None:
+    first, second = (small_trial(tmp_path / str(number), model=model) for number in (1, 2))
+    other = small_trial(tmp_path / "3", model=model, seed_everything=1)
+    for trial in (first, second, other):
+        run(trial)
+    assert history(first) == history(second)
+    assert results(first) == results(second)
+    assert results(first) != results(other)
+
+
+# Validation and checkpoint fall on every tenth step: before the first, on one, behind one, and at the very end.
+@pytest.mark.parametrize("step", [7, 10, 11, 26, 39])
+def test_a_stopped_trial_continues_to_the_same_numbers(tmp_path: Path, step: int) -> None:
+    whole, stopped = small_trial(tmp_path / "whole"), small_trial(tmp_path / "stopped")
+    run(whole)
+    run_until(stopped, step)
+    assert not (stopped.folder / "summary.json").exists()
+    run(stopped)
+    assert results(stopped) == results(whole)
+    assert history(stopped) == history(whole)
+
+
+def test_a_trial_stopped_twice_with_length_buckets_and_scheduled_sampling_continues(tmp_path: Path) -> None:
+    changes = {"data__min_length": 2, "model__teacher_forcing": 0.7, "model": "Bahdanau"}
+    whole, stopped = small_trial(tmp_path / "whole", **changes), small_trial(tmp_path / "stopped", **changes)
+    run(whole)
+    run_until(stopped, 14)
+    run_until(stopped, 33)
+    run(stopped)
+    assert results(stopped) == results(whole)
+
+
+def test_early_stopping_is_remembered_across_a_restart(tmp_path: Path) -> None:
+    patience = {"early_stopping__patience": 1, "early_stopping__min_delta": 100.0}
+    whole, stopped = small_trial(tmp_path / "whole", **patience), small_trial(tmp_path / "stopped", **patience)
+    assert run(whole)["steps"] == 20
+
+    def die_when_evaluating(share: float, note: str) -> None:
+        if note == "evaluating":
+            raise Killed
+
+    with pytest.raises(Killed):
+        run_trial(stopped, stopped.folder, die_when_evaluating)
+    assert run(stopped)["steps"] == 20
+    assert results(stopped) == results(whole)
+
+
+def test_a_trial_killed_by_the_system_continues_to_the_same_numbers(tmp_path: Path) -> None:
+    whole, killed = small_trial(tmp_path / "whole"), small_trial(tmp_path / "killed", trainer__max_steps=40)
+    run(whole)
+    command = [sys.executable, "-m", "experiments.main", "fit", *arguments(tmp_path / "killed")]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while not (killed.folder / "checkpoints" / "last.ckpt").exists() and time.monotonic() < deadline:
+        time.sleep(0.001)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    run(killed)
+    assert results(killed) == results(whole)
+
+
+def test_a_damaged_last_checkpoint_is_set_aside_and_the_trial_begins_anew(tmp_path: Path) -> None:
+    whole, damaged = small_trial(tmp_path / "whole"), small_trial(tmp_path / "damaged")
+    run(whole)
+    run_until(damaged, 26)
+    last = damaged.folder / "checkpoints" / "last.ckpt"
+    last.write_bytes(last.read_bytes()[:1000])
+    run(damaged)
+    assert results(damaged) == results(whole)
+
+
+def test_a_diverged_trial_says_where_and_leaves_no_summary(tmp_path: Path) -> None:
+    trial = small_trial(tmp_path, model__learning_rate=1e30, model="Transformer")
+    with pytest.raises(TrialDiverged):
+        run(trial)
+    failure = json.loads((trial.folder / "failure.json").read_text())
+    assert failure["status"] == "diverged"
+    assert failure["step"] == 5
+    assert failure["arch"] == "Transformer"
+    assert not (trial.folder / "summary.json").exists()
+
+
+def test_a_trial_that_fails_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trial = small_trial(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(GRU, "forward", lambda self, batch, need_attention=True: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            run(trial)
+    failure = json.loads((trial.folder / "failure.json").read_text())
+    assert (failure["status"], failure["reason"]) == ("failed", "ZeroDivisionError: division by zero")
+    run(trial)
+    assert not (trial.folder / "failure.json").exists()
+
+
+def test_two_processes_do_not_share_a_trial(tmp_path: Path) -> None:
+    trial = small_trial(tmp_path)
+
+    def start_again(share: float, note: str) -> None:
+        with pytest.raises(UsageError, match="is in use by another process"):
+            run(trial)
+        raise Killed
+
+    with pytest.raises(Killed):
+        run_trial(trial, trial.folder, start_again)
+
+
+def test_ctrl_c_is_not_a_failure(tmp_path: Path) -> None:
+    trial = small_trial(tmp_path)
+
+    def interrupt(share: float, note: str) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_trial(trial, trial.folder, interrupt)
+    assert not (trial.folder / "failure.json").exists()
+
+
+def test_options_of_training_take_effect(tmp_path: Path) -> None:
+    base = small_trial(tmp_path)
+    run(base)
+    changes = [
+        {"model__label_smoothing": 0.1},
+        {"model__weight_decay": 0.5},
+        {"model__schedule": "inverse-sqrt"},
+        {"model__warmup_steps": 20},
+        {"model__teacher_forcing": 0.5},
+        {"trainer__gradient_clip_val": 0.01},
+        {"trainer__precision": "bf16-mixed"},
+    ]
+    seen = {results(base)}
+    for change in changes:
+        trial = small_trial(tmp_path, **change)
+        run(trial)
+        seen.add(results(trial))
+    assert len(seen) == len(changes) + 1
+
+
+def test_learning_rate_warms_up_and_follows_its_schedule() -> None:
+    assert [schedule_factor("constant", 4, 100)(step) for step in (0, 1, 3, 4, 99)] == [0.25, 0.5, 1, 1, 1]
+    assert schedule_factor("linear", 0, 100)(25) == pytest.approx(0.75)
+    assert schedule_factor("cosine", 20, 100)(60) == pytest.approx(0.5)
+    assert schedule_factor("cosine", 20, 100)(100) == pytest.approx(0)
+    assert schedule_factor("inverse-sqrt", 25, 100)(99) == pytest.approx(0.5)
+
+
+def test_the_command_trains_and_prints_where_the_results_are(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    assert main(["fit", *arguments(tmp_path)]) == 0
+    trial = small_trial(tmp_path)
+    printed = capsys.readouterr()
+    assert (trial.folder / "results.csv").as_posix() in printed.out
+    assert trial.name in printed.err  # the progress bar
+    assert main(["fit", *arguments(tmp_path)]) == 0
+    assert "is complete already" in capsys.readouterr().out
+
+
+def test_a_checkpoint_is_tested_at_any_length_and_gives_the_trials_own_numbers(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    trial = small_trial(tmp_path)
+    run(trial)
+    best = trial.folder / "checkpoints" / "best.ckpt"
+    assert main(["test", f"--checkpoint={best}", "--data.eval_lengths=[9]"]) == 0
+    printed = [line.split() for line in capsys.readouterr().out.splitlines()[1:]]
+    assert {line[0] for line in printed} == {"5", "9"}
+    with (trial.folder / "results.csv").open() as file:
+        stored = {row["metric"]: float(row["value"]) for row in csv.DictReader(file) if not row["position"]}
+    for length, metric, value in printed:
+        if length == "5":
+            assert float(value) == pytest.approx(stored[metric], abs=1e-6)
+    assert main(["validate", f"--checkpoint={best}"]) == 0
+    assert "greedy_token_accuracy" in capsys.readouterr().out
+    assert main(["predict", f"--checkpoint={best}"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 41
+    source, target, _ = lines[1].split("\t")
+    assert source.split()[::-1] == target.split()
+
+
+def test_checkpoints_hold_nothing_but_plain_values(tmp_path: Path) -> None:
+    trial = small_trial(tmp_path)
+    run(trial)
+    for name in ("best.ckpt", "last.ckpt"):
+        torch.load(trial.folder / "checkpoints" / name, weights_only=True)
+
+
+def test_wandb_gets_flat_keys_offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    trial = small_trial(tmp_path, wandb="true", trainer__max_steps=10)
+    run(trial)
+    import wandb
+
+    wandb.finish()
+    (recorded,) = trial.folder.glob("wandb/offline-run-*/*.wandb")
+    content = recorded.read_bytes()
+    for key in (b"arch", b"train_length", b"num_params", b"validation/greedy_token_accuracy", b"test/"):
+        assert key in content
+
+
+def test_every_committed_configuration_resolves(tmp_path: Path) -> None:
+    configs = sorted((Path(__file__).parent.parent / "experiments" / "configs").rglob("*.yaml"))
+    assert configs
+    for config in configs:
+        if "parameters" not in yaml.safe_load(config.read_text()):
+            resolve_trial([f"--config={config}", f"--runs={tmp_path}"])
