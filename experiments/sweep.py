@@ -1,0 +1,198 @@
+"""`lengthwise sweep FILE`: run the trials of a W&B sweep file here, in parallel, without W&B."""
+
+import argparse
+import os
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from experiments.callbacks import write_json
+from experiments.errors import UsageError
+from experiments.sweep_file import expand, read_sweep, to_arguments
+from experiments.trial import Trial, resolve_trial, run_trial
+from experiments.workers import Job, Outcome, Watcher, run_jobs
+
+
+class SweepProgress(Watcher):
+    """How far a sweep is: a bar on a terminal, a line for each ended trial elsewhere."""
+
+    def __init__(self, jobs: list[Job], already: int) -> None:
+        self.sizes = {job.name: job.size for job in jobs}
+        self.shares = dict.fromkeys(self.sizes, 0.0)
+        self.running: list[str] = []
+        self.ended_jobs, self.failed, self.count, self.already = 0, 0, len(jobs), already
+        self.begin = time.monotonic()
+        self.total = sum(self.sizes.values())
+        self.bar = None
+        if sys.stderr.isatty():
+            self.bar = tqdm(total=1000, dynamic_ncols=True, bar_format="{percentage:3.0f}%|{bar}| {desc}")
+        self._show()
+
+    @property
+    def share(self) -> float:
+        """Of all the work, 0 to 1."""
+        return sum(self.sizes[name] * share for name, share in self.shares.items()) / (self.total or 1.0)
+
+    def left(self) -> str:
+        """The estimated time to the end."""
+        elapsed = time.monotonic() - self.begin
+        if self.share < 0.005:
+            return "estimating the time left"
+        seconds = elapsed * (1 - self.share) / self.share
+        return f"about {duration(seconds)} left"
+
+    def started(self, job: Job) -> None:
+        self.running.append(job.name)
+        self._show()
+
+    def progressed(self, job: Job, share: float) -> None:
+        self.shares[job.name] = share
+        self._show()
+
+    def ended(self, outcome: Outcome) -> None:
+        name = outcome.job.name
+        self.running.remove(name)
+        self.shares[name] = 1.0
+        self.ended_jobs += 1
+        self.failed += outcome.status == "failed"
+        if self.bar is None:
+            what = f"{outcome.status} in {duration(outcome.seconds)}"
+            reason = f": {outcome.reason}" if outcome.reason else ""
+            print(f"[{self.ended_jobs}/{self.count}] {name} {what}{reason}, {self.left()}", file=sys.stderr, flush=True)
+        elif outcome.status == "failed":
+            self.bar.write(f"{name} failed: {outcome.reason}", file=sys.stderr)
+        self._show()
+
+    def _show(self) -> None:
+        if self.bar is None:
+            return
+        failed = f", {self.failed} failed" if self.failed else ""
+        names = ", ".join(name.rpartition("-")[0] for name in self.running)
+        self.bar.set_description_str(
+            f"{self.ended_jobs}/{self.count} trials{failed}, {self.left()} · {names}", refresh=False
+        )
+        self.bar.update(round(self.share * 1000) - self.bar.n)
+
+    def close(self) -> None:
+        """Leave the terminal in order."""
+        if self.bar is not None:
+            self.bar.close()
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people say them."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"
+
+
+def work(payload: tuple[Trial, int], folder: Path, report: Any) -> None:
+    """Run one trial in a worker, with its share of the threads."""
+    trial, threads = payload
+    if trial.config["threads"] is None:
+        trial.config["threads"] = threads
+    run_trial(trial, folder, report)
+
+
+def make_trials(path: Path, output: Path | None, count: int | None, seed: int) -> tuple[list[Trial], Path, list[str]]:
+    """The trials of a sweep file, resolved and checked before anything starts; their folder; notes for the user.
+
+    Raises:
+        UsageError: one line that names the file, the key or the option.
+    """
+    sweep = read_sweep(path)
+    runs = output or Path("runs") / sweep.name
+    trials: dict[str, Trial] = {}
+    for point in expand(sweep, count, seed):
+        try:
+            trial = resolve_trial([*sweep.fixed_arguments, *to_arguments(point), f"--runs={runs}"])
+        except UsageError as error:
+            raise UsageError(f"{path}: {error}") from None
+        trials.setdefault(trial.name, trial)
+    return list(trials.values()), runs, list(sweep.notes)
+
+
+def main(arguments: list[str]) -> int:
+    """Run a sweep; 0 when every trial is complete, 1 when some failed, 130 after Ctrl-C."""
+    options = _options(arguments)
+    trials, runs, notes = make_trials(options.file, options.output, options.count, options.seed)
+    workers = options.workers if options.workers is not None else max(1, os.cpu_count() or 1)
+    if workers < 1:
+        raise UsageError(f"--workers: {workers} must be at least 1")
+    threads = max(1, (os.cpu_count() or 1) // workers)
+    for note in notes:
+        print(f"note: {note}", file=sys.stderr)
+    try:
+        runs.mkdir(parents=True, exist_ok=True)
+        (runs / ".writable").touch()
+        (runs / ".writable").unlink()
+    except OSError as error:
+        raise UsageError(f"--output: cannot write {runs}: {error.strerror}") from None
+    missing = [trial for trial in trials if not (trial.folder / "summary.json").exists()]
+    already = len(trials) - len(missing)
+    jobs = [Job(trial.name, trial.folder, (trial, threads), trial.cost) for trial in missing]
+    print(
+        f"{len(trials)} trials in {runs}"
+        + (f", {already} of them complete already" if already else "")
+        + f"; {workers} at a time, {threads} thread{'s' if threads > 1 else ''} each",
+        file=sys.stderr,
+        flush=True,
+    )
+    progress = SweepProgress(jobs, already)
+    begin = time.monotonic()
+    try:
+        outcomes = run_jobs(jobs, work, workers, preload=("experiments.sweep",), watcher=progress)
+    finally:
+        progress.close()
+    for outcome in outcomes:
+        if outcome.status == "failed" and not (outcome.job.folder / "failure.json").exists():
+            # The worker died before it could say why itself.
+            labels = outcome.job.payload[0].labels
+            failure = {"status": "failed", "reason": outcome.reason, "step": None, **labels}
+            write_json(outcome.job.folder / "failure.json", failure)
+    return _summary(outcomes, already, len(jobs), runs, time.monotonic() - begin)
+
+
+def _summary(outcomes: list[Outcome], already: int, wanted: int, runs: Path, seconds: float) -> int:
+    """Say what ran, what failed and where to look; the exit code that goes with it."""
+    counts = Counter(outcome.status for outcome in outcomes)
+    parts = [f"{counts['done']} trials done in {duration(seconds)}"]
+    if already:
+        parts.append(f"{already} were complete already")
+    if counts["failed"]:
+        parts.append(f"{counts['failed']} failed")
+    unstarted = wanted - len(outcomes) + counts["interrupted"]
+    if unstarted:
+        parts.append(f"{unstarted} not finished; the same command continues")
+    print(", ".join(parts) + f". Results: {runs}", file=sys.stderr)
+    for outcome in outcomes:
+        if outcome.status == "failed":
+            print(f"  {outcome.job.name}: {outcome.reason}; see {outcome.job.folder / 'log.txt'}", file=sys.stderr)
+    if unstarted:
+        return 130
+    return 1 if counts["failed"] else 0
+
+
+def _options(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="lengthwise sweep",
+        description="Run the trials of a W&B sweep file on this machine, without W&B: in parallel, each in a folder "
+        "named after its configuration. The same command again runs only what is missing.",
+    )
+    parser.add_argument("file", type=Path, help="sweep file, such as sweep.yaml")
+    parser.add_argument("--output", type=Path, metavar="DIR", help="where trials are kept (default runs/NAME)")
+    parser.add_argument("--workers", type=int, metavar="N", help="trials at a time (default: one a core)")
+    parser.add_argument("--count", type=int, metavar="N", help="most trials; a random sweep needs it")
+    parser.add_argument("--seed", type=int, default=0, help="what a random sweep draws from (default %(default)s)")
+    options = parser.parse_args(arguments)
+    if options.count is not None and options.count < 1:
+        parser.error(f"argument --count: {options.count} must be at least 1")
+    if options.seed < 0:
+        parser.error(f"argument --seed: {options.seed} must be at least 0")
+    return options

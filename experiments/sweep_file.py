@@ -1,0 +1,271 @@
+"""Reading a W&B sweep file, and the trials it stands for.
+
+The format is that of `wandb sweep`, so one file serves the server and this machine. What only the server can do
+(bayes, early_terminate) is refused or said so.
+"""
+
+import difflib
+import itertools
+import json
+from collections.abc import Hashable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from experiments.distributions import DISTRIBUTIONS, SETTINGS, grid_values
+from experiments.errors import UsageError
+
+TOP_LEVEL = (
+    "method",
+    "parameters",
+    "program",
+    "command",
+    "name",
+    "description",
+    "project",
+    "entity",
+    "metric",
+    "early_terminate",
+    "run_cap",
+    "controller",
+    "settings",
+    "image_uri",
+    "job",
+    "launch",
+)
+NUMERIC = ("min", "max", "mu", "sigma", "a", "b", "q")
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A parameter by its dotted name, and how its values are drawn."""
+
+    name: str
+    distribution: str
+    settings: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A sweep file as read.
+
+    Attributes:
+        path: the file.
+        name: its name, or the file's.
+        method: grid or random.
+        parameters: in the file's order.
+        fixed_arguments: what the file's command gives every trial besides its parameters.
+        run_cap: most trials, or None.
+        notes: what of the file is left to the W&B server.
+    """
+
+    path: Path
+    name: str
+    method: str
+    parameters: tuple[Parameter, ...]
+    fixed_arguments: tuple[str, ...]
+    run_cap: int | None
+    notes: tuple[str, ...]
+
+
+def read_sweep(path: Path) -> Sweep:
+    """Read and check a sweep file.
+
+    Raises:
+        UsageError: one line that names the file and the key.
+    """
+    content = _load(path)
+    _refuse_unknown(path, "key", content, TOP_LEVEL)
+    method = content.get("method")
+    if method == "bayes":
+        raise UsageError(f"{path}: method bayes needs the W&B server: wandb sweep {path}, then wandb agent")
+    if method not in ("grid", "random"):
+        raise UsageError(f"{path}: method: {'missing' if method is None else repr(method)}; choose grid or random")
+    parameters = content.get("parameters")
+    if not isinstance(parameters, dict) or not parameters:
+        raise UsageError(f"{path}: parameters: missing; name at least one")
+    read = tuple(_parameters(path, parameters, ""))
+    names = [parameter.name for parameter in read]
+    for name in names:
+        if names.count(name) > 1:
+            raise UsageError(f"{path}: parameters: {name} is given twice, nested and dotted")
+    run_cap = content.get("run_cap")
+    if run_cap is not None and (not isinstance(run_cap, int) or isinstance(run_cap, bool) or run_cap < 1):
+        raise UsageError(f"{path}: run_cap: {run_cap!r} is not a positive integer")
+    notes = ()
+    if "early_terminate" in content:
+        notes = ("early_terminate is the W&B server's; here every trial runs to its end",)
+    return Sweep(
+        path=path,
+        name=str(content.get("name") or path.stem),
+        method=method,
+        parameters=read,
+        fixed_arguments=_fixed_arguments(path, content.get("command")),
+        run_cap=run_cap,
+        notes=notes,
+    )
+
+
+def expand(sweep: Sweep, count: int | None = None, seed: int = 0) -> list[dict[str, Any]]:
+    """The configurations of a sweep, by dotted name, without repetitions.
+
+    Args:
+        sweep: what `read_sweep` gave.
+        count: most configurations; a random sweep needs it, or the file's run_cap.
+        seed: what a random sweep draws from. A larger count begins with the same configurations.
+
+    Raises:
+        UsageError: a grid over something that has no list of values, or a random sweep without a count.
+    """
+    count = count if count is not None else sweep.run_cap
+    if sweep.method == "grid":
+        axes = []
+        for parameter in sweep.parameters:
+            values = grid_values(parameter.distribution, parameter.settings)
+            if values is None:
+                raise UsageError(
+                    f"{sweep.path}: {parameter.name}: a grid cannot try every value of {parameter.distribution}; "
+                    "list values, or use method: random"
+                )
+            axes.append([(parameter.name, value) for value in values])
+        found: Iterable[dict[str, Any]] = (dict(point) for point in itertools.product(*axes))
+    else:
+        if count is None:
+            raise UsageError(f"{sweep.path}: a random sweep has no end; give --count or run_cap")
+        draws = np.random.Generator(np.random.Philox(key=seed)).random((count, len(sweep.parameters)))
+        found = (
+            {
+                parameter.name: DISTRIBUTIONS[parameter.distribution].draw(parameter.settings, float(u))
+                for parameter, u in zip(sweep.parameters, row, strict=True)
+            }
+            for row in draws
+        )
+    unique = {json.dumps(point, sort_keys=True): point for point in reversed(list(found))}
+    return list(reversed(unique.values()))[:count]
+
+
+def to_arguments(point: dict[str, Any]) -> list[str]:
+    """Command-line options as the trial's parser reads them."""
+    return [f"--{name}={value if isinstance(value, str) else json.dumps(value)}" for name, value in point.items()]
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """A loader that refuses a key given twice, where YAML would silently keep the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"{key.value} is given twice", key.start_mark)
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+def _load(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"{path}: not a text file in UTF-8") from None
+    try:
+        content = yaml.load(text, _UniqueKeys)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise UsageError(f"{path}:{line}: not valid YAML: {error.problem}") from None
+    except yaml.YAMLError:
+        raise UsageError(f"{path}: not valid YAML") from None
+    if not isinstance(content, dict):
+        raise UsageError(f"{path}: not a sweep file; it needs the keys method and parameters")
+    return content
+
+
+def _parameters(path: Path, block: dict[str, Any], prefix: str) -> Iterator[Parameter]:
+    """Flatten nested parameters to dotted names."""
+    for key, settings in block.items():
+        name = f"{prefix}{key}"
+        if not isinstance(settings, dict):
+            raise UsageError(f"{path}: {name}: give it value, values or a distribution, such as {{value: {settings}}}")
+        if isinstance(settings.get("parameters"), dict):
+            yield from _parameters(path, settings["parameters"], f"{name}.")
+        else:
+            yield _parameter(path, name, settings)
+
+
+def _parameter(path: Path, name: str, settings: dict[str, Any]) -> Parameter:
+    _refuse_unknown(path, f"{name}: setting", settings, SETTINGS)
+    kind = settings.get("distribution") or _implied(path, name, settings)
+    if kind not in DISTRIBUTIONS:
+        near = difflib.get_close_matches(str(kind), DISTRIBUTIONS, n=1)
+        hint = f"did you mean {near[0]}? " if near else ""
+        raise UsageError(f"{path}: {name}: distribution {kind} is unknown; {hint}They are {', '.join(DISTRIBUTIONS)}")
+    distribution = DISTRIBUTIONS[kind]
+    for needed in distribution.required:
+        if needed not in settings:
+            raise UsageError(f"{path}: {name}: {kind} needs {needed}")
+    allowed = (*distribution.required, *distribution.optional, "distribution")
+    for given in settings:
+        if given not in allowed:
+            raise UsageError(f"{path}: {name}: {given} means nothing to {kind}")
+    settings = {key: value for key, value in settings.items() if key != "distribution"}
+    _check_settings(path, name, kind, settings)
+    return Parameter(name, kind, settings)
+
+
+def _implied(path: Path, name: str, settings: dict[str, Any]) -> str:
+    """The distribution W&B takes where none is named."""
+    if "value" in settings:
+        return "constant"
+    if "values" in settings:
+        return "categorical"
+    if "min" in settings or "max" in settings:
+        whole = all(isinstance(settings.get(bound, 0), int) for bound in ("min", "max"))
+        return "int_uniform" if whole else "uniform"
+    if "mu" in settings or "sigma" in settings:
+        return "normal"
+    raise UsageError(f"{path}: {name}: give it value, values, or min and max")
+
+
+def _check_settings(path: Path, name: str, kind: str, settings: dict[str, Any]) -> None:
+    for key in NUMERIC:
+        value = settings.get(key, 0)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise UsageError(f"{path}: {name}: {key}: {value!r} is not a number")
+    if "min" in settings and settings["min"] > settings["max"]:
+        raise UsageError(f"{path}: {name}: min {settings['min']} is above max {settings['max']}")
+    if kind.endswith("_values") and settings["min"] <= 0:
+        raise UsageError(f"{path}: {name}: min {settings['min']} must be above 0 on a logarithmic scale")
+    for key in ("q", "sigma", "a", "b"):
+        if settings.get(key, 1) <= 0:
+            raise UsageError(f"{path}: {name}: {key} {settings[key]} must be above 0")
+    values = settings.get("values")
+    if values is not None and (not isinstance(values, list) or not values):
+        raise UsageError(f"{path}: {name}: values must be a list with at least one value")
+    shares = settings.get("probabilities")
+    if shares is not None:
+        numbers = isinstance(shares, list) and all(isinstance(share, int | float) and share >= 0 for share in shares)
+        if not numbers or len(shares) != len(values or []) or abs(sum(shares) - 1) > 1e-6:
+            raise UsageError(f"{path}: {name}: probabilities must be one number a value and sum to 1")
+
+
+def _fixed_arguments(path: Path, command: Any) -> tuple[str, ...]:
+    """What stands between `fit` and the parameters in the file's command."""
+    if command is None:
+        return ()
+    if not isinstance(command, list) or not all(isinstance(part, str) for part in command):
+        raise UsageError(f"{path}: command must be a list of words")
+    if "fit" not in command:
+        raise UsageError(f"{path}: command: the local runner trains with lengthwise fit, and the word fit is missing")
+    words = command[command.index("fit") + 1 :]
+    return tuple(word for word in words if not word.startswith("${"))
+
+
+def _refuse_unknown(path: Path, what: str, block: dict[str, Any], valid: tuple[str, ...]) -> None:
+    for key in block:
+        if key not in valid:
+            near = difflib.get_close_matches(str(key), valid, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"they are {', '.join(valid)}"
+            raise UsageError(f"{path}: {what} {key} is unknown; {hint}")

@@ -1,0 +1,226 @@
+"""Running jobs in parallel worker processes, each job in a process of its own.
+
+A server process imports the heavy libraries once and forks for every job (multiprocessing's forkserver), so a job
+costs no import, and neither a crash nor a leak of one can touch another.
+"""
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import Any
+
+from experiments.errors import UsageError
+
+GRACE_SECONDS = 2.0  # between asking a worker to end and ending it
+REPORT_SECONDS = 0.3  # a worker reports its progress no more often
+
+
+@dataclass(frozen=True)
+class Job:
+    """Something to run in a folder of its own.
+
+    Attributes:
+        name: what people see.
+        folder: where it works; its output goes to log.txt there.
+        payload: what `work` gets; anything that can be pickled.
+        size: relative cost, for the estimate of the time left.
+    """
+
+    name: str
+    folder: Path
+    payload: Any
+    size: float = 1.0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a job ended: done, failed or interrupted, and why."""
+
+    job: Job
+    status: str
+    reason: str = ""
+    seconds: float = 0.0
+
+
+class Watcher:
+    """Is told what happens; does nothing by itself."""
+
+    def started(self, job: Job) -> None:
+        """A worker has begun the job."""
+
+    def progressed(self, job: Job, share: float) -> None:
+        """The job is this far, 0 to 1."""
+
+    def ended(self, outcome: Outcome) -> None:
+        """The job has ended."""
+
+
+@dataclass
+class _Running:
+    job: Job
+    process: Any
+    pipe: Connection
+    begin: float = field(default_factory=time.monotonic)
+    ending: str | None = None  # what the worker itself said at its end
+
+
+Work = Callable[[Any, Path, Callable[[float, str], None]], None]
+
+
+def run_jobs(
+    jobs: Sequence[Job],
+    work: Work,
+    workers: int,
+    preload: Sequence[str] = (),
+    watcher: Watcher | None = None,
+) -> list[Outcome]:
+    """Run every job, at most `workers` at a time, in the given order.
+
+    Args:
+        jobs: what to run.
+        work: a function of a module, called in the worker as work(payload, folder, report); it tells its progress
+            by report(share, note).
+        workers: processes at a time.
+        preload: modules the server imports once for all of them.
+        watcher: is told what happens.
+
+    Returns:
+        An outcome for each job that was started, in the order in which they ended. Ctrl-C and SIGTERM end the
+        running jobs, which come back as interrupted; the rest is not started.
+
+    Raises:
+        UsageError: fewer than one worker.
+    """
+    if workers < 1:
+        raise UsageError(f"--workers: {workers} must be at least 1")
+    context = multiprocessing.get_context("forkserver" if hasattr(os, "fork") else "spawn")
+    if preload and hasattr(os, "fork"):
+        context.set_forkserver_preload(list(preload))
+    watcher = watcher or Watcher()
+    waiting, running, outcomes = list(reversed(jobs)), [], []
+    with _stop_requests() as stopped:
+        while (waiting or running) and not stopped.is_set():
+            while waiting and len(running) < workers:
+                running.append(_start(context, waiting.pop(), work))
+                watcher.started(running[-1].job)
+            wait([each.pipe for each in running] + [each.process.sentinel for each in running], timeout=0.5)
+            for each in list(running):
+                _listen(each, watcher)
+                if not each.process.is_alive():
+                    _listen(each, watcher)
+                    running.remove(each)
+                    outcomes.append(_outcome(each))
+                    watcher.ended(outcomes[-1])
+        _stop(running)
+        for each in running:
+            outcomes.append(Outcome(each.job, "interrupted", seconds=time.monotonic() - each.begin))
+            watcher.ended(outcomes[-1])
+    return outcomes
+
+
+@contextlib.contextmanager
+def _stop_requests() -> Iterator[threading.Event]:
+    """An event that Ctrl-C or SIGTERM sets, in place of the exception that could strike anywhere."""
+    stopped = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stopped
+        return
+    before = {number: signal.signal(number, lambda *_: stopped.set()) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stopped
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _start(context: Any, job: Job, work: Work) -> _Running:
+    mine, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=_worker, args=(job, work, theirs), name=job.name)
+    process.start()
+    theirs.close()
+    return _Running(job, process, mine)
+
+
+def _listen(each: _Running, watcher: Watcher) -> None:
+    """Read what a worker has sent."""
+    try:
+        while each.pipe.poll():
+            kind, value = each.pipe.recv()
+            if kind == "progress":
+                watcher.progressed(each.job, value)
+            else:
+                each.ending = value
+    except (EOFError, OSError):
+        pass
+
+
+def _outcome(each: _Running) -> Outcome:
+    each.process.join()
+    seconds = time.monotonic() - each.begin
+    code = each.process.exitcode
+    if code == 0 and each.ending == "":
+        return Outcome(each.job, "done", seconds=seconds)
+    if each.ending:
+        return Outcome(each.job, "failed", each.ending, seconds)
+    if code is not None and code < 0:
+        name = signal.Signals(-code).name
+        hint = "; out of memory?" if name == "SIGKILL" else ""
+        return Outcome(each.job, "failed", f"killed by {name}{hint}", seconds)
+    return Outcome(each.job, "failed", f"the worker ended with exit code {code}", seconds)
+
+
+def _stop(running: list[_Running]) -> None:
+    """End the workers: politely, then not."""
+    for each in running:
+        each.process.terminate()
+    deadline = time.monotonic() + GRACE_SECONDS
+    for each in running:
+        each.process.join(max(0.0, deadline - time.monotonic()))
+        if each.process.is_alive():
+            each.process.kill()
+            each.process.join()
+
+
+def _worker(job: Job, work: Work, pipe: Connection) -> None:
+    """The life of a worker process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    job.folder.mkdir(parents=True, exist_ok=True)
+    log = os.open(job.folder / "log.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    last = 0.0
+
+    def report(share: float, note: str) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last > REPORT_SECONDS:
+            last = now
+            pipe.send(("progress", share))
+
+    try:
+        work(job.payload, job.folder, report)
+    except BaseException as error:
+        traceback.print_exc()
+        message = str(error).strip().partition("\n")[0]
+        pipe.send(("end", f"{type(error).__name__}: {message}" if message else type(error).__name__))
+        sys.exit(1)
+    pipe.send(("end", ""))
+
+
+def _end_with_parent() -> None:
+    """A worker whose parent was killed must not train on."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)

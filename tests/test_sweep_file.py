@@ -1,0 +1,209 @@
+"""Sweep files: what they stand for, and what is refused in one line."""
+
+import math
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+from experiments.distributions import DISTRIBUTIONS
+from experiments.errors import UsageError
+from experiments.sweep_file import expand, read_sweep, to_arguments
+
+
+def written(folder: Path, content: Any) -> Path:
+    path = folder / "sweep.yaml"
+    path.write_text(content if isinstance(content, str) else yaml.safe_dump(content, sort_keys=False))
+    return path
+
+
+def points(folder: Path, parameters: dict, method: str = "grid", count: int | None = None, seed: int = 0) -> list[dict]:
+    return expand(read_sweep(written(folder, {"method": method, "parameters": parameters})), count, seed)
+
+
+def test_a_grid_is_the_product_of_its_values_in_the_files_order(tmp_path: Path) -> None:
+    found = points(tmp_path, {"model": {"values": ["GRU", "LSTM"]}, "data.length": {"values": [5, 10]}})
+    assert found == [
+        {"model": "GRU", "data.length": 5},
+        {"model": "GRU", "data.length": 10},
+        {"model": "LSTM", "data.length": 5},
+        {"model": "LSTM", "data.length": 10},
+    ]
+
+
+def test_nested_and_dotted_parameters_mean_the_same(tmp_path: Path) -> None:
+    nested = {"model": {"parameters": {"hidden_size": {"values": [8, 16]}, "dropout": {"value": 0.1}}}}
+    dotted = {"model.hidden_size": {"values": [8, 16]}, "model.dropout": {"value": 0.1}}
+    assert points(tmp_path, nested) == points(tmp_path, dotted)
+
+
+def test_a_grid_enumerates_whole_numbers_and_steps(tmp_path: Path) -> None:
+    found = points(
+        tmp_path, {"a": {"min": 2, "max": 4}, "b": {"distribution": "q_uniform", "min": 0, "max": 1, "q": 0.5}}
+    )
+    assert [point["a"] for point in found[::3]] == [2, 3, 4]
+    assert [point["b"] for point in found[:3]] == [0.0, 0.5, 1.0]
+
+
+def test_repeated_points_run_once_and_count_caps_a_grid(tmp_path: Path) -> None:
+    assert points(tmp_path, {"a": {"values": [1, 1, 2]}}) == [{"a": 1}, {"a": 2}]
+    assert points(tmp_path, {"a": {"values": [1, 2, 3]}}, count=2) == [{"a": 1}, {"a": 2}]
+
+
+def test_random_draws_depend_on_the_seed_and_not_on_the_count(tmp_path: Path) -> None:
+    parameters = {"a": {"min": 0.0, "max": 1.0}, "b": {"values": [1, 2, 3]}}
+    few, many = (points(tmp_path, parameters, "random", count) for count in (5, 50))
+    assert many[:5] == few
+    assert points(tmp_path, parameters, "random", 5, seed=1) != few
+
+
+def test_random_stops_at_run_cap(tmp_path: Path) -> None:
+    path = written(tmp_path, {"method": "random", "run_cap": 4, "parameters": {"a": {"min": 0.0, "max": 1.0}}})
+    assert len(expand(read_sweep(path))) == 4
+
+
+# Settings, and the distribution function each must follow.
+CONTINUOUS = [
+    ("uniform", {"min": 2.0, "max": 6.0}, lambda x: (x - 2) / 4),
+    ("log_uniform", {"min": -3.0, "max": 1.0}, lambda x: (math.log(x) + 3) / 4),
+    ("log_uniform_values", {"min": 0.01, "max": 10.0}, lambda x: math.log(x / 0.01) / math.log(1000)),
+    ("inv_log_uniform", {"min": 1.0, "max": 3.0}, lambda x: 1 - (-math.log(x) - 1) / 2),
+    ("inv_log_uniform_values", {"min": 0.1, "max": 10.0}, lambda x: math.log(x / 0.1) / math.log(100)),
+    ("normal", {"mu": 1.0, "sigma": 2.0}, lambda x: 0.5 * (1 + math.erf((x - 1) / 2 / math.sqrt(2)))),
+    ("log_normal", {"mu": 0.0, "sigma": 1.0}, lambda x: 0.5 * (1 + math.erf(math.log(x) / math.sqrt(2)))),
+    ("beta", {"a": 2.0, "b": 1.0}, lambda x: x**2),
+]
+
+
+@pytest.mark.parametrize(("name", "settings", "cumulative"), CONTINUOUS, ids=[name for name, *_ in CONTINUOUS])
+def test_random_values_follow_their_distribution(name: str, settings: dict, cumulative: Any, tmp_path: Path) -> None:
+    found = points(tmp_path, {"x": {"distribution": name, **settings}}, "random", count=2000)
+    ranks = np.sort([cumulative(point["x"]) for point in found])
+    # Kolmogorov-Smirnov: beyond this distance with a probability of one in a thousand.
+    assert np.abs(ranks - (np.arange(2000) + 0.5) / 2000).max() < 1.95 / math.sqrt(2000)
+
+
+@pytest.mark.parametrize("name", [name for name in DISTRIBUTIONS if name.startswith("q_")])
+def test_stepped_values_are_the_plain_ones_rounded(name: str, tmp_path: Path) -> None:
+    settings = {"a": 2.0, "b": 1.0} if "beta" in name else {"min": 0.5, "max": 2.0}
+    settings = {"mu": 1.0, "sigma": 2.0} if "normal" in name else settings
+    sweep = read_sweep(
+        written(
+            tmp_path,
+            {
+                "method": "random",
+                "parameters": {
+                    "x": {"distribution": name, "q": 0.25, **settings},
+                },
+            },
+        )
+    )
+    plain, stepped = DISTRIBUTIONS[name.removeprefix("q_")], DISTRIBUTIONS[name]
+    for u in np.linspace(0.01, 0.99, 30):
+        expected = round(plain.draw(sweep.parameters[0].settings, u) / 0.25) * 0.25
+        assert stepped.draw(sweep.parameters[0].settings, u) == pytest.approx(expected)
+
+
+def test_categories_follow_their_probabilities(tmp_path: Path) -> None:
+    weighted = {"values": ["a", "b", "c"], "probabilities": [0.7, 0.2, 0.1]}
+    found = points(tmp_path, {"x": weighted, "y": {"min": 0.0, "max": 1.0}}, "random", count=4000)
+    counts = Counter(point["x"] for point in found)
+    for value, share in zip("abc", [0.7, 0.2, 0.1], strict=True):
+        assert abs(counts[value] / 4000 - share) < 4 * math.sqrt(share * (1 - share) / 4000)
+
+
+def test_whole_numbers_include_both_bounds(tmp_path: Path) -> None:
+    found = points(tmp_path, {"x": {"min": 1, "max": 3}, "y": {"min": 0.0, "max": 1.0}}, "random", count=300)
+    assert {point["x"] for point in found} == {1, 2, 3}
+
+
+def test_the_files_command_gives_the_fixed_arguments(tmp_path: Path) -> None:
+    command = ["${env}", "lengthwise", "fit", "--config", "some.yaml", "${args}"]
+    path = written(tmp_path, {"method": "grid", "command": command, "parameters": {"a": {"value": 1}}})
+    assert read_sweep(path).fixed_arguments == ("--config", "some.yaml")
+
+
+def test_values_become_options_the_parser_reads() -> None:
+    point = {"model": "GRU", "a": None, "b": True, "c": [1, 40], "d": 1e-05, "e": 256}
+    assert to_arguments(point) == ["--model=GRU", "--a=null", "--b=true", "--c=[1, 40]", "--d=1e-05", "--e=256"]
+
+
+GOOD = {"method": "grid", "parameters": {"data.length": {"values": [5]}}}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"metod": "grid"}, "key metod is unknown; did you mean method?"),
+        ({"method": "bayes"}, "method bayes needs the W&B server"),
+        ({"method": "gird"}, "method: 'gird'; choose grid or random"),
+        ({"method": None}, "method: missing; choose grid or random"),
+        ({"parameters": {}}, "parameters: missing"),
+        ({"run_cap": 0}, "run_cap: 0 is not a positive integer"),
+        ({"command": ["python", "train.py"]}, "the word fit is missing"),
+        ({"command": "lengthwise fit"}, "command must be a list of words"),
+        ({"parameters": {"a": 3}}, "a: give it value, values or a distribution"),
+        ({"parameters": {"a": {}}}, "a: give it value, values, or min and max"),
+        ({"parameters": {"a": {"value": 1}, "b": {"vals": [1]}}}, "b: setting vals is unknown; did you mean"),
+        ({"parameters": {"a": {"values": []}}}, "a: values must be a list with at least one value"),
+        ({"parameters": {"a": {"values": 3}}}, "a: values must be a list"),
+        ({"parameters": {"a": {"min": 3}}}, "a: int_uniform needs max"),
+        ({"parameters": {"a": {"min": 3, "max": 1}}}, "a: min 3 is above max 1"),
+        ({"parameters": {"a": {"min": "x", "max": 1}}}, "a: min: 'x' is not a number"),
+        ({"parameters": {"a": {"distribution": "unifrom", "min": 0, "max": 1}}}, "did you mean uniform?"),
+        ({"parameters": {"a": {"distribution": "uniform", "value": 1}}}, "a: uniform needs min"),
+        ({"parameters": {"a": {"value": 1, "q": 2}}}, "a: q means nothing to constant"),
+        ({"parameters": {"a": {"distribution": "log_uniform_values", "min": 0, "max": 1}}}, "must be above 0"),
+        ({"parameters": {"a": {"values": [1, 2], "probabilities": [0.5, 0.6]}}}, "probabilities must be one number"),
+        ({"parameters": {"a": {"values": [1, 2], "probabilities": [1]}}}, "probabilities must be one number"),
+        ({"parameters": {"a": {"parameters": {"b": {"value": 1}}}, "a.b": {"value": 2}}}, "a.b is given twice"),
+    ],
+)
+def test_mistakes_are_refused_in_one_line_that_names_file_and_key(tmp_path: Path, change: dict, message: str) -> None:
+    path = written(tmp_path, {**GOOD, **change})
+    with pytest.raises(UsageError) as caught:
+        read_sweep(path)
+    assert str(caught.value).startswith(str(path))
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("method: grid\nparameters: [\n", "sweep.yaml:3: not valid YAML"),
+        ("method: grid\nmethod: random\n", "sweep.yaml:2: not valid YAML: method is given twice"),
+        ("- a\n- b\n", "not a sweep file"),
+        ("", "not a sweep file"),
+        ("a: \x07", "not valid YAML"),
+    ],
+)
+def test_files_that_are_no_sweep_are_refused(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        read_sweep(written(tmp_path, text))
+
+
+def test_files_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"nothing\.yaml: No such file"):
+        read_sweep(tmp_path / "nothing.yaml")
+    with pytest.raises(UsageError, match="Is a directory"):
+        read_sweep(tmp_path)
+    (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(UsageError, match="not a text file in UTF-8"):
+        read_sweep(tmp_path / "binary")
+
+
+def test_a_grid_over_a_continuum_and_an_endless_random_search_are_refused(tmp_path: Path) -> None:
+    continuum = {"parameters": {"a": {"min": 0.0, "max": 1.0}}}
+    with pytest.raises(UsageError, match="a grid cannot try every value of uniform"):
+        expand(read_sweep(written(tmp_path, {"method": "grid", **continuum})))
+    with pytest.raises(UsageError, match="give --count or run_cap"):
+        expand(read_sweep(written(tmp_path, {"method": "random", **continuum})))
+
+
+def test_early_termination_is_left_to_the_server_and_said_so(tmp_path: Path) -> None:
+    path = written(tmp_path, {**GOOD, "early_terminate": {"type": "hyperband", "min_iter": 3}})
+    assert read_sweep(path).notes == ("early_terminate is the W&B server's; here every trial runs to its end",)
