@@ -71,6 +71,8 @@ class History(callbacks.Callback):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.started = self.interval_start = time.perf_counter()
+        if not trainer.is_global_zero:
+            return
         kept = []
         if self.path.exists() and trainer.global_step > 0:
             with self.path.open(newline="") as file:

@@ -18,14 +18,16 @@ from experiments.workers import Job, Outcome, Watcher, run_jobs
 
 
 class SweepProgress(Watcher):
-    """How far a sweep is: a bar on a terminal, a line for each ended trial elsewhere."""
+    """How far a sweep is: a bar on a terminal; elsewhere a line for each ended trial, and one now and then."""
 
-    def __init__(self, jobs: list[Job], already: int) -> None:
+    QUIET_SECONDS = 30.0
+
+    def __init__(self, jobs: list[Job]) -> None:
         self.sizes = {job.name: job.size for job in jobs}
         self.shares = dict.fromkeys(self.sizes, 0.0)
         self.running: list[str] = []
-        self.ended_jobs, self.failed, self.count, self.already = 0, 0, len(jobs), already
-        self.begin = time.monotonic()
+        self.ended_jobs, self.failed, self.count = 0, 0, len(jobs)
+        self.begin = self.last_line = time.monotonic()
         self.total = sum(self.sizes.values())
         self.bar = None
         if sys.stderr.isatty():
@@ -51,6 +53,8 @@ class SweepProgress(Watcher):
 
     def progressed(self, job: Job, share: float) -> None:
         self.shares[job.name] = share
+        if self.bar is None and time.monotonic() - self.last_line > self.QUIET_SECONDS:
+            self._line(f"{self.share:.0%} done, {self.left()}")
         self._show()
 
     def ended(self, outcome: Outcome) -> None:
@@ -62,10 +66,14 @@ class SweepProgress(Watcher):
         if self.bar is None:
             what = f"{outcome.status} in {duration(outcome.seconds)}"
             reason = f": {outcome.reason}" if outcome.reason else ""
-            print(f"[{self.ended_jobs}/{self.count}] {name} {what}{reason}, {self.left()}", file=sys.stderr, flush=True)
+            self._line(f"[{self.ended_jobs}/{self.count}] {name} {what}{reason}, {self.left()}")
         elif outcome.status == "failed":
             self.bar.write(f"{name} failed: {outcome.reason}", file=sys.stderr)
         self._show()
+
+    def _line(self, text: str) -> None:
+        self.last_line = time.monotonic()
+        print(text, file=sys.stderr, flush=True)
 
     def _show(self) -> None:
         if self.bar is None:
@@ -144,7 +152,7 @@ def main(arguments: list[str]) -> int:
         file=sys.stderr,
         flush=True,
     )
-    progress = SweepProgress(jobs, already)
+    progress = SweepProgress(jobs)
     begin = time.monotonic()
     try:
         outcomes = run_jobs(jobs, work, workers, preload=("experiments.sweep",), watcher=progress)

@@ -5,6 +5,7 @@ import csv
 import fcntl
 import hashlib
 import json
+import os
 import platform
 import shutil
 import subprocess
@@ -171,7 +172,8 @@ def run_trial(trial: Trial, folder: Path, report: Report) -> dict[str, Any]:
     if summary_path.exists():
         return json.loads(summary_path.read_text())
     with _owned(folder):
-        (folder / "failure.json").unlink(missing_ok=True)
+        if not _is_follower():
+            (folder / "failure.json").unlink(missing_ok=True)
         try:
             return _train_and_evaluate(trial, folder, report)
         except SystemExit:  # what Lightning makes of Ctrl-C
@@ -185,13 +187,17 @@ def run_trial(trial: Trial, folder: Path, report: Report) -> dict[str, Any]:
                 "step": error.step if isinstance(error, TrialDiverged) else None,
                 **trial.labels,
             }
-            write_json(folder / "failure.json", failure)
+            if not _is_follower():
+                write_json(folder / "failure.json", failure)
             raise
 
 
 @contextlib.contextmanager
 def _owned(folder: Path) -> Iterator[None]:
     """Make the folder and keep other processes out of it."""
+    if _is_follower():
+        yield
+        return
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = (folder / ".lock").open("w")
@@ -205,8 +211,12 @@ def _owned(folder: Path) -> Iterator[None]:
         yield
 
 
+def _is_follower() -> bool:
+    """Whether this is one of the further processes that data parallelism starts; the first one owns the folder."""
+    return os.environ.get("LOCAL_RANK", "0") != "0" or os.environ.get("NODE_RANK", "0") != "0"
+
+
 def _train_and_evaluate(trial: Trial, folder: Path, report: Report) -> dict[str, Any]:
-    _write_config(trial, folder / "config.yaml")
     if trial.config["threads"] is not None:
         torch.set_num_threads(trial.config["threads"])
     parsed = parse_config(trial.config)
@@ -221,7 +231,9 @@ def _train_and_evaluate(trial: Trial, folder: Path, report: Report) -> dict[str,
         trainer.loggers = [_wandb_logger(trial, folder, model)]
     if trial.config["compile"]:
         model.compile()
-    write_json(folder / "environment.json", environment(trainer))
+    if not _is_follower():
+        _write_config(trial, folder / "config.yaml")
+        write_json(folder / "environment.json", environment(trainer))
 
     last = folder / "checkpoints" / "last.ckpt"
     if last.exists():
@@ -236,7 +248,6 @@ def _train_and_evaluate(trial: Trial, folder: Path, report: Report) -> dict[str,
         logger.log_metrics(
             {f"test/{metric}/{length}": value for length, position, metric, value in rows if not position}
         )
-    write_results(folder / "results.csv", rows)
     summary = {
         "status": "complete",
         **trial.labels,
@@ -251,8 +262,12 @@ def _train_and_evaluate(trial: Trial, folder: Path, report: Report) -> dict[str,
         "version": version("lengthwise"),
         "model": model.options,
     }
-    if trainer.is_global_zero:
+    if not _is_follower():
+        write_results(folder / "results.csv", rows)
         write_json(folder / "summary.json", summary)
+    for logger in trainer.loggers:
+        if isinstance(logger, WandbLogger):
+            logger.experiment.finish()
     return summary
 
 

@@ -48,6 +48,7 @@ class Bahdanau(RecurrentSeq2Seq):
         score: how decoder state and source position are compared; additive in the paper.
         location_positions: source positions a location score can tell apart.
         readout: the output layer, maxout as in the paper or linear.
+        readout_size: pairs of the maxout layer; None takes hidden_size.
         **kwargs: training options, see LitSeq2Seq.
     """
 
@@ -64,6 +65,7 @@ class Bahdanau(RecurrentSeq2Seq):
         score: Literal["additive", "dot", "scaled-dot", "general", "concat", "location"] = "additive",
         location_positions: int = 50,
         readout: Literal["linear", "maxout"] = "maxout",
+        readout_size: int | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(
@@ -80,7 +82,10 @@ class Bahdanau(RecurrentSeq2Seq):
         self.score = make_score(score, hidden_size, memory_size, attention_size or hidden_size, location_positions)
         self.decoder = make_layers(self.cell, self.embedding_size + memory_size, hidden_size, num_layers, dropout)
         self.readout = Readout(
-            readout, hidden_size + self.embedding_size + memory_size, hidden_size, self.target_vocab_size
+            readout,
+            hidden_size + self.embedding_size + memory_size,
+            readout_size or hidden_size,
+            self.target_vocab_size,
         )
 
     @property

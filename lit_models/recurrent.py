@@ -235,12 +235,13 @@ class Readout(nn.Module):
     Bahdanau et al. 2015, appendix A.2.2). The input is the concatenation of what the equations sum.
     """
 
-    def __init__(self, kind: str, input_size: int, hidden_size: int, vocab_size: int) -> None:
+    def __init__(self, kind: str, input_size: int, size: int, vocab_size: int) -> None:
         super().__init__()
         self.maxout = None
         if kind == "maxout":
-            self.maxout = nn.Linear(input_size, 2 * hidden_size)
-            input_size = hidden_size
+            require(size >= 1, "readout_size", size, "must be at least 1")
+            self.maxout = nn.Linear(input_size, 2 * size)
+            input_size = size
         elif kind != "linear":
             raise ValueError(f"model.readout: '{kind}' is unknown; choose linear or maxout")
         self.output = nn.Linear(input_size, vocab_size)
@@ -272,6 +273,7 @@ class FixedContextSeq2Seq(RecurrentSeq2Seq):
     Args:
         context: how the decoder sees the source, initial-state or every-step.
         readout: the output layer, linear or maxout.
+        readout_size: pairs of a maxout layer; None takes hidden_size.
         **kwargs: see RecurrentSeq2Seq.
     """
 
@@ -280,9 +282,9 @@ class FixedContextSeq2Seq(RecurrentSeq2Seq):
         *,
         context: Literal["initial-state", "every-step"],
         readout: Literal["linear", "maxout"],
+        readout_size: int | None,
         **kwargs: Any,
     ) -> None:
-
         super().__init__(**kwargs)
         hidden, embedding = self.hidden_size, self.embedding_size
         num_layers, memory = self.num_layers, self.encoder.output_size
@@ -302,7 +304,7 @@ class FixedContextSeq2Seq(RecurrentSeq2Seq):
         else:
             self.bridge = Bridge(self.cell, memory, hidden)
         self.decoder = make_layers(self.cell, decoder_input, hidden, num_layers, self.dropout.p)
-        self.readout = Readout(readout, readout_input, hidden, self.target_vocab_size)
+        self.readout = Readout(readout, readout_input, readout_size or hidden, self.target_vocab_size)
 
     def start(self, memory: Memory) -> FixedContextState:
         if not self.every_step:

@@ -19,6 +19,7 @@ class VanillaRNN(FixedContextSeq2Seq):
         reverse_source: read the source from its end to its beginning (Sutskever et al. 2014).
         context: the decoder sees the source in its initial-state only, or at every-step (Cho et al. 2014).
         readout: the output layer, linear or maxout (Cho et al. 2014).
+        readout_size: pairs of a maxout layer; None takes hidden_size.
         **kwargs: training options, see LitSeq2Seq.
     """
 
@@ -33,6 +34,7 @@ class VanillaRNN(FixedContextSeq2Seq):
         reverse_source: bool = False,
         context: Literal["initial-state", "every-step"] = "initial-state",
         readout: Literal["linear", "maxout"] = "linear",
+        readout_size: int | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(
@@ -44,6 +46,7 @@ class VanillaRNN(FixedContextSeq2Seq):
             reverse_source=reverse_source,
             context=context,
             readout=readout,
+            readout_size=readout_size,
             **kwargs,
         )
 
