@@ -11,6 +11,7 @@ from experiments.callbacks import TrialDiverged
 from experiments.checkpoints import load_weights
 from experiments.cli import TrialCLI, parse_config, trial_parser
 from experiments.errors import UsageError
+from experiments.options_help import short_help
 from experiments.trial import Trial, evaluate, resolve_trial, run_trial
 from lit_models import LitSeq2Seq
 
@@ -29,12 +30,16 @@ def main(verb: str, arguments: list[str]) -> int:
     Raises:
         UsageError: bad input, in one line.
     """
+    description = HELP[verb]
+    if verb != "fit":
+        description += " --checkpoint FILE names it; options not given are those it was trained with."
     if {"-h", "--help"} & set(arguments):
+        print(short_help(verb, description))
+        return 0
+    if "--help-all" in arguments:
         parser = trial_parser()
         parser.prog = f"lengthwise {verb}"
-        parser.description = HELP[verb]
-        if verb != "fit":
-            parser.description += " --checkpoint FILE names it; options not given are those it was trained with."
+        parser.description = description
         parser.print_help()
         return 0
     if verb == "fit":

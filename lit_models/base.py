@@ -195,7 +195,11 @@ class LitSeq2Seq(pl.LightningModule, metaclass=_RecordsOptions):
 
     def configure_optimizers(self) -> Any:
         optimizer = torch.optim.AdamW(
-            self.parameters(), lr=self.learning_rate, betas=self.betas, weight_decay=self.weight_decay
+            self.parameters(),
+            lr=self.learning_rate,
+            betas=self.betas,
+            weight_decay=self.weight_decay,
+            fused="mixed" not in str(self.trainer.precision),  # Lightning clips no fused step under autocast
         )
         total = self.trainer.max_steps
         factor = schedule_factor(self.schedule, self.warmup_steps, total)

@@ -3,12 +3,12 @@
 import numpy as np
 import pandas as pd
 import pytest
-from analysis_tables import ARCHITECTURES, plausible_rows, write_sweep, write_trial
 
 from analysis import bottleneck
 from analysis.load_runs import load_runs
 from analysis.statistics import mean_interval
 from analysis.style import save_figure, styles
+from tests.analysis_tables import ARCHITECTURES, plausible_rows, write_sweep, write_trial
 
 
 @pytest.fixture(scope="module")

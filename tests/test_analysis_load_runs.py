@@ -3,11 +3,11 @@
 import json
 
 import pytest
-from analysis_tables import ARCHITECTURES, HEADER, write_failure, write_sweep, write_trial
 
 from analysis.errors import ReportError
 from analysis.load_runs import COLUMNS, load_runs
 from analysis.variants import tell_variants_apart
+from tests.analysis_tables import ARCHITECTURES, HEADER, write_failure, write_sweep, write_trial
 
 
 def test_tidy_table_joins_summary_and_results(tmp_path):

@@ -1,11 +1,11 @@
 """The report says what was measured, how surely, and what was left out."""
 
 import pytest
-from analysis_tables import ATTENTION, plausible_rows, write_failure, write_results, write_sweep, write_trial
 
 from analysis.load_runs import load_runs
 from analysis.report import main
 from analysis.sections import matching
+from tests.analysis_tables import ATTENTION, plausible_rows, write_failure, write_results, write_sweep, write_trial
 
 LENGTHS = (4, 40)
 

@@ -1,0 +1,81 @@
+"""The README does what it says: its commands resolve, and its architecture goes from one file to the figure."""
+
+import csv
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from experiments.sweep_file import read_sweep
+from experiments.trial import resolve_trial
+from tests.trials import SMALL
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+
+
+def commands(word: str) -> list[list[str]]:
+    """Arguments of every command in a shell block that begins with these words."""
+    blocks = re.findall(r"```bash\n(.*?)```", README, re.S)
+    lines = [line for block in blocks for line in block.splitlines() if line.startswith(word)]
+    return [shlex.split(line)[len(word.split()) :] for line in lines]
+
+
+@pytest.mark.parametrize("arguments", commands("lengthwise fit"), ids=" ".join)
+def test_fit_commands_resolve(arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    resolve_trial([*arguments, f"--runs={tmp_path}"])
+
+
+def test_swept_files_exist_and_the_report_reads_where_they_write() -> None:
+    (swept,), (reported,) = commands("lengthwise sweep"), commands("lengthwise report")
+    assert reported == [f"runs/{read_sweep(ROOT / swept[0]).name}"]
+
+
+def test_links_lead_somewhere() -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", README):
+        assert (ROOT / target).exists(), target
+
+
+def test_make_targets_exist() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    for (target,) in commands("make"):
+        assert re.search(rf"^{target}:", makefile, re.M)
+
+
+def test_the_readmes_architecture_goes_from_one_file_to_the_figure(tmp_path: Path) -> None:
+    for package in ("analysis", "data", "experiments", "lit_models"):
+        shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
+    (code,) = re.findall(r"```python\n(.*?)```", README, re.S)
+    (tmp_path / "lit_models" / "mean_context.py").write_text(code)
+    shutil.copytree(ROOT / "tests", tmp_path / "tests", ignore=shutil.ignore_patterns("__pycache__"))
+    parameters = {name: {"value": value} for name, value in SMALL.items()} | {
+        "model": {"values": ["MeanContext", "GRU"]},
+        "data.length": {"values": [3, 5]},
+        "model.dropout": {"value": 0.0},
+    }
+    del parameters["model.dropout"]
+    (tmp_path / "sweep.yaml").write_text(yaml.safe_dump({"method": "grid", "parameters": parameters}))
+
+    def python(*arguments: str) -> subprocess.CompletedProcess:
+        environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+        command = [sys.executable, *arguments]
+        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+
+    swept = python("-m", "experiments.main", "sweep", "sweep.yaml", "--output", "runs")
+    assert swept.returncode == 0, swept.stderr
+    reported = python("-m", "experiments.main", "report", "runs")
+    assert reported.returncode == 0, reported.stderr
+    with (tmp_path / "runs" / "figures" / "accuracy.csv").open() as file:
+        drawn = {(row["arch"], row["train_length"]) for row in csv.DictReader(file)}
+    assert {("MeanContext", "3"), ("MeanContext", "5"), ("GRU", "3"), ("GRU", "5")} <= drawn
+    assert "MeanContext" in (tmp_path / "runs" / "report.md").read_text()
+    contract = python("-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/test_contract.py", "-k", "MeanContext")
+    assert contract.returncode == 0, contract.stdout
+    assert " passed" in contract.stdout or contract.stdout.count(".") >= 7
