@@ -1,7 +1,6 @@
 """What happens beside training: curves, progress, stopping, and the guard against divergence."""
 
 import csv
-import json
 import math
 import time
 from collections.abc import Callable
@@ -63,6 +62,7 @@ class History(callbacks.Callback):
         self.losses: list[Tensor] = []
         self.tokens: list[Tensor] = []
         self.interval_start = 0.0
+        self.written = 0
 
     @property
     def seconds(self) -> float:
@@ -85,7 +85,9 @@ class History(callbacks.Callback):
     ) -> None:
         self.losses.append(outputs["loss"].detach())
         self.tokens.append((batch.target_out != PAD).sum())
-        if trainer.global_step % trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
+        step = trainer.global_step
+        if step % trainer.log_every_n_steps == 0 and step != self.written:  # type: ignore[attr-defined]
+            self.written = step  # several batches make one step where gradients are accumulated
             self._write_training(trainer)
 
     def _write_training(self, trainer: pl.Trainer) -> None:
@@ -99,6 +101,8 @@ class History(callbacks.Callback):
             "target_tokens_per_second": float(torch.stack(self.tokens).sum()) / (now - self.interval_start),
         }
         self.losses, self.tokens, self.interval_start = [], [], now
+        for logger in trainer.loggers:
+            logger.log_metrics({f"train/{name}": value for name, value in values.items()}, trainer.global_step)
         self._append(trainer, "train", values)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -115,8 +119,6 @@ class History(callbacks.Callback):
     def _append(self, trainer: pl.Trainer, split: str, values: dict[str, float]) -> None:
         if not trainer.is_global_zero:
             return
-        for logger in trainer.loggers:
-            logger.log_metrics({f"{split}/{name}": value for name, value in values.items()}, trainer.global_step)
         seconds = round(self.seconds, 3)
         with self.path.open("a", newline="") as file:
             csv.writer(file).writerows(
@@ -145,10 +147,3 @@ class Progress(callbacks.Callback):
         if "validation/loss" in metrics:
             accuracy = metrics["validation/greedy_token_accuracy"]
             self.note = f"validation loss {metrics['validation/loss']:.3f}, greedy accuracy {accuracy:.1%}"
-
-
-def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write a file that is either whole or not there."""
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(content, indent=2) + "\n")
-    partial.replace(path)

@@ -1,6 +1,8 @@
 """`lengthwise sizes`: parameter counts, and the widths at which architectures match."""
 
 import argparse
+import functools
+import json
 import sys
 from collections.abc import Callable, Sequence
 
@@ -23,20 +25,34 @@ def count_parameters(model: type[LitSeq2Seq], options: dict[str, object]) -> int
 def pick_width(model: type[LitSeq2Seq], options: dict[str, object], budget: int) -> tuple[int, int]:
     """The hidden_size whose parameter count lies nearest to the budget.
 
-    Only even sizes are considered, and those the model accepts: a transformer's must be a multiple of its heads.
-
     Returns:
         The width and its parameter count, within 10% of the budget.
 
     Raises:
         UsageError: no width comes that near.
     """
-    counts: dict[int, int] = {}
+    width, count = nearest_width(model, options, budget)
+    if abs(count - budget) > TOLERANCE * budget:
+        raise UsageError(
+            f"--parameter_budget: {model.__name__} cannot come within 10% of {budget:,}; "
+            f"the nearest is {count:,} parameters at hidden_size {width}"
+        )
+    return width, count
 
+
+def nearest_width(model: type[LitSeq2Seq], options: dict[str, object], budget: int) -> tuple[int, int]:
+    """The same, however far from the budget.
+
+    Only even sizes are considered, and those the model accepts: a transformer's must be a multiple of its heads.
+    """
+    return _nearest_width(model, json.dumps(options, sort_keys=True), budget)
+
+
+@functools.cache  # a sweep asks the same of every length and seed
+def _nearest_width(model: type[LitSeq2Seq], options: str, budget: int) -> tuple[int, int]:
+    @functools.cache
     def count(width: int) -> int:
-        if width not in counts:
-            counts[width] = count_parameters(model, {**options, "hidden_size": width})
-        return counts[width]
+        return count_parameters(model, {**json.loads(options), "hidden_size": width})
 
     step = _width_step(count)
     low, high = 1, WIDEST // step
@@ -47,11 +63,6 @@ def pick_width(model: type[LitSeq2Seq], options: dict[str, object], budget: int)
         else:
             high = middle
     width = min((max(low - 1, 1) * step, low * step), key=lambda each: abs(count(each) - budget))
-    if abs(count(width) - budget) > TOLERANCE * budget:
-        raise UsageError(
-            f"--parameter_budget: {model.__name__} cannot come within 10% of {budget:,}; "
-            f"the nearest is {count(width):,} parameters at hidden_size {width}"
-        )
     return width, count(width)
 
 
@@ -79,7 +90,7 @@ def size_table(
         if budget is None:
             rows.append((name, hidden_size, count_parameters(model, {**options, "hidden_size": hidden_size})))
         else:
-            rows.append((name, *pick_width(model, options, budget)))
+            rows.append((name, *nearest_width(model, options, budget)))
     return rows
 
 
@@ -88,7 +99,7 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="lengthwise sizes",
         description="Print the parameter counts of all architectures at one hidden size, or, with --budget, the "
-        "hidden size of each whose count lies nearest to the budget (within 10%%).",
+        "hidden size of each whose count lies nearest to the budget, so that all match within 10%%.",
     )
     parser.add_argument("--budget", type=int, metavar="N", help="number of parameters to match")
     parser.add_argument("--hidden_size", type=int, default=64, help="one hidden size for all (default %(default)s)")
@@ -110,6 +121,9 @@ def main(arguments: list[str]) -> int:
     spread = max(counts) / min(counts)
     print(f"\nlargest / smallest = {spread:.3f}")
     if options.budget is not None:
+        if spread > 1 + TOLERANCE:
+            name, _, count = max(rows, key=lambda row: abs(row[2] - options.budget))
+            print(f"These do not match within 10%. {name} is the coarsest: try --budget {count}")
         print(f"lengthwise fit --parameter_budget {options.budget} --model … uses these widths")
     return 0
 

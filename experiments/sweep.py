@@ -10,8 +10,8 @@ from typing import Any
 
 from tqdm import tqdm
 
-from experiments.callbacks import write_json
 from experiments.errors import UsageError
+from experiments.files import owned, write_json
 from experiments.sweep_file import expand, read_sweep, to_arguments
 from experiments.trial import Trial, resolve_trial, run_trial
 from experiments.workers import Job, Outcome, Watcher, run_jobs
@@ -136,12 +136,12 @@ def main(arguments: list[str]) -> int:
     threads = max(1, (os.cpu_count() or 1) // workers)
     for note in notes:
         print(f"note: {note}", file=sys.stderr)
-    try:
-        runs.mkdir(parents=True, exist_ok=True)
-        (runs / ".writable").touch()
-        (runs / ".writable").unlink()
-    except OSError as error:
-        raise UsageError(f"--output: cannot write {runs}: {error.strerror}") from None
+    with owned(runs, "--output"):
+        return _run(trials, runs, workers, threads)
+
+
+def _run(trials: list[Trial], runs: Path, workers: int, threads: int) -> int:
+    """Run the trials that are missing; the exit code."""
     missing = [trial for trial in trials if not (trial.folder / "summary.json").exists()]
     already = len(trials) - len(missing)
     jobs = [Job(trial.name, trial.folder, (trial, threads), trial.cost) for trial in missing]

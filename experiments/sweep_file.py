@@ -7,7 +7,10 @@ The format is that of `wandb sweep`, so one file serves the server and this mach
 import difflib
 import itertools
 import json
-from collections.abc import Hashable, Iterable, Iterator
+import math
+import os
+import re
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,8 +38,12 @@ TOP_LEVEL = (
     "image_uri",
     "job",
     "launch",
+    "apiVersion",
+    "kind",
 )
 NUMERIC = ("min", "max", "mu", "sigma", "a", "b", "q")
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")  # as W&B's schema has it
+ENVIRONMENT_VARIABLE = re.compile(r"\$\{envvar:([A-Z0-9_]*)\}")  # W&B's macro for a variable of the agent's machine
 
 
 @dataclass(frozen=True)
@@ -121,30 +128,50 @@ def expand(sweep: Sweep, count: int | None = None, seed: int = 0) -> list[dict[s
         UsageError: a grid over something that has no list of values, or a random sweep without a count.
     """
     count = count if count is not None else sweep.run_cap
-    if sweep.method == "grid":
-        axes = []
-        for parameter in sweep.parameters:
-            values = grid_values(parameter.distribution, parameter.settings)
-            if values is None:
-                raise UsageError(
-                    f"{sweep.path}: {parameter.name}: a grid cannot try every value of {parameter.distribution}; "
-                    "list values, or use method: random"
-                )
-            axes.append([(parameter.name, value) for value in values])
-        found: Iterable[dict[str, Any]] = (dict(point) for point in itertools.product(*axes))
-    else:
-        if count is None:
-            raise UsageError(f"{sweep.path}: a random sweep has no end; give --count or run_cap")
-        draws = np.random.Generator(np.random.Philox(key=seed)).random((count, len(sweep.parameters)))
-        found = (
-            {
-                parameter.name: DISTRIBUTIONS[parameter.distribution].draw(parameter.settings, float(u))
-                for parameter, u in zip(sweep.parameters, row, strict=True)
-            }
-            for row in draws
-        )
-    unique = {json.dumps(point, sort_keys=True): point for point in reversed(list(found))}
-    return list(reversed(unique.values()))[:count]
+    points = _grid(sweep) if sweep.method == "grid" else _draws(sweep, count, seed)
+    unique: dict[str, dict[str, Any]] = {}
+    for point in points:
+        if len(unique) == count:
+            break
+        unique.setdefault(json.dumps(point, sort_keys=True), point)
+    return list(unique.values())
+
+
+def _grid(sweep: Sweep) -> Iterator[dict[str, Any]]:
+    """Every combination of the values, the last parameter changing fastest."""
+    axes = []
+    for parameter in sweep.parameters:
+        where = f"{sweep.path}: {parameter.name}"
+        if "probabilities" in parameter.settings:
+            raise UsageError(f"{where}: a grid tries every value; leave out probabilities, or use method: random")
+        values = grid_values(parameter.distribution, parameter.settings)
+        if values is None:
+            raise UsageError(
+                f"{where}: a grid cannot try every value of {parameter.distribution}; "
+                "list values, or use method: random"
+            )
+        axes.append([(parameter.name, value) for value in values])
+    return (dict(point) for point in itertools.product(*axes))
+
+
+def _draws(sweep: Sweep, count: int | None, seed: int) -> Iterator[dict[str, Any]]:
+    """Random configurations. Philox gives a larger count the same first rows."""
+    if count is None:
+        raise UsageError(f"{sweep.path}: a random sweep has no end; give --count or run_cap")
+    rows = np.random.Generator(np.random.Philox(key=seed)).random((count, len(sweep.parameters)))
+    for row in rows:
+        pairs = zip(sweep.parameters, row, strict=True)
+        yield {parameter.name: _draw(sweep.path, parameter, float(u)) for parameter, u in pairs}
+
+
+def _draw(path: Path, parameter: Parameter, u: float) -> Any:
+    try:
+        return DISTRIBUTIONS[parameter.distribution].draw(parameter.settings, u)
+    except OverflowError:
+        raise UsageError(
+            f"{path}: {parameter.name}: {parameter.distribution} draws numbers too large to hold; "
+            "its settings are natural logarithms, those of log_uniform_values the values themselves"
+        ) from None
 
 
 def to_arguments(point: dict[str, Any]) -> list[str]:
@@ -158,6 +185,8 @@ class _UniqueKeys(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen = set()
         for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise yaml.constructor.ConstructorError(None, None, "a key must be a word", key.start_mark)
             if key.value in seen:
                 raise yaml.constructor.ConstructorError(None, None, f"{key.value} is given twice", key.start_mark)
             seen.add(key.value)
@@ -176,8 +205,9 @@ def _load(path: Path) -> dict[str, Any]:
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise UsageError(f"{path}:{line}: not valid YAML: {error.problem}") from None
-    except yaml.YAMLError:
-        raise UsageError(f"{path}: not valid YAML") from None
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: what looks like a date and is none
+        detail = "" if isinstance(error, yaml.YAMLError) else f": {error}"
+        raise UsageError(f"{path}: not valid YAML{detail}") from None
     if not isinstance(content, dict):
         raise UsageError(f"{path}: not a sweep file; it needs the keys method and parameters")
     return content
@@ -187,10 +217,15 @@ def _parameters(path: Path, block: dict[str, Any], prefix: str) -> Iterator[Para
     """Flatten nested parameters to dotted names."""
     for key, settings in block.items():
         name = f"{prefix}{key}"
+        if not isinstance(key, str) or not NAME.fullmatch(key):
+            raise UsageError(f"{path}: parameters: {name} is not a name; W&B allows letters, digits, _ . and -")
         if not isinstance(settings, dict):
             raise UsageError(f"{path}: {name}: give it value, values or a distribution, such as {{value: {settings}}}")
-        if isinstance(settings.get("parameters"), dict):
-            yield from _parameters(path, settings["parameters"], f"{name}.")
+        if "parameters" in settings:
+            nested = settings["parameters"]
+            if len(settings) > 1 or not isinstance(nested, dict) or not nested:
+                raise UsageError(f"{path}: {name}: parameters must hold at least one parameter and stand alone")
+            yield from _parameters(path, nested, f"{name}.")
         else:
             yield _parameter(path, name, settings)
 
@@ -198,7 +233,7 @@ def _parameters(path: Path, block: dict[str, Any], prefix: str) -> Iterator[Para
 def _parameter(path: Path, name: str, settings: dict[str, Any]) -> Parameter:
     _refuse_unknown(path, f"{name}: setting", settings, SETTINGS)
     kind = settings.get("distribution") or _implied(path, name, settings)
-    if kind not in DISTRIBUTIONS:
+    if not isinstance(kind, str) or kind not in DISTRIBUTIONS:
         near = difflib.get_close_matches(str(kind), DISTRIBUTIONS, n=1)
         hint = f"did you mean {near[0]}? " if near else ""
         raise UsageError(f"{path}: {name}: distribution {kind} is unknown; {hint}They are {', '.join(DISTRIBUTIONS)}")
@@ -232,8 +267,12 @@ def _implied(path: Path, name: str, settings: dict[str, Any]) -> str:
 def _check_settings(path: Path, name: str, kind: str, settings: dict[str, Any]) -> None:
     for key in NUMERIC:
         value = settings.get(key, 0)
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise UsageError(f"{path}: {name}: {key}: {value!r} is not a number")
+        if not _is_number(value):
+            text = isinstance(value, str) and re.fullmatch(r"[-+]?[\d.]+[eE][-+]?\d+", value)
+            hint = "; YAML takes it for text, write it as in 1.0e-4 or 1.0e+4" if text else ""
+            raise UsageError(f"{path}: {name}: {key}: {value!r} is not a number{hint}")
+        if kind == "int_uniform" and not isinstance(value, int):
+            raise UsageError(f"{path}: {name}: {key}: {value!r} is not a whole number, which int_uniform needs")
     if "min" in settings and settings["min"] > settings["max"]:
         raise UsageError(f"{path}: {name}: min {settings['min']} is above max {settings['max']}")
     if kind.endswith("_values") and settings["min"] <= 0:
@@ -244,23 +283,49 @@ def _check_settings(path: Path, name: str, kind: str, settings: dict[str, Any]) 
     values = settings.get("values")
     if values is not None and (not isinstance(values, list) or not values):
         raise UsageError(f"{path}: {name}: values must be a list with at least one value")
+    for value in values or [settings.get("value")]:
+        if not _is_plain(value):
+            raise UsageError(f"{path}: {name}: {value} is no number, text, true, false, null or list; quote a date")
     shares = settings.get("probabilities")
     if shares is not None:
-        numbers = isinstance(shares, list) and all(isinstance(share, int | float) and share >= 0 for share in shares)
+        numbers = isinstance(shares, list) and all(_is_number(share) and share >= 0 for share in shares)
         if not numbers or len(shares) != len(values or []) or abs(sum(shares) - 1) > 1e-6:
             raise UsageError(f"{path}: {name}: probabilities must be one number a value and sum to 1")
 
 
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether a value can stand on a command line: YAML also knows dates, sets, bytes and lists within themselves."""
+    try:
+        json.dumps(value, sort_keys=True)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
 def _fixed_arguments(path: Path, command: Any) -> tuple[str, ...]:
-    """What stands between `fit` and the parameters in the file's command."""
+    """What the file's command has after `fit` besides the parameters, with its environment variables filled in."""
     if command is None:
         return ()
-    if not isinstance(command, list) or not all(isinstance(part, str) for part in command):
+    if not isinstance(command, list) or not all(isinstance(part, str | int | float) for part in command):
         raise UsageError(f"{path}: command must be a list of words")
-    if "fit" not in command:
+    words = [str(part) for part in command]  # W&B's agent also takes numbers
+    if "fit" not in words:
         raise UsageError(f"{path}: command: the local runner trains with lengthwise fit, and the word fit is missing")
-    words = command[command.index("fit") + 1 :]
-    return tuple(word for word in words if not word.startswith("${"))
+    words = words[words.index("fit") + 1 :]
+    if not any(word.startswith("${args") for word in words):
+        raise UsageError(f"{path}: command: end it with ${{args}}; without, W&B starts every trial alike")
+    words = [ENVIRONMENT_VARIABLE.sub(lambda found: _variable(path, found[1]), word) for word in words]
+    return tuple(word for word in words if not (word.startswith("${") and word.endswith("}")))
+
+
+def _variable(path: Path, name: str) -> str:
+    if name not in os.environ:
+        raise UsageError(f"{path}: command: the environment variable {name} is not set; set it, or write its value")
+    return os.environ[name]
 
 
 def _refuse_unknown(path: Path, what: str, block: dict[str, Any], valid: tuple[str, ...]) -> None:

@@ -2,7 +2,6 @@
 
 import contextlib
 import csv
-import fcntl
 import hashlib
 import json
 import os
@@ -10,7 +9,7 @@ import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -24,10 +23,11 @@ from jsonargparse import Namespace
 from lightning.pytorch.loggers import WandbLogger
 
 from data.datamodule import Seq2SeqDataModule
-from experiments.callbacks import History, Progress, TrialDiverged, write_json
+from experiments.callbacks import History, Progress, TrialDiverged
 from experiments.checkpoints import load_weights
 from experiments.cli import TrialCLI, parse_config, parse_trial, trial_parser
 from experiments.errors import UsageError
+from experiments.files import owned, write_json
 from experiments.sizes import pick_width
 from lit_models import LitSeq2Seq, architectures
 
@@ -170,8 +170,11 @@ def run_trial(trial: Trial, folder: Path, report: Report) -> dict[str, Any]:
     """
     summary_path = folder / "summary.json"
     if summary_path.exists():
-        return json.loads(summary_path.read_text())
-    with _owned(folder):
+        try:
+            return json.loads(summary_path.read_text())
+        except ValueError:
+            raise UsageError(f"{summary_path} cannot be read; remove it to run the trial again") from None
+    with contextlib.nullcontext() if _is_follower() else owned(folder, "--runs"):
         if not _is_follower():
             (folder / "failure.json").unlink(missing_ok=True)
         try:
@@ -192,25 +195,6 @@ def run_trial(trial: Trial, folder: Path, report: Report) -> dict[str, Any]:
             raise
 
 
-@contextlib.contextmanager
-def _owned(folder: Path) -> Iterator[None]:
-    """Make the folder and keep other processes out of it."""
-    if _is_follower():
-        yield
-        return
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / ".lock").open("w")
-    except OSError as error:
-        raise UsageError(f"--runs: cannot write {folder}: {error.strerror}") from None
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise UsageError(f"{folder} is in use by another process; wait for it or stop it") from None
-        yield
-
-
 def _is_follower() -> bool:
     """Whether this is one of the further processes that data parallelism starts; the first one owns the folder."""
     return os.environ.get("LOCAL_RANK", "0") != "0" or os.environ.get("NODE_RANK", "0") != "0"
@@ -227,7 +211,7 @@ def _train_and_evaluate(trial: Trial, folder: Path, report: Report) -> dict[str,
     assert isinstance(data, Seq2SeqDataModule)
     history = History(folder / "history.csv")
     trainer.callbacks[:0] = [history, Progress(report)]  # type: ignore[attr-defined]
-    if trial.config["wandb"]:
+    if trial.config["wandb"] or "WANDB_SWEEP_ID" in os.environ:  # a W&B agent wants its run
         trainer.loggers = [_wandb_logger(trial, folder, model)]
     if trial.config["compile"]:
         model.compile()
@@ -325,11 +309,28 @@ def _write_config(trial: Trial, path: Path) -> None:
 
 
 def _wandb_logger(trial: Trial, folder: Path, model: LitSeq2Seq) -> WandbLogger:
-    """A W&B run with flat keys to group by. WANDB_MODE says whether it is online, offline or disabled."""
+    """A W&B run with flat keys to group by. WANDB_MODE says whether it is online, offline or disabled.
+
+    The configuration goes under dotted names: inside a sweep, W&B locks the sweep's own keys, and a nested `model`
+    would collide with the sweep's `model`.
+    """
     logger = WandbLogger(name=trial.name, save_dir=str(folder), project="lengthwise", group=trial.labels["arch"])
+    settings = _dotted({key: value for key, value in trial.config.items() if key != "model"})
+    options = _dotted({"model": model.options})
     flat = {**trial.labels, "num_params": model.num_params}
-    logger.experiment.config.update({**trial.config, **flat}, allow_val_change=True)
+    logger.experiment.config.update({**settings, **options, **flat}, allow_val_change=True)
     return logger
+
+
+def _dotted(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """{"data": {"length": 5}} -> {"data.length": 5}"""
+    flat: dict[str, Any] = {}
+    for key, value in nested.items():
+        if isinstance(value, dict):
+            flat.update(_dotted(value, f"{prefix}{key}."))
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
 
 
 def device_name(trainer: pl.Trainer) -> str:

@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 from torch import Tensor
+from torchmetrics.text import Perplexity
 
 from data.batch import EOS, PAD, Batch
 from lit_models.metrics import SequenceMetrics
@@ -47,6 +48,14 @@ def test_loss_and_perplexity_count_eos_and_not_padding() -> None:
     assert values["loss"] == pytest.approx(math.log(2))
     assert values["perplexity"] == pytest.approx(2)
     assert values["padding"] == pytest.approx(1 / 6)
+
+
+def test_perplexity_equals_torchmetrics() -> None:
+    logits = torch.randn(2, 3, VOCAB_SIZE, generator=torch.Generator().manual_seed(0))
+    metrics, theirs = SequenceMetrics(VOCAB_SIZE), Perplexity(ignore_index=PAD)
+    metrics.update(batch(), logits, None, RIGHT)
+    theirs.update(logits, batch().target_out)
+    assert metrics.compute()["perplexity"] == pytest.approx(float(theirs.compute()))
 
 
 def test_token_accuracy_counts_words_without_eos() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
+from experiments.files import owned
 from experiments.main import main
 from experiments.sweep import make_trials
 from tests.trials import SMALL
@@ -99,6 +100,14 @@ def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path, capsys: pytest
     (tmp_path / "file").touch()
     assert run(sweep_file(tmp_path), tmp_path / "file" / "runs") == 2
     assert "--output: cannot write" in capsys.readouterr().err
+
+
+def test_two_sweeps_do_not_share_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    output = tmp_path / "runs"
+    with owned(output, "--output"):
+        assert run(sweep_file(tmp_path), output) == 2
+    assert f"--output: {output} is in use by another process" in capsys.readouterr().err
+    assert not list(output.glob("*/"))
 
 
 def committed_sweeps() -> list[Path]:

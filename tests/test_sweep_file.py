@@ -1,5 +1,7 @@
 """Sweep files: what they stand for, and what is refused in one line."""
 
+import datetime
+import itertools
 import math
 from collections import Counter
 from pathlib import Path
@@ -51,6 +53,20 @@ def test_a_grid_enumerates_whole_numbers_and_steps(tmp_path: Path) -> None:
 def test_repeated_points_run_once_and_count_caps_a_grid(tmp_path: Path) -> None:
     assert points(tmp_path, {"a": {"values": [1, 1, 2]}}) == [{"a": 1}, {"a": 2}]
     assert points(tmp_path, {"a": {"values": [1, 2, 3]}}, count=2) == [{"a": 1}, {"a": 2}]
+
+
+def test_a_repeated_point_keeps_its_first_place(tmp_path: Path) -> None:
+    assert points(tmp_path, {"a": {"values": [1, 2, 1, 3]}}) == [{"a": 1}, {"a": 2}, {"a": 3}]
+    few = {"a": {"values": [1, 2, 3]}}
+    drawn = [points(tmp_path, few, "random", count) for count in range(1, 30)]
+    assert len(drawn[-1]) == 3  # the same three points are drawn again and again
+    for fewer, more in itertools.pairwise(drawn):
+        assert more[: len(fewer)] == fewer
+
+
+def test_true_one_and_the_text_of_it_are_different_values(tmp_path: Path) -> None:
+    found = points(tmp_path, {"a": {"values": [1, "1", True, None, [1, 40]]}})
+    assert [repr(point["a"]) for point in found] == ["1", "'1'", "True", "None", "[1, 40]"]
 
 
 def test_random_draws_depend_on_the_seed_and_not_on_the_count(tmp_path: Path) -> None:
@@ -126,6 +142,24 @@ def test_the_files_command_gives_the_fixed_arguments(tmp_path: Path) -> None:
     assert read_sweep(path).fixed_arguments == ("--config", "some.yaml")
 
 
+def test_the_command_is_read_as_the_agent_reads_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Numbers are words, macros alone in a word go, and variables are filled in anywhere."""
+    monkeypatch.setenv("SCRATCH", "/scratch")
+    command = ["${interpreter}", "-m", "experiments.main", "fit", "--runs=${envvar:SCRATCH}/runs"]
+    command += ["--trainer.max_steps", 100, "${args_no_hyphens}"]
+    path = written(tmp_path, {**GOOD, "command": command})
+    assert read_sweep(path).fixed_arguments == ("--runs=/scratch/runs", "--trainer.max_steps", "100")
+
+
+def test_a_variable_the_command_needs_and_the_machine_lacks_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SCRATCH", raising=False)
+    path = written(tmp_path, {**GOOD, "command": ["fit", "--runs", "${envvar:SCRATCH}", "${args}"]})
+    with pytest.raises(UsageError, match="command: the environment variable SCRATCH is not set"):
+        read_sweep(path)
+
+
 def test_values_become_options_the_parser_reads() -> None:
     point = {"model": "GRU", "a": None, "b": True, "c": [1, 40], "d": 1e-05, "e": 256}
     assert to_arguments(point) == ["--model=GRU", "--a=null", "--b=true", "--c=[1, 40]", "--d=1e-05", "--e=256"]
@@ -145,6 +179,8 @@ GOOD = {"method": "grid", "parameters": {"data.length": {"values": [5]}}}
         ({"run_cap": 0}, "run_cap: 0 is not a positive integer"),
         ({"command": ["python", "train.py"]}, "the word fit is missing"),
         ({"command": "lengthwise fit"}, "command must be a list of words"),
+        ({"command": ["lengthwise", "fit", ["--config"]]}, "command must be a list of words"),
+        ({"command": ["lengthwise", "fit", "--config", "some.yaml"]}, "command: end it with ${args}"),
         ({"parameters": {"a": 3}}, "a: give it value, values or a distribution"),
         ({"parameters": {"a": {}}}, "a: give it value, values, or min and max"),
         ({"parameters": {"a": {"value": 1}, "b": {"vals": [1]}}}, "b: setting vals is unknown; did you mean"),
@@ -160,6 +196,17 @@ GOOD = {"method": "grid", "parameters": {"data.length": {"values": [5]}}}
         ({"parameters": {"a": {"values": [1, 2], "probabilities": [0.5, 0.6]}}}, "probabilities must be one number"),
         ({"parameters": {"a": {"values": [1, 2], "probabilities": [1]}}}, "probabilities must be one number"),
         ({"parameters": {"a": {"parameters": {"b": {"value": 1}}}, "a.b": {"value": 2}}}, "a.b is given twice"),
+        ({"parameters": {"a": {"parameters": {"b": {"value": 1}}, "values": [1]}}}, "a: parameters must hold at least"),
+        ({"parameters": {"a": {"parameters": {}}, "b": {"value": 1}}}, "a: parameters must hold at least one"),
+        ({"parameters": {"a b": {"value": 1}}}, "parameters: a b is not a name"),
+        ({"parameters": {"a": {"parameters": {None: {"value": 1}}}}}, "parameters: a.None is not a name"),
+        ({"parameters": {"a": {"distribution": ["uniform"], "value": 1}}}, "distribution ['uniform'] is unknown"),
+        ({"parameters": {"a": {"min": "1e-4", "max": 1}}}, "YAML takes it for text, write it as in 1.0e-4"),
+        ({"parameters": {"a": {"min": 0.0, "max": math.inf}}}, "a: max: inf is not a number"),
+        ({"parameters": {"a": {"distribution": "int_uniform", "min": 0.5, "max": 2}}}, "0.5 is not a whole number"),
+        ({"parameters": {"a": {"values": [1, 2], "probabilities": [True, False]}}}, "probabilities must be one number"),
+        ({"parameters": {"a": {"values": [1, datetime.date(2024, 1, 2)]}}}, "a: 2024-01-02 is no number, text"),
+        ({"parameters": {"a": {"value": {1, 2}}}}, "a: {1, 2} is no number, text"),
     ],
 )
 def test_mistakes_are_refused_in_one_line_that_names_file_and_key(tmp_path: Path, change: dict, message: str) -> None:
@@ -179,6 +226,8 @@ def test_mistakes_are_refused_in_one_line_that_names_file_and_key(tmp_path: Path
         ("- a\n- b\n", "not a sweep file"),
         ("", "not a sweep file"),
         ("a: \x07", "not valid YAML"),
+        ("method: grid\nparameters:\n  [a, b]: {value: 1}\n", "sweep.yaml:3: not valid YAML: a key must be a word"),
+        ("name: 2024-13-45\n", "sweep.yaml: not valid YAML: month must be in"),
     ],
 )
 def test_files_that_are_no_sweep_are_refused(tmp_path: Path, text: str, message: str) -> None:
@@ -202,6 +251,42 @@ def test_a_grid_over_a_continuum_and_an_endless_random_search_are_refused(tmp_pa
         expand(read_sweep(written(tmp_path, {"method": "grid", **continuum})))
     with pytest.raises(UsageError, match="give --count or run_cap"):
         expand(read_sweep(written(tmp_path, {"method": "random", **continuum})))
+
+
+def test_a_grid_with_probabilities_is_refused_as_the_server_refuses_it(tmp_path: Path) -> None:
+    weighted = {"a": {"values": [1, 2], "probabilities": [0.5, 0.5]}}
+    with pytest.raises(UsageError, match="a: a grid tries every value; leave out probabilities"):
+        points(tmp_path, weighted)
+
+
+def test_bounds_taken_for_logarithms_that_no_number_holds_are_refused(tmp_path: Path) -> None:
+    bounds = {"a": {"distribution": "log_uniform", "min": 1000, "max": 2000}}
+    with pytest.raises(UsageError, match="a: log_uniform draws numbers too large to hold"):
+        points(tmp_path, bounds, "random", count=1)
+
+
+def test_a_random_sweep_of_the_servers_documentation_reads(tmp_path: Path) -> None:
+    """Constants, lists, bounds and distributions side by side, as W&B's guide to sweep files combines them."""
+    text = """
+apiVersion: v1
+kind: sweep
+program: train.py
+method: random
+metric: {name: validation/loss, goal: minimize}
+parameters:
+  optimizer: {values: [adam, sgd]}
+  dropout: {values: [0.3, 0.4, 0.5]}
+  epochs: {value: 1}
+  learning_rate: {distribution: uniform, min: 0, max: 0.1}
+  batch_size: {distribution: q_log_uniform_values, q: 8, min: 32, max: 256}
+"""
+    found = expand(read_sweep(written(tmp_path, text)), count=200)
+    assert {point["optimizer"] for point in found} == {"adam", "sgd"}
+    assert {point["dropout"] for point in found} == {0.3, 0.4, 0.5}
+    assert {point["epochs"] for point in found} == {1}
+    assert all(0 <= point["learning_rate"] <= 0.1 for point in found)
+    assert {point["batch_size"] for point in found} <= set(range(32, 257, 8))
+    assert {32, 256} < {point["batch_size"] for point in found}
 
 
 def test_early_termination_is_left_to_the_server_and_said_so(tmp_path: Path) -> None:
