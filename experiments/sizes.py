@@ -124,7 +124,8 @@ def main(arguments: list[str]) -> int:
         if spread > 1 + TOLERANCE:
             name, _, count = max(rows, key=lambda row: abs(row[2] - options.budget))
             print(f"These do not match within 10%. {name} is the coarsest: try --budget {count}")
-        print(f"lengthwise fit --parameter_budget {options.budget} --model … uses these widths")
+        else:
+            print(f"lengthwise fit --parameter_budget {options.budget} --model … uses these widths")
     return 0
 
 
