@@ -72,7 +72,7 @@ def _log_normal(settings: Settings, u: float) -> float:
 
 
 def _beta(settings: Settings, u: float) -> float:
-    return float(stats.beta.ppf(u, settings["a"], settings["b"]))
+    return float(stats.beta.ppf(u, settings.get("a", 1.0), settings.get("b", 1.0)))
 
 
 def _in_steps(draw: Callable[[Settings, float], float]) -> Callable[[Settings, float], float]:
@@ -99,13 +99,13 @@ DISTRIBUTIONS: dict[str, Distribution] = {
     "inv_log_uniform_values": Distribution(_BOUNDS, _inv_log_uniform_values),
     "normal": Distribution((), _normal, _MOMENTS),
     "log_normal": Distribution((), _log_normal, _MOMENTS),
-    "beta": Distribution(("a", "b"), _beta),
+    "beta": Distribution((), _beta, ("a", "b")),
     "q_uniform": Distribution(_BOUNDS, _in_steps(_uniform), ("q",)),
     "q_log_uniform": Distribution(_BOUNDS, _in_steps(_log_uniform), ("q",)),
     "q_log_uniform_values": Distribution(_BOUNDS, _in_steps(_log_uniform_values), ("q",)),
     "q_normal": Distribution((), _in_steps(_normal), (*_MOMENTS, "q")),
     "q_log_normal": Distribution((), _in_steps(_log_normal), (*_MOMENTS, "q")),
-    "q_beta": Distribution(("a", "b"), _in_steps(_beta), ("q",)),
+    "q_beta": Distribution((), _in_steps(_beta), ("a", "b", "q")),
 }
 SETTINGS = ("distribution", "value", "values", "probabilities", "min", "max", "mu", "sigma", "a", "b", "q")
 
@@ -121,6 +121,6 @@ def grid_values(name: str, settings: Settings) -> list[Any] | None:
             return list(range(int(settings["min"]), int(settings["max"]) + 1))
         case "q_uniform":
             q = settings.get("q", 1)
-            first, last = math.ceil(settings["min"] / q - 1e-9), math.floor(settings["max"] / q + 1e-9)
-            return [round(step * q, 12) for step in range(first, last + 1)]
+            count = math.ceil((settings["max"] - settings["min"]) / q - 1e-9)  # as W&B does: without max itself
+            return [round(settings["min"] + step * q, 12) for step in range(count)]
     return None

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import re
 import sys
 import time
 from collections import Counter
@@ -83,7 +84,8 @@ class SweepProgress(Watcher):
         self.bar.set_description_str(
             f"{self.ended_jobs}/{self.count} trials{failed}, {self.left()} · {names}", refresh=False
         )
-        self.bar.update(round(self.share * 1000) - self.bar.n)
+        self.bar.n = round(self.share * 1000)
+        self.bar.refresh()
 
     def close(self) -> None:
         """Leave the terminal in order."""
@@ -115,7 +117,7 @@ def make_trials(path: Path, output: Path | None, count: int | None, seed: int) -
         UsageError: one line that names the file, the key or the option.
     """
     sweep = read_sweep(path)
-    runs = output or Path("runs") / sweep.name
+    runs = output or Path("runs") / re.sub(r"[^\w-]+", "-", sweep.name)
     trials: dict[str, Trial] = {}
     for point in expand(sweep, count, seed):
         try:

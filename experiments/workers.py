@@ -102,12 +102,12 @@ def run_jobs(
     """
     if workers < 1:
         raise UsageError(f"--workers: {workers} must be at least 1")
-    context = multiprocessing.get_context("forkserver" if hasattr(os, "fork") else "spawn")
-    if preload and hasattr(os, "fork"):
-        context.set_forkserver_preload(list(preload))
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(list(preload))
     watcher = watcher or Watcher()
     waiting, running, outcomes = list(reversed(jobs)), [], []
-    with _stop_requests() as stopped:
+    with _stop_requests() as stopped, contextlib.ExitStack() as at_the_end:
+        at_the_end.callback(_stop, running)  # whatever goes wrong here, nothing trains on unseen
         while (waiting or running) and not stopped.is_set():
             while waiting and len(running) < workers:
                 running.append(_start(context, waiting.pop(), work))
@@ -172,7 +172,7 @@ def _outcome(each: _Running) -> Outcome:
     if each.ending:
         return Outcome(each.job, "failed", each.ending, seconds)
     if code is not None and code < 0:
-        name = signal.Signals(-code).name
+        name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
         hint = "; out of memory?" if name == "SIGKILL" else ""
         return Outcome(each.job, "failed", f"killed by {name}{hint}", seconds)
     return Outcome(each.job, "failed", f"the worker ended with exit code {code}", seconds)
@@ -195,10 +195,6 @@ def _worker(job: Job, work: Work, pipe: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    job.folder.mkdir(parents=True, exist_ok=True)
-    log = os.open(job.folder / "log.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    os.dup2(log, 1)
-    os.dup2(log, 2)
     last = 0.0
 
     def report(share: float, note: str) -> None:
@@ -209,6 +205,10 @@ def _worker(job: Job, work: Work, pipe: Connection) -> None:
             pipe.send(("progress", share))
 
     try:
+        job.folder.mkdir(parents=True, exist_ok=True)
+        log = os.open(job.folder / "log.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        os.dup2(log, 1)
+        os.dup2(log, 2)
         work(job.payload, job.folder, report)
     except BaseException as error:
         traceback.print_exc()

@@ -102,6 +102,13 @@ def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path, capsys: pytest
     assert "--output: cannot write" in capsys.readouterr().err
 
 
+def test_the_default_folder_stays_below_runs(tmp_path: Path) -> None:
+    path = sweep_file(tmp_path)
+    path.write_text("name: ../../elsewhere\n" + path.read_text())
+    _, runs, _ = make_trials(path, None, None, 0)
+    assert runs == Path("runs") / "-elsewhere"
+
+
 def test_two_sweeps_do_not_share_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     output = tmp_path / "runs"
     with owned(output, "--output"):

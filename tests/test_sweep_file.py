@@ -44,7 +44,7 @@ def test_nested_and_dotted_parameters_mean_the_same(tmp_path: Path) -> None:
 
 def test_a_grid_enumerates_whole_numbers_and_steps(tmp_path: Path) -> None:
     found = points(
-        tmp_path, {"a": {"min": 2, "max": 4}, "b": {"distribution": "q_uniform", "min": 0, "max": 1, "q": 0.5}}
+        tmp_path, {"a": {"min": 2, "max": 4}, "b": {"distribution": "q_uniform", "min": 0, "max": 1.5, "q": 0.5}}
     )
     assert [point["a"] for point in found[::3]] == [2, 3, 4]
     assert [point["b"] for point in found[:3]] == [0.0, 0.5, 1.0]

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -274,3 +275,18 @@ def test_every_committed_configuration_resolves(tmp_path: Path) -> None:
     for config in configs:
         named = [] if "class_path" in config.read_text() else ["--model=GRU"]
         resolve_trial([f"--config={config}", *named, f"--runs={tmp_path}"])
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
+def test_a_compiled_model_trains_to_the_same_numbers(tmp_path: Path) -> None:
+    plain = small_trial(tmp_path, model__dropout=0.0)
+    compiled = small_trial(tmp_path, model__dropout=0.0, compile="true")
+    assert plain.name != compiled.name
+    run(plain)
+    run(compiled)
+    losses = [
+        [float(value) for _, split, metric, value in history(trial) if (split, metric) == ("validation", "loss")]
+        for trial in (plain, compiled)
+    ]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-3)

@@ -103,6 +103,25 @@ def test_no_jobs_is_no_work_and_no_workers_is_refused(tmp_path: Path) -> None:
         run_jobs([job(tmp_path, "a")], act, workers=0)
 
 
+def test_whatever_goes_wrong_in_the_parent_no_worker_works_on(tmp_path: Path) -> None:
+    class Broken(Watcher):
+        def started(self, job: Job) -> None:
+            assert wait_for((tmp_path / "slow" / "pid").exists)
+            raise OSError("nobody is listening")
+
+    with pytest.raises(OSError, match="nobody is listening"):
+        run_jobs([job(tmp_path, "slow", do="sleep", seconds=60)], act, workers=1, watcher=Broken())
+    pid = int((tmp_path / "slow" / "pid").read_text())
+    assert wait_for(lambda: not alive(pid), seconds=5)
+
+
+def test_a_folder_that_cannot_be_made_is_the_jobs_failure(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (outcome,) = run_jobs([job(tmp_path / "file", "a")], act, workers=1)
+    assert outcome.status == "failed"
+    assert outcome.reason.startswith("NotADirectoryError")
+
+
 SCRIPT = """
 import sys
 from pathlib import Path
