@@ -61,6 +61,8 @@ class SweepProgress(Watcher):
     def ended(self, outcome: Outcome) -> None:
         name = outcome.job.name
         self.running.remove(name)
+        if outcome.status == "interrupted":
+            return
         self.shares[name] = 1.0
         self.ended_jobs += 1
         self.failed += outcome.status == "failed"
