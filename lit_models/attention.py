@@ -8,6 +8,7 @@ Every score has two parts: `keys`, computed once a sentence, and the score itsel
 
 import math
 from abc import ABC, abstractmethod
+from typing import Literal, get_args
 
 import torch
 import torch.nn.functional as F
@@ -133,7 +134,8 @@ class LocationScore(Score):
         return F.pad(scores, (0, max(0, width - self.positions)), value=-math.inf)
 
 
-SCORES = ("additive", "dot", "scaled-dot", "general", "concat", "location")
+ScoreName = Literal["additive", "dot", "scaled-dot", "general", "concat", "location"]
+SCORES = get_args(ScoreName)
 
 
 def make_score(name: str, query_size: int, memory_size: int, attention_size: int, location_positions: int) -> Score:

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from data.batch import Batch
-from lit_models.attention import make_score, masked_softmax
+from lit_models.attention import ScoreName, make_score, masked_softmax
 from lit_models.base import Memory, Output
 from lit_models.recurrent import Cell, Readout, RecurrentSeq2Seq, State, layer_weights, make_layers, step_layers
 
@@ -62,7 +62,7 @@ class Bahdanau(RecurrentSeq2Seq):
         bidirectional: bool = False,
         dropout: float = 0.0,
         reverse_source: bool = False,
-        score: Literal["additive", "dot", "scaled-dot", "general", "concat", "location"] = "additive",
+        score: ScoreName = "additive",
         location_positions: int = 50,
         readout: Literal["linear", "maxout"] = "maxout",
         readout_size: int | None = None,

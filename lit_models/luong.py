@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from data.batch import Batch
-from lit_models.attention import make_score
+from lit_models.attention import ScoreName, make_score
 from lit_models.base import Memory, Output
 from lit_models.recurrent import (
     Bridge,
@@ -55,20 +55,50 @@ class LuongSeq2Seq(RecurrentSeq2Seq):
     embedded tokens' share of the gates, and the output layer are computed for all steps at once. Without it the
     decoder is one fused call and attention one batched product.
 
-    A subclass says in `attend` where the attention looks.
+    A subclass says in `attend` where the attention looks. The paper's models have `num_layers: 4`,
+    `input_feeding: true`, `dropout: 0.2` and `reverse_source: true`.
+
+    Args:
+        hidden_size: size of the recurrent layers, in each direction.
+        embedding_size: size of source and target embeddings; None takes hidden_size.
+        attention_size: size of the hidden layer of additive and concat scores; None takes hidden_size.
+        num_layers: recurrent layers of the encoder, and of the decoder.
+        cell: lstm as in the paper, gru or rnn.
+        bidirectional: read the source in both directions.
+        dropout: on embeddings, between layers and before the output layer.
+        reverse_source: read the source from its end to its beginning.
+        score: how decoder state and source position are compared.
+        location_positions: source positions a location score can tell apart.
+        input_feeding: feed each attentional vector into the next step (section 3.3).
+        **kwargs: training options, see LitSeq2Seq.
     """
 
     def __init__(
         self,
         *,
-        score: str,
-        attention_size: int | None,
-        location_positions: int,
-        input_feeding: bool,
+        hidden_size: int = 64,
+        embedding_size: int | None = None,
+        attention_size: int | None = None,
+        num_layers: int = 1,
+        cell: Cell = "lstm",
+        bidirectional: bool = False,
+        dropout: float = 0.0,
+        reverse_source: bool = False,
+        score: ScoreName = "general",
+        location_positions: int = 50,
+        input_feeding: bool = False,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
-        hidden, memory = self.hidden_size, self.encoder.output_size
+        super().__init__(
+            hidden_size=hidden_size,
+            embedding_size=embedding_size,
+            num_layers=num_layers,
+            bidirectional=bidirectional,
+            dropout=dropout,
+            reverse_source=reverse_source,
+            **kwargs,
+        )
+        hidden, memory = hidden_size, self.encoder.output_size
         self.input_feeding = input_feeding
         self.bridge = Bridge(self.cell, memory, hidden)
         self.score = make_score(score, hidden, memory, attention_size or hidden, location_positions)
@@ -79,7 +109,7 @@ class LuongSeq2Seq(RecurrentSeq2Seq):
 
     @property
     def cell(self) -> Cell:
-        return self.options["cell"]
+        return self.options["cell"]  # which is known before the constructor runs
 
     @abstractmethod
     def attend(self, queries: Tensor, taken: Tensor, source: Source) -> Tensor:

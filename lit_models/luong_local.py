@@ -8,7 +8,6 @@ from torch import Tensor, nn
 from lit_models.attention import masked_softmax
 from lit_models.base import require
 from lit_models.luong import LuongSeq2Seq, Source
-from lit_models.recurrent import Cell
 
 
 class LuongLocal(LuongSeq2Seq):
@@ -22,51 +21,20 @@ class LuongLocal(LuongSeq2Seq):
     Source and target positions are counted from 0. S is each row's own length.
 
     Args:
-        hidden_size: size of the recurrent layers, in each direction.
-        embedding_size: size of source and target embeddings; None takes hidden_size.
-        attention_size: size of the hidden layer of additive and concat scores; None takes hidden_size.
-        num_layers: recurrent layers of the encoder, and of the decoder.
-        cell: lstm as in the paper, gru or rnn.
-        bidirectional: read the source in both directions.
-        dropout: on embeddings, between layers and before the output layer.
-        reverse_source: read the source from its end to its beginning.
-        score: how decoder state and source position are compared; the paper has no location score here.
         alignment: monotonic (local-m) or predictive (local-p).
         window: D, positions on each side of p_t.
-        input_feeding: feed each attentional vector into the next step (section 3.3).
-        **kwargs: training options, see LitSeq2Seq.
+        **kwargs: the options of LuongSeq2Seq, of which a location score has no local form, and LitSeq2Seq.
     """
 
     def __init__(
         self,
         *,
-        hidden_size: int = 64,
-        embedding_size: int | None = None,
-        attention_size: int | None = None,
-        num_layers: int = 1,
-        cell: Cell = "lstm",
-        bidirectional: bool = False,
-        dropout: float = 0.0,
-        reverse_source: bool = False,
-        score: Literal["additive", "dot", "scaled-dot", "general", "concat"] = "general",
         alignment: Literal["monotonic", "predictive"] = "predictive",
         window: int = 10,
-        input_feeding: bool = False,
         **kwargs: Any,
     ) -> None:
-        super().__init__(
-            hidden_size=hidden_size,
-            embedding_size=embedding_size,
-            attention_size=attention_size,
-            num_layers=num_layers,
-            bidirectional=bidirectional,
-            dropout=dropout,
-            reverse_source=reverse_source,
-            score=score,
-            location_positions=1,
-            input_feeding=input_feeding,
-            **kwargs,
-        )
+        super().__init__(**kwargs)
+        score, hidden_size = self.options["score"], self.hidden_size
         require(score != "location", "score", score, "has no local form; choose another score or LuongGlobal")
         require(window >= 1, "window", window, "must be at least 1")
         require(

@@ -270,24 +270,46 @@ class FixedContextSeq2Seq(RecurrentSeq2Seq):
 
     The decoder's input never depends on its own output, so all steps are one fused call.
 
+    The defaults are those of Sutskever et al. 2014 made small.
+
     Args:
-        context: how the decoder sees the source, initial-state or every-step.
-        readout: the output layer, linear or maxout.
+        hidden_size: size of the recurrent layers, in each direction.
+        embedding_size: size of source and target embeddings; None takes hidden_size.
+        num_layers: recurrent layers of the encoder, and of the decoder.
+        bidirectional: read the source in both directions.
+        dropout: on embeddings, between layers and before the output layer.
+        reverse_source: read the source from its end to its beginning (Sutskever et al. 2014).
+        context: the decoder sees the source in its initial-state only, or at every-step (Cho et al. 2014).
+        readout: the output layer, linear or maxout (Cho et al. 2014).
         readout_size: pairs of a maxout layer; None takes hidden_size.
-        **kwargs: see RecurrentSeq2Seq.
+        **kwargs: training options, see LitSeq2Seq.
     """
 
     def __init__(
         self,
         *,
-        context: Literal["initial-state", "every-step"],
-        readout: Literal["linear", "maxout"],
-        readout_size: int | None,
+        hidden_size: int = 64,
+        embedding_size: int | None = None,
+        num_layers: int = 1,
+        bidirectional: bool = False,
+        dropout: float = 0.0,
+        reverse_source: bool = False,
+        context: Literal["initial-state", "every-step"] = "initial-state",
+        readout: Literal["linear", "maxout"] = "linear",
+        readout_size: int | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(
+            hidden_size=hidden_size,
+            embedding_size=embedding_size,
+            num_layers=num_layers,
+            bidirectional=bidirectional,
+            dropout=dropout,
+            reverse_source=reverse_source,
+            **kwargs,
+        )
         hidden, embedding = self.hidden_size, self.embedding_size
-        num_layers, memory = self.num_layers, self.encoder.output_size
+        memory = self.encoder.output_size
         require(
             context in ("initial-state", "every-step"),
             "context",

@@ -116,9 +116,9 @@ def test_the_source_is_read_through_source_embedding(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", architectures())
-def test_every_option_is_documented(name: str) -> None:
-    model = architectures()[name]
-    described = inspect.getdoc(model) or ""
-    for option, parameter in inspect.signature(model.__init__).parameters.items():
-        if option != "self" and parameter.kind is parameter.KEYWORD_ONLY:
-            assert f"\n    {option}: " in described, option
+def test_every_option_is_documented_by_the_class_that_has_it(name: str) -> None:
+    for each in architectures()[name].__mro__:
+        if "__init__" in vars(each) and each.__module__.startswith("lit_models."):
+            for option, parameter in inspect.signature(vars(each)["__init__"]).parameters.items():
+                if parameter.kind is parameter.KEYWORD_ONLY:
+                    assert f"    {option}: " in (inspect.getdoc(each) or ""), option
