@@ -6,7 +6,7 @@ import lightning.pytorch as pl
 
 from data.batch import FIRST_TOKEN
 from data.batching import EvaluationBatches, ExampleStore, TrainingStream
-from data.tasks import check_parameters, generate
+from data.tasks import SPLITS, check_parameters, generate
 
 
 class Seq2SeqDataModule(pl.LightningDataModule):
@@ -74,6 +74,9 @@ class Seq2SeqDataModule(pl.LightningDataModule):
             raise ValueError(
                 f"data.batch_tokens: {batch_tokens} cannot hold a sequence of {longest} tokens (EOS included)"
             )
+        if vocabulary**length < 4096:  # so few sources that a split may be left with none
+            for split in SPLITS:
+                generate(task, vocabulary, self.min_length, length, 1, 0, split)
         if not 0 <= seed < 2**63:
             raise ValueError(f"data.seed: {seed} must be between 0 and 2^63 - 1")
 

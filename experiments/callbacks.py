@@ -59,6 +59,7 @@ class History(callbacks.Callback):
     def __init__(self, path: Path) -> None:
         self.path = path
         self.seconds_before = 0.0
+        self.started: float | None = None  # stays so where a trial is resumed behind its last step
         self.losses: list[Tensor] = []
         self.tokens: list[Tensor] = []
         self.interval_start = 0.0
@@ -67,7 +68,7 @@ class History(callbacks.Callback):
     @property
     def seconds(self) -> float:
         """Seconds of training so far, over all starts."""
-        return self.seconds_before + time.perf_counter() - self.started
+        return self.seconds_before + (0.0 if self.started is None else time.perf_counter() - self.started)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.started = self.interval_start = time.perf_counter()

@@ -1,5 +1,6 @@
 """`lengthwise fit | validate | test | predict`: one trial, through LightningCLI."""
 
+import csv
 import sys
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from experiments.checkpoints import load_weights
 from experiments.cli import TrialCLI, parse_config, trial_parser
 from experiments.errors import UsageError
 from experiments.options_help import short_help
-from experiments.trial import Trial, evaluate, resolve_trial, run_trial
+from experiments.trial import Trial, evaluate, is_follower, resolve_trial, run_trial
 from lit_models import LitSeq2Seq
 
 HELP = {
@@ -55,6 +56,8 @@ def _fit(trial: Trial) -> int:
 
     def report(share: float, note: str) -> None:
         nonlocal bar
+        if is_follower():
+            return
         if bar is None:  # only once there is something to show
             calm = 0.1 if sys.stderr.isatty() else 10.0  # a log file wants few lines
             steps = trial.config["trainer"]["max_steps"]
@@ -73,9 +76,23 @@ def _fit(trial: Trial) -> int:
     finally:
         if bar is not None:
             bar.close()
+    if is_follower():
+        return 0
     print(f"{summary['arch']} with {summary['num_params']:,} parameters, {summary['steps']} steps")
-    print((trial.folder / "results.csv").as_posix())
+    _print_accuracy(trial.folder / "results.csv")
     return 0
+
+
+def _print_accuracy(path: Path) -> None:
+    """The figures most people look for first, and where the others are."""
+    with path.open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if not row["position"]]
+    values = {(row["eval_length"], row["metric"]): row["value"] for row in rows}
+    print("length  greedy token accuracy  greedy exact match")
+    for length in dict.fromkeys(length for length, _ in values):
+        accuracy, exact = (float(values[length, f"greedy_{name}"]) for name in ("token_accuracy", "exact_match"))
+        print(f"{length:>6}  {accuracy:21.4f}  {exact:18.4f}")
+    print(path.as_posix())
 
 
 def _take_checkpoint(verb: str, arguments: list[str]) -> tuple[Path, list[str]]:

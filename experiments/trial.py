@@ -174,8 +174,8 @@ def run_trial(trial: Trial, folder: Path, report: Report) -> dict[str, Any]:
             return json.loads(summary_path.read_text())
         except ValueError:
             raise UsageError(f"{summary_path} cannot be read; remove it to run the trial again") from None
-    with contextlib.nullcontext() if _is_follower() else owned(folder, "--runs"):
-        if not _is_follower():
+    with contextlib.nullcontext() if is_follower() else owned(folder, "--runs"):
+        if not is_follower():
             (folder / "failure.json").unlink(missing_ok=True)
         try:
             return _train_and_evaluate(trial, folder, report)
@@ -190,12 +190,12 @@ def run_trial(trial: Trial, folder: Path, report: Report) -> dict[str, Any]:
                 "step": error.step if isinstance(error, TrialDiverged) else None,
                 **trial.labels,
             }
-            if not _is_follower():
+            if not is_follower():
                 write_json(folder / "failure.json", failure)
             raise
 
 
-def _is_follower() -> bool:
+def is_follower() -> bool:
     """Whether this is one of the further processes that data parallelism starts; the first one owns the folder."""
     return os.environ.get("LOCAL_RANK", "0") != "0" or os.environ.get("NODE_RANK", "0") != "0"
 
@@ -215,7 +215,7 @@ def _train_and_evaluate(trial: Trial, folder: Path, report: Report) -> dict[str,
         trainer.loggers = [_wandb_logger(trial, folder, model)]
     if trial.config["compile"]:
         model.compile()
-    if not _is_follower():
+    if not is_follower():
         _write_config(trial, folder / "config.yaml")
         write_json(folder / "environment.json", environment(trainer))
 
@@ -246,7 +246,7 @@ def _train_and_evaluate(trial: Trial, folder: Path, report: Report) -> dict[str,
         "version": version("lengthwise"),
         "model": model.options,
     }
-    if not _is_follower():
+    if not is_follower():
         write_results(folder / "results.csv", rows)
         write_json(folder / "summary.json", summary)
     for logger in trainer.loggers:

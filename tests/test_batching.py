@@ -143,6 +143,7 @@ def test_the_datamodule_trains_on_its_range_of_lengths() -> None:
         ({"train_examples": 0}, r"data\.train_examples: 0 must be at least 1"),
         ({"batch_size": 0}, r"data\.batch_size: 0 must be at least 1"),
         ({"length": 50, "batch_tokens": 40}, r"data\.batch_tokens: 40 cannot hold a sequence of 51 tokens"),
+        ({"vocabulary": 2, "length": 1}, r"data\.vocabulary: reverse with vocabulary 2 and length 1 to 1 has too few"),
         ({"seed": -1}, r"data\.seed: -1 must be between 0"),
     ],
 )

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -102,10 +103,13 @@ def test_a_trial_stopped_twice_with_length_buckets_and_scheduled_sampling_contin
     assert results(stopped) == results(whole)
 
 
-def test_early_stopping_is_remembered_across_a_restart(tmp_path: Path) -> None:
-    patience = {"early_stopping__patience": 1, "early_stopping__min_delta": 100.0}
-    whole, stopped = small_trial(tmp_path / "whole", **patience), small_trial(tmp_path / "stopped", **patience)
-    assert run(whole)["steps"] == 20
+# Killed between the end of training and the summary: at the last step, and where early stopping ended it.
+@pytest.mark.parametrize(
+    ("changes", "steps"), [({}, 40), ({"early_stopping__patience": 1, "early_stopping__min_delta": 100.0}, 20)]
+)
+def test_the_end_of_training_is_remembered_across_a_restart(tmp_path: Path, changes: dict, steps: int) -> None:
+    whole, stopped = small_trial(tmp_path / "whole", **changes), small_trial(tmp_path / "stopped", **changes)
+    assert run(whole)["steps"] == steps
 
     def die_when_evaluating(share: float, note: str) -> None:
         if note == "evaluating":
@@ -113,8 +117,9 @@ def test_early_stopping_is_remembered_across_a_restart(tmp_path: Path) -> None:
 
     with pytest.raises(Killed):
         run_trial(stopped, stopped.folder, die_when_evaluating)
-    assert run(stopped)["steps"] == 20
+    assert run(stopped)["steps"] == steps
     assert results(stopped) == results(whole)
+    assert history(stopped) == history(whole)
 
 
 def test_a_trial_killed_by_the_system_continues_to_the_same_numbers(tmp_path: Path) -> None:
@@ -220,6 +225,7 @@ def test_the_command_trains_and_prints_where_the_results_are(tmp_path: Path, cap
     trial = small_trial(tmp_path)
     printed = capsys.readouterr()
     assert (trial.folder / "results.csv").as_posix() in printed.out
+    assert re.search(r"^     5   +0\.\d{4}   +0\.\d{4}$", printed.out, re.M)
     assert trial.name in printed.err  # the progress bar
     assert main(["fit", *arguments(tmp_path)]) == 0
     assert "is complete already" in capsys.readouterr().out
