@@ -3,6 +3,7 @@
 import contextlib
 import csv
 import hashlib
+import inspect
 import json
 import os
 import platform
@@ -34,7 +35,7 @@ from lit_models import LitSeq2Seq, architectures
 Report = Callable[[float, str], None]
 
 # What says where and how a trial runs, not what it computes: not part of its name.
-NOT_IN_NAME = ("config", "runs", "wandb", "threads", "parameter_budget", "checkpoint")
+NOT_IN_NAME = ("config", "runs", "wandb", "threads", "parameter_budget")
 NOT_IN_NAME_TRAINER = (
     "accelerator",
     "strategy",
@@ -88,8 +89,11 @@ def resolve_trial(arguments: list[str]) -> Trial:
         "target_vocab_size": data.target_vocab_size,
     }
     if parsed.parameter_budget is not None:
-        if any(argument.startswith("--model.hidden_size") for argument in arguments):
-            raise UsageError("--parameter_budget: it chooses model.hidden_size; leave one of them out")
+        if parsed.model.init_args.hidden_size != _default_width(model_class):
+            raise UsageError(
+                "--parameter_budget: it chooses model.hidden_size, which is given too; leave one of them out, "
+                "or undo the budget of a configuration file with --parameter_budget null"
+            )
         try:
             parsed.model.init_args.hidden_size, _ = pick_width(model_class, options, parsed.parameter_budget)
         except ValueError as error:
@@ -109,6 +113,15 @@ def resolve_trial(arguments: list[str]) -> Trial:
     }
     name = "{arch}-{task}-L{train_length}-s{seed}".format(**labels) + f"-{_fingerprint(config)}"
     return Trial(name, config, labels, cost=parsed.trainer.max_steps * data.batch_tokens)
+
+
+def _default_width(model_class: type[LitSeq2Seq]) -> int | None:
+    """The hidden_size of a model nobody has given one."""
+    for base in model_class.__mro__:
+        parameter = inspect.signature(base.__init__).parameters.get("hidden_size")
+        if parameter is not None:
+            return parameter.default
+    return None
 
 
 def _checked(part: str, make: type, options: dict[str, Any]) -> Any:

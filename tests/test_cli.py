@@ -50,7 +50,7 @@ MODEL = ["--model", "GRU"]
         (["fit", *MODEL, "--parameter_budget", "10"], "--parameter_budget: GRU cannot come within 10% of 10"),
         (
             ["fit", *MODEL, "--parameter_budget", "9000", "--model.hidden_size=8"],
-            "--parameter_budget: it chooses model.hidden_size; leave one of them out",
+            "--parameter_budget: it chooses model.hidden_size, which is given too; leave one of them out",
         ),
         (["fit", *MODEL, "stray"], "stray is not an option"),
         (["test", *MODEL], "--checkpoint: say which checkpoint to test"),

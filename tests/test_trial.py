@@ -53,6 +53,7 @@ def test_the_name_follows_what_is_computed_and_not_where(tmp_path: Path) -> None
     assert small_trial(tmp_path / "other", threads=2, wandb="true").name == trial.name
     assert small_trial(tmp_path, model__dropout=0.2).name != trial.name
     assert small_trial(tmp_path, trainer__max_steps=50).name != trial.name
+    assert small_trial(tmp_path, checkpoint__monitor="validation/exact_match").name != trial.name
 
 
 def test_a_parameter_budget_becomes_a_width(tmp_path: Path) -> None:
@@ -60,6 +61,15 @@ def test_a_parameter_budget_becomes_a_width(tmp_path: Path) -> None:
     width = trial.config["model"]["init_args"]["hidden_size"]
     assert trial.name == small_trial(tmp_path, model__hidden_size=width).name
     assert abs(run(trial)["num_params"] - 5000) <= 500
+
+
+def test_a_budget_does_not_override_the_width_of_a_configuration(tmp_path: Path) -> None:
+    configs = Path(__file__).parent.parent / "experiments" / "configs"
+    both = [f"--config={configs / name}" for name in ("base.yaml", "papers/bahdanau2015.yaml")]
+    with pytest.raises(UsageError, match=r"--parameter_budget: it chooses model\.hidden_size"):
+        resolve_trial([*both, f"--runs={tmp_path}"])
+    papers = resolve_trial([*both, "--parameter_budget=null", f"--runs={tmp_path}"])
+    assert papers.config["model"]["init_args"]["hidden_size"] == 1000
 
 
 def test_a_complete_trial_is_left_alone(tmp_path: Path) -> None:
