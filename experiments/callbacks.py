@@ -21,7 +21,7 @@ class TrialDiverged(Exception):
     """The loss is no longer a finite number. Carries the step."""
 
     def __init__(self, step: int) -> None:
-        super().__init__(f"the training loss is not finite at step {step}; lower model.learning_rate")
+        super().__init__(f"the loss is not finite at step {step}; lower model.learning_rate")
         self.step = step
 
 
@@ -114,6 +114,8 @@ class History(callbacks.Callback):
             for name, value in trainer.callback_metrics.items()
             if name.startswith("validation/")
         }
+        if not math.isfinite(values["loss"]):
+            raise TrialDiverged(trainer.global_step)
         self._append(trainer, "validation", values)
         self.interval_start = time.perf_counter()
 

@@ -134,10 +134,11 @@ def main(arguments: list[str]) -> int:
     """Run a sweep; 0 when every trial is complete, 1 when some failed, 130 after Ctrl-C."""
     options = _options(arguments)
     trials, runs, notes = make_trials(options.file, options.output, options.count, options.seed)
-    workers = options.workers if options.workers is not None else max(1, os.cpu_count() or 1)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    workers = options.workers if options.workers is not None else cores
     if workers < 1:
         raise UsageError(f"--workers: {workers} must be at least 1")
-    threads = max(1, (os.cpu_count() or 1) // workers)
+    threads = max(1, cores // workers)
     for note in notes:
         print(f"note: {note}", file=sys.stderr)
     with owned(runs, "--output"):

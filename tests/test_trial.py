@@ -156,13 +156,16 @@ def test_a_damaged_last_checkpoint_is_set_aside_and_the_trial_begins_anew(tmp_pa
     assert results(damaged) == results(whole)
 
 
-def test_a_diverged_trial_says_where_and_leaves_no_summary(tmp_path: Path) -> None:
-    trial = small_trial(tmp_path, model__learning_rate=1e30, model="Transformer")
+# Seen by whichever comes first, a look at the training loss or a validation.
+@pytest.mark.parametrize(("look", "step"), [(5, 5), (1000, 10)])
+def test_a_diverged_trial_says_where_and_leaves_no_summary(tmp_path: Path, look: int, step: int) -> None:
+    options = {"model": "Transformer", "model__learning_rate": 1e30, "trainer__log_every_n_steps": look}
+    trial = small_trial(tmp_path, **options)
     with pytest.raises(TrialDiverged):
         run(trial)
     failure = json.loads((trial.folder / "failure.json").read_text())
     assert failure["status"] == "diverged"
-    assert failure["step"] == 5
+    assert failure["step"] == step
     assert failure["arch"] == "Transformer"
     assert not (trial.folder / "summary.json").exists()
 
