@@ -23,10 +23,14 @@ LAYERS: dict[str, Callable[..., nn.RNNBase]] = {"rnn": nn.RNN, "lstm": nn.LSTM, 
 State = tuple[Tensor, ...]  # (h,) or, for an LSTM, (h, c); each (B, L, H)
 
 
-def make_layers(cell: Cell, input_size: int, hidden_size: int, num_layers: int, dropout: float) -> nn.RNNBase:
+def make_layers(
+    cell: Cell, input_size: int, hidden_size: int, num_layers: int, dropout: float, bidirectional: bool = False
+) -> nn.RNNBase:
     """One of torch's fused recurrent layers, batch first. Dropout stands between layers (Zaremba et al. 2014)."""
     between = dropout if num_layers > 1 else 0.0
-    return LAYERS[cell](input_size, hidden_size, num_layers, batch_first=True, dropout=between)
+    return LAYERS[cell](
+        input_size, hidden_size, num_layers, batch_first=True, dropout=between, bidirectional=bidirectional
+    )
 
 
 def run_layers(layers: nn.RNNBase, inputs: Tensor, state: State) -> tuple[Tensor, State]:
@@ -121,15 +125,7 @@ class RecurrentEncoder(nn.Module):
         super().__init__()
         self.directions = 2 if bidirectional else 1
         self.output_size = self.directions * hidden_size
-        between = dropout if num_layers > 1 else 0.0
-        self.layers = LAYERS[cell](
-            input_size,
-            hidden_size,
-            num_layers,
-            batch_first=True,
-            dropout=between,
-            bidirectional=bidirectional,
-        )
+        self.layers = make_layers(cell, input_size, hidden_size, num_layers, dropout, bidirectional)
 
     def forward(self, inputs: Tensor, lengths: Tensor, padded: bool) -> tuple[Tensor, State]:
         """(B, S, E) inputs -> (B, S, M) outputs, zero at padding, and the final state, parts (B, L, M).
