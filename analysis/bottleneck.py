@@ -78,8 +78,8 @@ def accuracy_figure(results: Frame) -> Chart | None:
     looks = styles(results["arch"])
     settings = _settings(points)
     with paper_style():
-        figure, panels = _panels(len(settings), 2, height=2.2)
-        for (task, vocabulary), row in zip(settings, panels, strict=True):
+        figure, grid = panels(len(settings), 2, height=2.2)
+        for (task, vocabulary), row in zip(settings, grid, strict=True):
             for axes, (metric, label) in zip(row, ACCURACIES.items(), strict=True):
                 shown = points[_is(points, task=task, vocabulary=vocabulary, metric=metric)]
                 if shown.empty:
@@ -91,7 +91,7 @@ def accuracy_figure(results: Frame) -> Chart | None:
                 _proportion_axis(axes, label)
                 _length_axis(axes, shown["train_length"], "Source length, trained and tested (tokens)")
                 axes.set_title(setting_name(task, vocabulary), loc="left")
-        _legend(figure, looks, [CHANCE])
+        _legend(figure, points, looks, [CHANCE])
     caption = (
         "Accuracy of free-running greedy decoding against source length: the share of target tokens right at "
         "their position (left) and of sequences without any error (right). Each point is a model trained and "
@@ -109,8 +109,8 @@ def bits_figure(results: Frame) -> Chart | None:
     settings = _settings(points)
     with paper_style():
         columns = min(2, len(settings))
-        figure, panels = _panels(-(-len(settings) // columns), columns, height=2.7, width=WIDTHS[columns])
-        axes_list = _use(panels, len(settings))
+        figure, grid = panels(-(-len(settings) // columns), columns, height=2.7, width=WIDTHS[columns])
+        axes_list = use(grid, len(settings))
         for axes, (task, vocabulary) in zip(axes_list, settings, strict=True):
             shown = points[_is(points, task=task, vocabulary=vocabulary)]
             most = shown["bits_presented"].max()
@@ -122,7 +122,7 @@ def bits_figure(results: Frame) -> Chart | None:
             axes.set_ylabel("Bits recovered (a sequence)")
             axes.grid(True)
             axes.set_title(setting_name(task, vocabulary), loc="left")
-        _legend(figure, looks, [DIAGONAL], columns=2 * columns)
+        _legend(figure, points, looks, [DIAGONAL], columns=2 * columns)
     caption = (
         "Bits recovered of the bits presented: the information in the target less the teacher-forced "
         "cross-entropy of its tokens, a lower bound on what passed from source to target. On the dotted line "
@@ -154,8 +154,8 @@ def position_figure(results: Frame) -> Chart | None:
         rows_each = [points[_is(points, task=task, vocabulary=v)]["arch"].nunique() for task, v in settings]
         heights = [0.65 + 0.2 * count for count in rows_each]
         figure = Figure(figsize=(TEXT_WIDTH, sum(heights) + 0.1), layout="constrained")
-        panels = figure.subplots(len(settings), 1, squeeze=False, height_ratios=heights)
-        for (axes,), (task, vocabulary) in zip(panels, settings, strict=True):
+        grid = figure.subplots(len(settings), 1, squeeze=False, height_ratios=heights)
+        for (axes,), (task, vocabulary) in zip(grid, settings, strict=True):
             shown = points[_is(points, task=task, vocabulary=vocabulary)]
             _draw_map(axes, shown, looks)
             length = shown["train_length"].iloc[0]
@@ -178,16 +178,16 @@ def length_generalisation_figure(results: Frame) -> Chart | None:
     groups = list(points[[*SETTING, "train_length"]].drop_duplicates().itertuples(index=False, name=None))
     with paper_style():
         columns = min(MOST_COLUMNS, len(groups))
-        figure, panels = _panels(-(-len(groups) // columns), columns, height=2.1)
-        for axes, (task, vocabulary, length) in zip(_use(panels, len(groups)), groups, strict=True):
+        figure, grid = panels(-(-len(groups) // columns), columns, height=2.1)
+        for axes, (task, vocabulary, length) in zip(use(grid, len(groups)), groups, strict=True):
             shown = points[_is(points, task=task, vocabulary=vocabulary, train_length=length)]
             axes.axhline(1 / vocabulary, **CHANCE)
             axes.axvline(length, **TRAINED)
             _draw_lines(axes, shown, "eval_length", looks)
-            _proportion_axis(axes, "Greedy token accuracy" if _is_leftmost(axes) else "")
+            _proportion_axis(axes, "Greedy token accuracy" if is_leftmost(axes) else "")
             _length_axis(axes, [*shown["eval_length"], length], "Test length (tokens)")
             axes.set_title(f"{setting_name(task, vocabulary)},\ntrained up to {length}", loc="left")
-        _legend(figure, looks, [TRAINED, CHANCE])
+        _legend(figure, points, looks, [TRAINED, CHANCE])
     caption = (
         "Greedy token accuracy against the length of the test sources, a panel for each greatest length in "
         f"training (dashed): to its right, models meet lengths they have not seen. {_spread(points).capitalize()}, "
@@ -214,15 +214,15 @@ def _is(points: Frame, **values: Any) -> Column:
     return chosen
 
 
-def _panels(rows: int, columns: int, height: float, width: float = TEXT_WIDTH) -> tuple[Figure, list[list[Axes]]]:
+def panels(rows: int, columns: int, height: float, width: float = TEXT_WIDTH) -> tuple[Figure, list[list[Axes]]]:
     """A figure of rows x columns panels; `height` in inches is that of one row, the legend comes on top."""
     figure = Figure(figsize=(width, rows * height + 0.5), layout="constrained")
     return figure, [list(row) for row in figure.subplots(rows, columns, squeeze=False)]
 
 
-def _use(panels: list[list[Axes]], count: int) -> list[Axes]:
+def use(grid: list[list[Axes]], count: int) -> list[Axes]:
     """The first `count` panels; the others vanish."""
-    flat = [axes for row in panels for axes in row]
+    flat = [axes for row in grid for axes in row]
     for axes in flat[count:]:
         axes.set_visible(False)
     return flat[:count]
@@ -249,10 +249,10 @@ def _draw_lines(axes: Axes, points: Frame, x: str, looks: dict[str, Style], side
 
 def _distance(axes: Axes, lengths: int, lines: int) -> float:
     """Points of paper between neighbouring lines: a marker's width, less where lengths are close together."""
-    return min(3.0, 0.45 * _width(axes) / lengths / lines)
+    return min(3.0, 0.45 * width_of(axes) / lengths / lines)
 
 
-def _width(axes: Axes) -> float:
+def width_of(axes: Axes) -> float:
     """The width of a panel in points, as good as it is known before the figure is laid out."""
     return axes.get_window_extent().width / axes.figure.dpi * 72
 
@@ -303,7 +303,7 @@ def _length_axis(axes: Axes, lengths: Iterable[int], label: str) -> None:
     else:
         margin = 0.09 * (most - least) or 1
         axes.set_xlim(least - margin, most + margin)
-    axes.xaxis.set_major_locator(FixedLocator(_ticks(wanted, scale, LEAST_TICK_DISTANCE / _width(axes))))
+    axes.xaxis.set_major_locator(FixedLocator(_ticks(wanted, scale, LEAST_TICK_DISTANCE / width_of(axes))))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xlabel(label)
 
@@ -318,13 +318,16 @@ def _ticks(lengths: list[int], scale: Callable[[float], float], least: float) ->
     return ticks
 
 
-def _is_leftmost(axes: Axes) -> bool:
+def is_leftmost(axes: Axes) -> bool:
     place = axes.get_subplotspec()
     return place is not None and place.is_first_col()
 
 
-def _legend(figure: Figure, looks: dict[str, Style], guides: list[dict[str, Any]], columns: int = 4) -> None:
-    handles = [Line2D([], [], markeredgewidth=0, **look.of_line()) for look in looks.values()]
+def _legend(
+    figure: Figure, points: Frame, looks: dict[str, Style], guides: list[dict[str, Any]], columns: int = 4
+) -> None:
+    shown = [look for name, look in looks.items() if name in set(points["arch"])]
+    handles = [Line2D([], [], markeredgewidth=0, **look.of_line()) for look in shown]
     handles += [Line2D([], [], **guide) for guide in guides]
     figure.legend(handles=handles, loc="outside lower center", ncols=columns, handlelength=3)
 

@@ -1,10 +1,14 @@
 """What the runs allow to say about length and accuracy, and what they do not."""
 
 import math
+from collections.abc import Iterable
 from typing import NamedTuple
 
+import numpy as np
+
+from analysis.by_length import Comparison, Distribution, scored
 from analysis.frames import Frame
-from analysis.statistics import MeanInterval, mean_interval
+from analysis.statistics import MeanInterval, bootstrap_p_value, corpus_bleu, holm, mean_interval, percentile_interval
 from analysis.style import styles
 from analysis.summaries import PROPORTION, SETTING, at_train_length
 
@@ -14,6 +18,18 @@ RULE = (
     "below the interval at the shortest length; *cannot be told from these runs*: anything else."
 )
 UNTOLD = "cannot be told from these runs"
+
+# Classes whose decoder sees the source as one vector, or through attention; of others nothing is claimed.
+FIXED_CONTEXT = ("VanillaRNN", "LSTM", "GRU")
+ATTENTION = ("Bahdanau", "LuongGlobal", "LuongLocal", "Transformer")
+STILL_KEPT = 0.9  # share of the BLEU of short sentences
+BLEU_RULE = (
+    "The share kept is BLEU on the longest range of source lengths over BLEU on the shortest, averaged over seeds and "
+    f"over the architectures of a kind. *Holds*: the interval of attention lies at or above {STILL_KEPT:.0%}, that of "
+    "fixed contexts below it; *holds in part*: attention keeps more, by an interval above 0, but one of the two is "
+    f"not so; *does not hold*: fixed contexts lie at or above {STILL_KEPT:.0%}, or keep more by an interval above 0; "
+    "*cannot be told from these runs*: anything else, and always with one seed or one kind of architecture."
+)
 
 
 class Change(NamedTuple):
@@ -85,3 +101,103 @@ def _drop(rows: Frame, arch: str, shortest: int, longest: int) -> MeanInterval |
         return None
     lost = (by_seed[shortest] - by_seed[longest]).dropna()
     return mean_interval(lost.to_numpy()).clipped(-1, 1) if len(lost) else None
+
+
+class LengthClaim(NamedTuple):
+    """What became of BLEU between the shortest and the longest sentences, with attention and without."""
+
+    attention: MeanInterval | None  # share of BLEU kept
+    fixed: MeanInterval | None
+    advantage: MeanInterval | None  # share kept with attention less share kept without, on the same sentences
+    verdict: str
+
+
+class Pair(NamedTuple):
+    """BLEU of an architecture with attention less that of one with a fixed context, on the longest sentences."""
+
+    attention: str
+    fixed: str
+    difference: MeanInterval
+    p_value: float
+    corrected: float  # for the number of pairs, by Holm's method
+
+
+def length_claim(comparison: Comparison) -> LengthClaim:
+    """Whether attention keeps BLEU on long sentences and a fixed context loses it, judged by `BLEU_RULE`."""
+    if len(comparison.buckets) < 2:
+        return LengthClaim(None, None, None, f"{UNTOLD}: one range of lengths")
+    if not corpus_bleu(comparison.buckets[0].resampled).all():  # no share of nothing can be kept
+        return LengthClaim(None, None, None, f"{UNTOLD}: BLEU of 0 on the shortest sentences")
+    attention, fixed = _share_kept(comparison, ATTENTION), _share_kept(comparison, FIXED_CONTEXT)
+    with_attention = attention.interval() if attention else None
+    without = fixed.interval() if fixed else None
+    if attention is None or fixed is None:
+        missing = "no architecture with attention" if attention is None else "no architecture with a fixed context"
+        return LengthClaim(with_attention, without, None, f"{UNTOLD}: {missing}")
+    advantage = _difference(attention, fixed)
+    if advantage.count == 1:
+        said = f"{UNTOLD}: one seed"
+    else:
+        said = length_verdict(attention.interval(), fixed.interval(), advantage)
+    return LengthClaim(with_attention, without, advantage, said)
+
+
+def length_verdict(attention: MeanInterval, fixed: MeanInterval, advantage: MeanInterval) -> str:
+    """The verdict of `BLEU_RULE` from the shares of BLEU kept and their difference."""
+    if fixed.low >= STILL_KEPT or advantage.high < 0:
+        return "does not hold"
+    if advantage.low <= 0:
+        return f"{UNTOLD}: the interval of the difference holds 0"
+    if attention.low < STILL_KEPT:
+        return f"holds in part: attention keeps more, but not surely {STILL_KEPT:.0%}"
+    if fixed.high >= STILL_KEPT:
+        return f"holds in part: attention keeps more, but fixed contexts may keep {STILL_KEPT:.0%} too"
+    return "holds"
+
+
+def pairs(comparison: Comparison) -> list[Pair]:
+    """Every architecture with attention against every one with a fixed context, on the longest sentences.
+
+    The differences are paired: both are scored on the same drawn sentences.
+    """
+    if not comparison.buckets:
+        return []
+    longest = comparison.buckets[-1]
+    scores = {arch: scored(comparison, arch, longest) for arch in comparison.archs}
+    found = []
+    for attention in _of_kind(comparison.archs, ATTENTION):
+        for fixed in _of_kind(comparison.archs, FIXED_CONTEXT):
+            p_value = bootstrap_p_value(scores[attention].samples - scores[fixed].samples)
+            found.append(Pair(attention, fixed, _difference(scores[attention], scores[fixed]), p_value, math.nan))
+    corrected = holm([pair.p_value for pair in found])
+    return [pair._replace(corrected=value) for pair, value in zip(found, corrected, strict=True)]
+
+
+def _of_kind(archs: Iterable[str], kind: tuple[str, ...]) -> list[str]:
+    """The architectures of a kind in the order of tables; `GRU [hidden_size=64]` is of the kind of its class."""
+    return [arch for arch in styles(archs) if arch.partition(" [")[0] in kind]
+
+
+def of_no_kind(archs: Iterable[str]) -> list[str]:
+    """The architectures of which nobody has said whether they attend to the source."""
+    return [arch for arch in styles(archs) if arch not in _of_kind(archs, ATTENTION + FIXED_CONTEXT)]
+
+
+def _share_kept(comparison: Comparison, kind: tuple[str, ...]) -> Distribution | None:
+    """BLEU on the longest sentences over BLEU on the shortest, the mean over the architectures of a kind."""
+    archs = _of_kind(comparison.archs, kind)
+    if not archs:
+        return None
+    shortest, longest = comparison.buckets[0], comparison.buckets[-1]
+    values = corpus_bleu(longest.totals) / corpus_bleu(shortest.totals)  # (trials,)
+    resampled = corpus_bleu(longest.resampled) / corpus_bleu(shortest.resampled)  # (trials, samples)
+    each = [comparison.distribution(arch, values, resampled) for arch in archs]
+    return Distribution(
+        float(np.mean([one.mean for one in each])),
+        np.mean([one.samples for one in each], axis=0),
+        min(one.seeds for one in each),
+    )
+
+
+def _difference(first: Distribution, second: Distribution) -> MeanInterval:
+    return percentile_interval(first.mean - second.mean, first.samples - second.samples, min(first.seeds, second.seeds))

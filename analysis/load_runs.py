@@ -4,9 +4,11 @@ The contract of a trial folder, its files and metrics is docs/results.md.
 """
 
 import csv
+import io
 import json
 import os
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,21 +20,30 @@ from analysis.frames import Frame
 
 COLUMNS = [
     "trial", "arch", "task", "vocabulary", "train_length", "seed", "num_params", "device",
-    "split", "eval_length", "position", "metric", "value",
+    "split", "eval_length", "bucket", "position", "metric", "value",
 ]  # fmt: skip
+TEXT_COLUMNS = ["decoding", "signatures", "source_language", "target_language", "test_name"]
 TRIAL_COLUMNS = [
     "trial", "arch", "task", "vocabulary", "train_length", "min_train_length", "seed", "num_params", "device",
-    "threads", "precision", "steps", "train_seconds", "version", "hidden_size", "model",
+    "threads", "precision", "steps", "train_seconds", "version", "hidden_size", "model", *TEXT_COLUMNS,
 ]  # fmt: skip
 FAILURE_COLUMNS = ["trial", "status", "reason", "step", "arch", "task", "train_length", "seed"]
 
 MEASURED = ["split", "eval_length", "position", "metric", "value"]
+# BLEU's sufficient statistics of a sentence, in the order analysis.statistics expects.
+BLEU_STATISTICS = [
+    *(f"bleu_correct_{n}" for n in range(1, 5)), *(f"bleu_total_{n}" for n in range(1, 5)),
+    "output_words", "reference_words",
+]  # fmt: skip
+SENTENCE_COLUMNS = ["trial", "line", "source_length", "reference", *BLEU_STATISTICS]
 WHOLE_NUMBERS = [
     "vocabulary", "train_length", "min_train_length", "seed", "num_params", "threads", "steps",
 ]  # fmt: skip
 # What makes two trials the same configuration, as far as a summary tells.
-IDENTITY = ["arch", "task", "vocabulary", "train_length", "min_train_length", "seed", "model"]
+IDENTITY = ["arch", "task", "vocabulary", "train_length", "min_train_length", "seed", "model", *TEXT_COLUMNS]
 
+BUCKET = re.compile(r"|all|(\d+)-(\d+)|(\d+)\+")
+ALL = "all"  # the bucket that is the whole test set
 TRIAL_FILES = {"config.yaml", "summary.json", "failure.json"}
 NOT_SEARCHED = {"checkpoints", "figures", "wandb"}
 
@@ -42,15 +53,19 @@ class Runs:
     """Everything that was found below the given folders.
 
     Attributes:
-        results: the tidy table: a row per (trial, split, eval_length, position, metric), columns `COLUMNS`.
+        results: the tidy table: a row per (trial, split, eval_length, bucket, position, metric), columns `COLUMNS`;
+            `bucket` is empty for synthetic tasks.
         trials: a row per complete trial, columns `TRIAL_COLUMNS`; `model` is the object of all model options,
-            `hidden_size` one of them, missing where a model has no such option.
+            `hidden_size` one of them, missing where a model has no such option. `TEXT_COLUMNS` are
+            missing for synthetic tasks; `signatures` is an object: the sacreBLEU signature of each metric.
+        sentences: a row per (trial, test sentence) of trials on text, columns `SENTENCE_COLUMNS`.
         failures: a row per trial that failed or diverged, columns `FAILURE_COLUMNS`.
         unfinished: folders of trials that still run or were interrupted.
     """
 
     results: Frame
     trials: Frame
+    sentences: Frame
     failures: Frame
     unfinished: list[Path]
 
@@ -86,6 +101,7 @@ def load_runs(paths: Sequence[str | Path]) -> Runs:
     return Runs(
         results=_tidy(summaries, folders),
         trials=pd.DataFrame([_trial_row(name, summary) for name, summary in summaries.items()])[TRIAL_COLUMNS],
+        sentences=_sentences(summaries, folders),
         failures=pd.DataFrame([failures[name] for name in failures if name not in summaries], columns=FAILURE_COLUMNS),
         unfinished=[folder for name, folder in unfinished.items() if name not in summaries | failures],
     )
@@ -125,7 +141,8 @@ def _read_summary(folder: Path) -> dict[str, Any] | None:
     summary = _read_json(path)
     if summary.get("status") != "complete":
         return None
-    missing = [key for key in TRIAL_COLUMNS if key not in summary and key not in ("trial", "hidden_size")]
+    optional = {"trial", "hidden_size"} if is_text(summary) else {"trial", "hidden_size", *TEXT_COLUMNS}
+    missing = [key for key in TRIAL_COLUMNS if key not in summary and key not in optional]
     if missing:
         raise _corrupt(path, f"has no '{missing[0]}'")
     for key in WHOLE_NUMBERS:
@@ -133,7 +150,21 @@ def _read_summary(folder: Path) -> dict[str, Any] | None:
             raise _corrupt(path, f"'{key}' is {summary[key]!r}, not a whole number")
     if not isinstance(summary["model"], dict):
         raise _corrupt(path, "'model' is not an object")
+    if is_text(summary):
+        _check_text(path, summary)
     return summary
+
+
+def is_text(summary: Mapping[str, Any]) -> bool:
+    """Whether a trial was one on text: its summary says more about text than that of a synthetic task."""
+    return not set(TEXT_COLUMNS).isdisjoint(summary)
+
+
+def _check_text(path: Path, summary: dict[str, Any]) -> None:
+    for key in TEXT_COLUMNS:
+        kind, name = (dict, "an object") if key == "signatures" else (str, "text")
+        if not isinstance(summary[key], kind):
+            raise _corrupt(path, f"'{key}' is {summary[key]!r}, not {name}")
 
 
 def _read_failure(folder: Path) -> dict[str, Any]:
@@ -158,7 +189,58 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 
 def _read_results(path: Path) -> list[list[Any]]:
-    """The rows of a trial's results.csv in the order of `MEASURED`."""
+    """The rows of a trial's results.csv in the order of `COLUMNS`; without a column `bucket` it is empty."""
+    rows = []
+    for number, line in enumerate(_read_table(path, MEASURED), start=2):
+        try:
+            rows.append(_measurement(line))
+        except ValueError as error:
+            raise _corrupt(path, f"line {number}: {error}") from error
+    return rows
+
+
+def _measurement(line: dict[str, str]) -> list[Any]:
+    """One row of results.csv.
+
+    Raises:
+        ValueError: a length, position, bucket or value that is none.
+    """
+    position, bucket, value = line["position"], line.get("bucket", ""), float(line["value"])
+    if value != value:
+        raise ValueError("the value is not a number")
+    if not BUCKET.fullmatch(bucket):
+        raise ValueError(f"the bucket '{bucket}' is neither empty nor all nor one such as 1-10 or 61+")
+    where = [line["split"], _whole(line["eval_length"]), bucket, _whole(position) if position else None]
+    return [*where, line["metric"], value]
+
+
+def _sentences(summaries: dict[str, dict[str, Any]], folders: dict[str, Path]) -> Frame:
+    """The test sentences of every trial on text."""
+    rows = []
+    for name, summary in summaries.items():
+        if is_text(summary):
+            rows.extend([name, *row] for row in _read_sentences(folders[name] / "sentences.csv"))
+    return pd.DataFrame(rows, columns=SENTENCE_COLUMNS)
+
+
+def _read_sentences(path: Path) -> list[list[Any]]:
+    """The rows of a trial's sentences.csv in the order of `SENTENCE_COLUMNS`."""
+    counted = ["line", "source_length", *BLEU_STATISTICS]
+    rows = []
+    for number, line in enumerate(_read_table(path, SENTENCE_COLUMNS[1:]), start=1):
+        try:
+            counts = {column: _whole(line[column]) for column in counted}
+        except ValueError as error:
+            raise _corrupt(path, f"sentence {number}: {error}") from error
+        if min(counts.values()) < 0:
+            raise _corrupt(path, f"sentence {number}: a count is negative")
+        row = {**counts, "reference": line["reference"]}
+        rows.append([row[column] for column in SENTENCE_COLUMNS[1:]])
+    return rows
+
+
+def _read_table(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
+    """The rows of a CSV file of a complete trial, which must have these columns."""
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
@@ -170,25 +252,17 @@ def _read_results(path: Path) -> list[list[Any]]:
     if not text.endswith("\n"):
         # A number cut short is still a number; the missing end of line is what gives it away.
         raise _corrupt(path, "ends in the middle of a line")
-    header, *lines = csv.reader(text.splitlines())
-    missing = [column for column in MEASURED if column not in header]
+    # Not splitlines: a translation may hold characters that it takes for the end of a line.
+    header, *lines = csv.reader(io.StringIO(text, newline=""))
+    missing = [column for column in columns if column not in header]
     if missing:
         raise _corrupt(path, f"has no column '{missing[0]}'")
     if not lines:
         raise _corrupt(path, "has no rows")
-    where = [header.index(column) for column in MEASURED]
-    rows = []
     for number, line in enumerate(lines, start=2):
         if len(line) != len(header):
             raise _corrupt(path, f"line {number} has {len(line)} fields instead of {len(header)}")
-        split, eval_length, position, metric, value = (line[index] for index in where)
-        try:
-            rows.append([split, _whole(eval_length), _whole(position) if position else None, metric, float(value)])
-        except ValueError as error:
-            raise _corrupt(path, f"line {number}: {error}") from error
-        if rows[-1][-1] != rows[-1][-1]:
-            raise _corrupt(path, f"line {number}: the value is not a number")
-    return rows
+    return [dict(zip(header, line, strict=True)) for line in lines]
 
 
 def _whole(text: str) -> int:
@@ -207,7 +281,8 @@ def _tidy(summaries: dict[str, dict[str, Any]], folders: dict[str, Path]) -> Fra
         rows.extend(trial + row for row in _read_results(folders[name] / "results.csv"))
     table = pd.DataFrame(rows, columns=COLUMNS)
     table["position"] = table["position"].astype("Int64")
-    repeated = table.duplicated(["trial", "split", "eval_length", "position", "metric"])
+    _check_buckets(table, summaries, folders)
+    repeated = table.duplicated(["trial", "split", "eval_length", "bucket", "position", "metric"])
     if repeated.any():
         row = table[repeated].iloc[0]
         path = folders[row["trial"]] / "results.csv"
@@ -215,12 +290,22 @@ def _tidy(summaries: dict[str, dict[str, Any]], folders: dict[str, Path]) -> Fra
     return table
 
 
+def _check_buckets(table: Frame, summaries: dict[str, dict[str, Any]], folders: dict[str, Path]) -> None:
+    """Trials on text have buckets, those on synthetic tasks have none."""
+    bucketed = set(table[table["bucket"] != ""]["trial"])
+    for name, summary in summaries.items():
+        if name in bucketed and not is_text(summary):
+            raise _corrupt(folders[name] / "summary.json", "has no 'test_name' though results.csv has buckets")
+        if name not in bucketed and is_text(summary):
+            raise _corrupt(folders[name] / "results.csv", "has no bucket though the trial is one on text")
+
+
 def _trial_row(name: str, summary: dict[str, Any]) -> dict[str, Any]:
-    return {**summary, "trial": name, "hidden_size": summary["model"].get("hidden_size")}
+    return {**dict.fromkeys(TEXT_COLUMNS), **summary, "trial": name, "hidden_size": summary["model"].get("hidden_size")}
 
 
 def _check_same(first: dict[str, Any], second: dict[str, Any], folder: Path, other: Path) -> None:
-    different = [key for key in IDENTITY if first[key] != second[key]]
+    different = [key for key in IDENTITY if first.get(key) != second.get(key)]
     if different:
         raise ReportError(
             f"{folder} and {other} have one name but differ in '{different[0]}'; rename one or report them apart"

@@ -12,13 +12,23 @@ import pandas as pd
 
 from analysis import markdown
 from analysis.bottleneck import Chart, bottleneck_charts
+from analysis.by_length import by_length_charts, comparisons, line_name, scored, setting_title
 from analysis.errors import ReportError
 from analysis.files import replacing
 from analysis.frames import Frame
 from analysis.load_runs import Runs, is_trial, load_runs
-from analysis.sections import alignments, bottleneck_claim, capacities, left_out, models, what_was_run
+from analysis.sections import (
+    alignments,
+    bleu_by_length,
+    bottleneck_claim,
+    capacities,
+    left_out,
+    models,
+    translations,
+    what_was_run,
+)
 from analysis.style import save_figure, styles
-from analysis.summaries import SETTING, at_train_length, setting_name
+from analysis.summaries import SETTING, at_train_length, setting_name, synthetic
 from analysis.variants import tell_variants_apart
 
 
@@ -35,7 +45,7 @@ def main(argv: list[str] | None = None) -> int:
     except (ReportError, OSError) as error:
         print(f"lengthwise report: error: {error}", file=sys.stderr)
         return 2
-    print(accuracy_overview(runs.results))
+    print(overview(runs))
     print(f"\nreport: {path}")
     return 0
 
@@ -46,9 +56,9 @@ def write_report(runs: Runs, table: Frame, folder: Path, command: str) -> Path:
     Raises:
         OSError: the folder cannot be written.
     """
-    charts = bottleneck_charts(runs.results)
-    text = compose(runs, charts, command)
-    for chart in charts:
+    charts, text_charts = bottleneck_charts(runs.results), by_length_charts(runs)
+    text = compose(runs, charts, text_charts, command)
+    for chart in [*charts, *text_charts]:
         save_figure(chart.figure, chart.points, folder / "figures", chart.name)
     with replacing(folder / "results.csv") as temporary:
         table.to_csv(temporary, index=False, lineterminator="\n")
@@ -57,23 +67,62 @@ def write_report(runs: Runs, table: Frame, folder: Path, command: str) -> Path:
     return folder / "report.md"
 
 
-def compose(runs: Runs, charts: list[Chart], command: str) -> str:
-    """The text of report.md."""
+def compose(runs: Runs, charts: list[Chart], text_charts: list[Chart], command: str) -> str:
+    """The text of report.md; `charts` are those of synthetic tasks, `text_charts` those of text."""
+    buckets = runs.results["bucket"]
+    measures = [name for name, found in (("accuracy", (buckets == "").any()), ("BLEU", (buckets != "").any())) if found]
     sections = [
-        "# Lengthwise: what length did to accuracy",
+        f"# Lengthwise: what length did to {' and '.join(measures)}",
         what_was_run(runs),
         bottleneck_claim(runs),
         *map(_figure, charts),
         capacities(runs),
         alignments(runs),
+        bleu_by_length(runs),
+        *map(_figure, text_charts),
+        translations(runs),
         models(runs),
         left_out(runs),
-        "## How this report was made\n\n"
-        f"```\n{command}\n```\n\n"
-        "Every number and figure above is computed from [results.csv](results.csv), a row per trial, test length, "
-        "position and metric. Intervals are 95% Student t intervals over seeds.",
+        f"## How this report was made\n\n```\n{command}\n```\n\n{' '.join(_sources(measures))}",
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
+
+
+def _sources(measures: list[str]) -> list[str]:
+    """Where the numbers of each measure come from."""
+    table = "[results.csv](results.csv), a row per trial, test length, position and metric"
+    said = {
+        "accuracy": f"Every number and figure above is computed from {table}. Intervals are 95% Student t intervals "
+        "over seeds.",
+        "BLEU": "BLEU and length ratios by source length and all their intervals are computed from sentences.csv of "
+        f"each trial, its test sentences; the other scores of translations stand in {table}.",
+    }
+    return [said[measure] for measure in measures]
+
+
+def overview(runs: Runs) -> str:
+    """The main scores of synthetic tasks and of text, as plain text for a terminal."""
+    parts = [] if synthetic(runs.results).empty else [accuracy_overview(runs.results)]
+    return "\n\n".join([*parts, *bleu_overviews(runs)])
+
+
+def bleu_overviews(runs: Runs) -> list[str]:
+    """Mean BLEU of each trained model by range of source lengths, a plain table for each comparison."""
+    compared = comparisons(runs)
+    parts = []
+    for comparison in compared:
+        buckets = [*comparison.buckets, comparison.whole]
+        lines = [
+            [
+                line_name(look, comparison.train_length),
+                *(f"{scored(comparison, arch, bucket).mean:.1f}" for bucket in buckets),
+            ]
+            for arch, look in styles(comparison.archs).items()
+        ]
+        header = ["source length", *(bucket.name for bucket in buckets)]
+        title = f"mean BLEU: {', '.join(setting_title(comparison.setting, compared))}"
+        parts.append(f"{title}\n{markdown.plain_table(header, lines)}")
+    return parts
 
 
 def accuracy_overview(results: Frame) -> str:

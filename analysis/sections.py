@@ -2,10 +2,19 @@
 
 from analysis import markdown
 from analysis.bottleneck import bits_points
-from analysis.claims import RULE, UNTOLD, Change, changes
+from analysis.by_length import (
+    BLEU_BOUNDS,
+    Comparison,
+    comparisons,
+    left_out_phrase,
+    scored,
+    setting_title,
+    text_trials,
+)
+from analysis.claims import BLEU_RULE, RULE, UNTOLD, Change, LengthClaim, changes, length_claim, of_no_kind, pairs
 from analysis.frames import Column, Frame
-from analysis.load_runs import Runs
-from analysis.statistics import capacity
+from analysis.load_runs import ALL, BLEU_STATISTICS, Runs
+from analysis.statistics import MeanInterval, capacity, corpus_bleu
 from analysis.style import styles
 from analysis.summaries import (
     PROPORTION,
@@ -14,6 +23,7 @@ from analysis.summaries import (
     interval_of,
     over_seeds,
     setting_name,
+    synthetic,
 )
 
 MATCHED = 1.10  # largest over smallest parameter count that still counts as a fair comparison
@@ -24,6 +34,12 @@ removes the limit. Cho et al. (2014b, arXiv:1409.1259, Figure 4) saw translation
 Bahdanau et al. (2015, arXiv:1409.0473, Figure 2) saw it fall for the fixed context and stay flat with attention;
 Britz et al. (2017, arXiv:1707.00110) saw the same on a copy task. Sutskever et al. (2014, arXiv:1409.3215), with
 deep LSTMs and reversed sources, saw no degradation up to 35 words."""
+
+TEXT_LITERATURE = """\
+**The claim.** Attention keeps BLEU on long sentences; a fixed context loses it: Cho et al. (2014b, arXiv:1409.1259,
+Figure 4) for the fixed context, Bahdanau et al. (2015, arXiv:1409.0473, Figure 2) and Luong et al. (2015,
+arXiv:1508.04025, Figure 6) for both."""
+SAME_BLEU = 0.01  # scores of one test set that differ by more were not computed in the same way
 
 
 def what_was_run(runs: Runs) -> str:
@@ -46,7 +62,9 @@ def what_was_run(runs: Runs) -> str:
 
 
 def bottleneck_claim(runs: Runs) -> str:
-    """What the literature claims about length, and what these runs measured."""
+    """What the literature claims about length, and what these runs measured on synthetic tasks."""
+    if synthetic(runs.results).empty:
+        return ""
     parts = ["## The fixed-context bottleneck", LITERATURE]
     accuracy = at_train_length(runs.results, "greedy_token_accuracy")
     if accuracy.empty:
@@ -86,6 +104,8 @@ def bottleneck_claim(runs: Runs) -> str:
 
 def capacities(runs: Runs) -> str:
     """The most bits each architecture recovered, where the task's information is known."""
+    if synthetic(runs.results).empty:
+        return ""
     points = bits_points(runs.results)
     if points.empty:
         return "*No bits recovered: these tasks or runs do not report the information in their targets.*"
@@ -110,6 +130,43 @@ def capacities(runs: Runs) -> str:
         "The largest mean over lengths, a lower bound on capacity: longer training may recover more, and so may a "
         "longer source where the largest value stands at the greatest length."
     )
+
+
+def bleu_by_length(runs: Runs) -> str:
+    """What the literature claims about BLEU and sentence length, and what the trials on text measured."""
+    compared = comparisons(runs)
+    if not compared:
+        return ""
+    parts = ["## BLEU by source length", TEXT_LITERATURE, *(_bleu_of(each, compared) for each in compared)]
+    parts += [BLEU_RULE, "Intervals: 95% percentiles of a bootstrap over test sentences, the same for every model, and "
+              "seeds; with one seed over sentences alone, so that they speak of these very models."]  # fmt: skip
+    parts += [phrase for phrase in [left_out_phrase(compared)] if phrase]
+    return "\n\n".join(parts)
+
+
+def translations(runs: Runs) -> str:
+    """Scores of the whole test sets, how text was decoded, and how the scores were computed."""
+    compared = comparisons(runs)
+    if not compared:
+        return ""
+    whole = runs.results[runs.results["bucket"] == ALL]
+    rows = []
+    for comparison in compared:
+        own = whole[whole["trial"].isin(comparison.trials)]
+        for arch, look in styles(comparison.archs).items():
+            means = own[own["arch"] == arch].groupby("metric")["value"].mean()
+            bleu = scored(comparison, arch, comparison.whole).interval().clipped(*BLEU_BOUNDS)
+            others = [f"{means[metric]:.1f}" if metric in means else None for metric in ("chrf", "ter")]
+            title = ", ".join(setting_title(comparison.setting, compared))
+            rows.append([look.name, title, comparison.train_length, markdown.interval(bleu, 1), *others, bleu.count])
+    header = ["Architecture", "Test set", "Trained up to", "BLEU", "chrF", "TER", "Seeds"]
+    trials = text_trials(runs)
+    lines = [f"Decoding: {'; '.join(sorted(trials['decoding'].unique()))}"]
+    for metric, name in (("bleu", "BLEU"), ("chrf", "chrF"), ("ter", "TER")):
+        signatures = [f"`{signature}`" for signature in _signatures(trials, metric)]
+        lines.append(f"{name}: {'; '.join(signatures) or 'no signature'}")
+    listed = "\n".join(f"- {line}" for line in lines)
+    return f"## Whole test sets\n\n{markdown.table(header, rows)}\n\n{listed}" + _text_cautions(runs, compared)
 
 
 def alignments(runs: Runs) -> str:
@@ -181,6 +238,89 @@ def left_out(runs: Runs) -> str:
         names = markdown.listing([folder.name for folder in runs.unfinished])
         parts.append(f"Unfinished (still running or interrupted): {names}")
     return title + "\n\n".join(parts)
+
+
+def _bleu_of(comparison: Comparison, compared: list[Comparison]) -> str:
+    """Verdict, table and pairs of trials that can be compared."""
+    looks = styles(comparison.archs)
+    title = f"{', '.join(setting_title(comparison.setting, compared))}, trained up to {comparison.train_length}"
+    if not comparison.buckets:
+        return f"**Measured here: {title}.** Nothing: no range of lengths has enough sentences."
+    claim = length_claim(comparison)
+    first, last = comparison.buckets[0].name, comparison.buckets[-1].name
+    header = ["Architecture", *(f"{bucket.name} (n = {bucket.sentences})" for bucket in comparison.buckets)]
+    rows = [
+        [
+            look.name,
+            *(
+                markdown.interval(scored(comparison, arch, bucket).interval().clipped(*BLEU_BOUNDS), 1)
+                for bucket in comparison.buckets
+            ),
+        ]
+        for arch, look in looks.items()
+    ]
+    unknown = [looks[arch].name for arch in of_no_kind(comparison.archs)]
+    beside = f" Not in the verdict: {markdown.listing(unknown)}, of no known kind." if unknown else ""
+    parts = [
+        f"**Measured here: {title}.** That attention keeps BLEU on long sentences and a fixed context loses it "
+        f"{claim.verdict}.{_shares(claim, first, last)}{beside}",
+        markdown.table(header, rows),
+    ]
+    against = [
+        [
+            looks[pair.attention].name,
+            looks[pair.fixed].name,
+            markdown.interval(pair.difference, 1),
+            f"{pair.p_value:.3f}",
+            f"{pair.corrected:.3f}",
+        ]
+        for pair in pairs(comparison)
+    ]
+    if against:
+        header = ["Attention", "Fixed context", f"Difference of BLEU at {last}", "p", "p, corrected (Holm)"]
+        parts.append(markdown.table(header, against))
+    return "\n\n".join(parts)
+
+
+def _shares(claim: LengthClaim, first: str, last: str) -> str:
+    """` From 1-10 to 41-50 tokens, attention kept 91% [88%, 94%] of its BLEU, …`; empty where nothing is known."""
+    kept = [
+        f"{kind} kept {_percent(share)} of their BLEU"
+        for kind, share in (("models with attention", claim.attention), ("fixed contexts", claim.fixed))
+        if share
+    ]
+    if not kept:
+        return ""
+    less = f", a difference of {_percent(claim.advantage)}" if claim.advantage else ""
+    return f" From {first} to {last} source tokens, {', '.join(kept)}{less}."
+
+
+def _percent(share: MeanInterval) -> str:
+    return f"{share.mean:.0%} [{share.low:.0%}, {share.high:.0%}]"
+
+
+def _signatures(trials: Frame, metric: str) -> list[str]:
+    return sorted({signatures[metric] for signatures in trials["signatures"] if metric in signatures})
+
+
+def _text_cautions(runs: Runs, compared: list[Comparison]) -> str:
+    """What makes a comparison of translations weaker than it looks."""
+    trials = text_trials(runs)
+    notes = []
+    if len({each.setting for each in compared}) > len({each.setting[:-1] for each in compared}):
+        notes.append("BLEU of one test set was computed in different ways (see the signatures): shown apart.")
+    by = ["task", "vocabulary", "source_language", "target_language", "test_name", "train_length"]
+    if trials.groupby(by)["decoding"].nunique().max() > 1:
+        notes.append("Trials that are compared with each other were decoded in different ways.")
+    stated = runs.results[(runs.results["bucket"] == ALL) & (runs.results["metric"] == "bleu")].set_index("trial")
+    for name, sentences in runs.sentences.groupby("trial"):
+        computed = float(corpus_bleu(sentences[BLEU_STATISTICS].sum().to_numpy()))
+        if name in stated.index and abs(stated.loc[name, "value"] - computed) > SAME_BLEU:
+            notes.append(
+                f"{name} states BLEU {stated.loc[name, 'value']:.2f}, but its sentences give {computed:.2f}; "
+                "figures and tables here show the latter."
+            )
+    return "".join(f"\n\n**Note.** {note}" for note in notes)
 
 
 def _in_words(found: list[Change], shortest: int, longest: int, looks: dict) -> str:

@@ -9,9 +9,15 @@ SETTING = ["task", "vocabulary"]  # trials are compared only within the same tas
 PROPORTION = (0.0, 1.0)
 
 
+def synthetic(results: Frame) -> Frame:
+    """The rows of synthetic tasks, whose test examples have one length; those of text are bucketed by length."""
+    return results[results["bucket"] == ""]
+
+
 def measured(results: Frame, metric: str) -> Frame:
-    """The rows of one metric on the test split, at every length."""
-    return results[(results["metric"] == metric) & (results["split"] == "test")]
+    """The rows of one metric on the test split of synthetic tasks, at every length."""
+    rows = synthetic(results)
+    return rows[(rows["metric"] == metric) & (rows["split"] == "test")]
 
 
 def at_train_length(results: Frame, metric: str) -> Frame:

@@ -11,7 +11,7 @@ from analysis.errors import ReportError
 from analysis.frames import Column, Frame
 from analysis.load_runs import Runs
 
-CELL = ["arch", "task", "vocabulary", "train_length"]
+CELL = ["arch", "task", "vocabulary", "train_length", "source_language", "target_language", "test_name"]
 
 
 def tell_variants_apart(runs: Runs) -> Runs:
@@ -40,7 +40,7 @@ def tell_variants_apart(runs: Runs) -> Runs:
 def _labels(trials: Frame) -> Column:
     """The name of each trial's architecture, with the options that differ."""
     differing: dict[str, set[str]] = {}
-    for cell, group in trials.groupby(CELL):
+    for cell, group in trials.groupby(CELL, dropna=False):
         differing.setdefault(str(cell[0]), set()).update(_differing(_options(group)))
     options = _options(trials)
     labels = [
@@ -51,10 +51,12 @@ def _labels(trials: Frame) -> Column:
 
 
 def _options(trials: Frame) -> list[dict[str, Any]]:
-    """What a model was built from and the shortest source it was trained on."""
+    """What a model was built from, the shortest source it was trained on, and how text was decoded."""
     return [
-        {**model, "min_train_length": shortest}
-        for model, shortest in zip(trials["model"], trials["min_train_length"], strict=True)
+        {**model, "min_train_length": shortest, "decoding": decoding}
+        for model, shortest, decoding in zip(
+            trials["model"], trials["min_train_length"], trials["decoding"], strict=True
+        )
     ]
 
 

@@ -27,6 +27,9 @@ class Batch(NamedTuple):
         alignment: (B, T) gold source position of each target token, -1 where there is none; or None.
         target_bits: (B,) information in each target, -log2 of its probability under the task; or None where
             that is not known, as for text.
+        examples: (B,) number of each row in its split, from 0; or None.
+        decode_limits: (B,) most tokens a free-running decoder may produce for each row, EOS included; None where
+            the length of the target is known beforehand: then as many as the batch's targets have.
     """
 
     source: Tensor
@@ -36,3 +39,5 @@ class Batch(NamedTuple):
     loss_tokens: Tensor | None = None
     alignment: Tensor | None = None
     target_bits: Tensor | None = None
+    examples: Tensor | None = None
+    decode_limits: Tensor | None = None

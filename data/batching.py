@@ -20,9 +20,15 @@ ENDLESS = 2**40
 
 
 class ExampleStore:
-    """All examples of a split as tensors, from which a batch is a row selection."""
+    """All examples of a split as tensors, from which a batch is a row selection.
 
-    def __init__(self, examples: Examples) -> None:
+    Args:
+        examples: the sequences.
+        known_length: whether the length of a target follows from its source, as in the synthetic tasks. Where it
+            does not, a decoder may produce up to twice the source and 20 tokens.
+    """
+
+    def __init__(self, examples: Examples, known_length: bool = True) -> None:
         self.source = torch.from_numpy(examples.source)
         self.source_lengths = torch.from_numpy(examples.source_lengths)
         self.target_in, self.target_out = _with_boundaries(examples)
@@ -34,6 +40,7 @@ class ExampleStore:
         self.target_bits = None
         if examples.target_bits is not None:
             self.target_bits = torch.from_numpy(examples.target_bits).float()
+        self.decode_limits = None if known_length else decode_limits(self.source_lengths)
 
     def __len__(self) -> int:
         return len(self.source)
@@ -63,7 +70,14 @@ class ExampleStore:
             loss_tokens=loss_tokens,
             alignment=None if self.alignment is None else self.alignment[mine, :target_width],
             target_bits=None if self.target_bits is None else self.target_bits[mine] * (not idle),
+            examples=mine,
+            decode_limits=None if self.decode_limits is None else self.decode_limits[mine],
         )
+
+
+def decode_limits(source_lengths: torch.Tensor) -> torch.Tensor:
+    """(B,) most tokens worth producing for a text of so many: no translation is that long, a loop would be."""
+    return 2 * source_lengths + 20
 
 
 def _with_boundaries(examples: Examples) -> tuple[torch.Tensor, torch.Tensor]:

@@ -1,29 +1,58 @@
 """The DataModule every architecture trains and is tested on."""
 
+import difflib
 from functools import cached_property
 
 import lightning.pytorch as pl
 
 from data.batch import FIRST_TOKEN
 from data.batching import EvaluationBatches, ExampleStore, TrainingStream
-from data.tasks import SPLITS, check_parameters, generate
+from data.parallel_text import BadLines, ParallelFiles
+from data.tasks import SPLITS, TASKS, check_parameters, generate
+from data.text import TextCorpus, TextSettings
+from data.text_tasks import TEXT_TASKS, check_text_parameters
+from data.tokenizer import Algorithm
+
+TEXT = "text"  # the task of translating given text
+DEFAULT_VOCABULARY = {"synthetic": 16, "text": 8000}
+DEFAULT_LENGTH = {"synthetic": 20, "generated text": 6, "text": 100}
+DEFAULT_BUCKETS = [10, 20, 30, 40, 50, 60]
 
 
 class Seq2SeqDataModule(pl.LightningDataModule):
-    """Synthetic sequence-to-sequence tasks with known difficulty.
+    """Sequence-to-sequence tasks: synthetic ones of known difficulty, and text.
 
-    Train length and evaluated lengths are separate: the model trains on sources of min_length to length tokens and
-    is tested at length and at each of eval_lengths. Splits never share an example.
+    Train length and evaluated lengths are separate. A synthetic task trains on sources of min_length to length
+    tokens and is tested at length and at each of eval_lengths. Text trains on pairs of at most length tokens and is
+    tested on all of its test split, by source length.
 
     Args:
-        task: copy, reverse, sort, first-token-recall or associative-recall.
-        vocabulary: number of symbols; a random source carries length x log2(vocabulary) bits.
-        length: longest training source, in tokens.
-        min_length: shortest training source; None trains on sources of exactly `length`.
-        eval_lengths: further source lengths to test at; `length` itself is always tested.
-        train_examples: number of training examples.
+        task: copy, reverse, sort, first-token-recall or associative-recall on random symbols; numbers (written out
+            in words) or dates between two languages, generated; or text, from a corpus or from files.
+        vocabulary: number of symbols; a random source carries length x log2(vocabulary) bits. For text the number
+            of SentencePiece pieces at most. Default 16, for text 8000.
+        length: longest training source in tokens; for text both sides; for numbers in digits, for dates in dates.
+            Default 20, for numbers and dates 6, for text 100.
+        min_length: shortest training source; None trains on sources of exactly `length`. For numbers and dates
+            None is 1. Text from files has no such limit.
+        eval_lengths: further source lengths to test a generated task at; `length` itself is always tested.
+        train_examples: number of training examples of a generated task.
         validation_examples: number of validation examples, drawn like the training ones.
         test_examples: number of test examples at each tested length.
+        corpus: a public corpus by name, fetched once: multi30k, wmt14, iwslt2017, opus100 and others.
+        train: training files: train.source and train.target, one segment a line, or tab-separated files as
+            train.source alone. Several files are read one after the other.
+        validation: the same for validation.
+        test: the same for testing.
+        source_language: language of a corpus' or a text task's source, such as en.
+        target_language: language of its target, such as de.
+        tokenizer: SentencePiece by unigram or bpe, trained on the training split.
+        joint_tokenizer: one vocabulary for both languages, or one for each.
+        byte_fallback: write characters that no piece covers as bytes.
+        lowercase: read and write lower case, and score so.
+        bad_lines: refuse text with lines that are empty, not UTF-8 or hold a carriage return, or drop those pairs.
+        long_lines: drop training pairs of more than `length` tokens, or refuse them.
+        buckets: upper ends of the source lengths, in tokens, by which text is reported. Default 10, 20 … 60.
         batch_tokens: most positions of a batch, padding included: rows times its longest source or target.
         batch_size: most sequences of a batch; None leaves it to batch_tokens.
         seed: what examples and their order are drawn from (`lengthwise fit` sets it to the trial's seed).
@@ -35,78 +64,136 @@ class Seq2SeqDataModule(pl.LightningDataModule):
     def __init__(
         self,
         task: str = "reverse",
-        vocabulary: int = 16,
-        length: int = 20,
+        vocabulary: int | None = None,
+        length: int | None = None,
         min_length: int | None = None,
         eval_lengths: list[int] | None = None,
         train_examples: int = 50_000,
         validation_examples: int = 500,
         test_examples: int = 500,
+        corpus: str | None = None,
+        train: ParallelFiles | None = None,
+        validation: ParallelFiles | None = None,
+        test: ParallelFiles | None = None,
+        source_language: str = "en",
+        target_language: str = "de",
+        tokenizer: Algorithm = "unigram",
+        joint_tokenizer: bool = True,
+        byte_fallback: bool = True,
+        lowercase: bool = False,
+        bad_lines: BadLines = "refuse",
+        long_lines: BadLines = "drop",
+        buckets: list[int] | None = None,
         batch_tokens: int = 2048,
         batch_size: int | None = None,
         seed: int = 0,
     ) -> None:
         super().__init__()
+        tasks = (*TASKS, *TEXT_TASKS, TEXT)
+        if task not in tasks:
+            near = difflib.get_close_matches(task, tasks, n=1)
+            hint = f"did you mean '{near[0]}'? " if near else ""
+            raise ValueError(f"data.task: '{task}' is unknown; {hint}The tasks are {', '.join(tasks)}")
         self.task = task
-        self.vocabulary = vocabulary
-        self.length = length
-        self.min_length = length if min_length is None else min_length
+        kind = "text" if task == TEXT else "generated text" if task in TEXT_TASKS else "synthetic"
+        self.is_text = kind != "synthetic"
+        self.vocabulary = (
+            DEFAULT_VOCABULARY["text" if self.is_text else "synthetic"] if vocabulary is None else vocabulary
+        )
+        self.length = DEFAULT_LENGTH[kind] if length is None else length
+        least = self.length if kind == "synthetic" else 1
+        self.min_length = least if min_length is None else min_length
         self.train_examples = train_examples
         self.validation_examples = validation_examples
         self.test_examples = test_examples
         self.batch_tokens = batch_tokens
         self.batch_size = batch_size
         self.seed = seed
-        check_parameters(task, vocabulary, self.min_length, length)
-        for eval_length in eval_lengths or []:
-            try:
-                check_parameters(task, vocabulary, eval_length, eval_length)
-            except ValueError as error:
-                raise ValueError(str(error).replace("data.length", "data.eval_lengths", 1)) from None
-        self.eval_lengths: list[int] = sorted({length, *(eval_lengths or [])})
+        if kind == "text" and self.length < 1:
+            raise ValueError(f"data.length: {self.length} must be at least 1")
         for name in ("train_examples", "validation_examples", "test_examples", "batch_tokens"):
             if getattr(self, name) < 1:
                 raise ValueError(f"data.{name}: {getattr(self, name)} must be at least 1")
         if batch_size is not None and batch_size < 1:
             raise ValueError(f"data.batch_size: {batch_size} must be at least 1, or null for no limit")
-        longest = self.eval_lengths[-1] + 1
-        if batch_tokens < longest:
-            raise ValueError(
-                f"data.batch_tokens: {batch_tokens} cannot hold a sequence of {longest} tokens (EOS included)"
-            )
-        if vocabulary**length < 4096:  # so few sources that a split may be left with none
-            for split in SPLITS:
-                generate(task, vocabulary, self.min_length, length, 1, 0, split)
         if not 0 <= seed < 2**63:
             raise ValueError(f"data.seed: {seed} must be between 0 and 2^63 - 1")
+        self.eval_lengths: list[int] = sorted({self.length, *(eval_lengths or [])})
+        self.buckets = DEFAULT_BUCKETS if buckets is None else sorted(set(buckets))
+        self.lowercase = lowercase
+        self.source_language, self.target_language = source_language, target_language
+        files = {"train": train, "validation": validation, "test": test}
+        if kind == "synthetic":
+            self._check_synthetic()
+        elif kind == "generated text":
+            _check_generated_text(task, source_language, target_language, self.min_length, self.eval_lengths)
+        else:
+            _check_sources(corpus, files, eval_lengths, min_length)
+        if kind != "text" and (corpus or any(files.values())):
+            raise ValueError(f"data.task: {task} reads no corpus and no files; --data.task {TEXT} does")
+        if self.buckets[:1] and self.buckets[0] < 1:
+            raise ValueError(f"data.buckets: {self.buckets[0]} must be at least 1")
+        self.text: TextCorpus | None = None
+        if self.is_text:
+            counts = {"train": train_examples, "validation": validation_examples, "test": test_examples}
+            self.text = TextCorpus(
+                TextSettings(
+                    task=task,
+                    corpus=corpus,
+                    files=files,
+                    source_language=source_language,
+                    target_language=target_language,
+                    lowercase=lowercase,
+                    bad_lines=bad_lines,
+                    long_lines=long_lines,
+                    tokenizer=tokenizer,
+                    vocabulary=self.vocabulary,
+                    joint_tokenizer=joint_tokenizer,
+                    byte_fallback=byte_fallback,
+                    min_length=self.min_length,
+                    length=self.length,
+                    eval_lengths=self.eval_lengths,
+                    counts=counts,
+                    seed=seed,
+                )
+            )
 
     @property
     def source_vocab_size(self) -> int:
         """Number of token ids on the source side, reserved ones included."""
-        return self.vocabulary + FIRST_TOKEN
+        return self.vocabulary + FIRST_TOKEN if self.text is None else len(self.text.tokenizers[0])
 
     @property
     def target_vocab_size(self) -> int:
         """Number of token ids on the target side, reserved ones included."""
-        return self.vocabulary + FIRST_TOKEN
+        return self.vocabulary + FIRST_TOKEN if self.text is None else len(self.text.tokenizers[1])
+
+    @property
+    def name(self) -> str:
+        """What the task is called in tables: the corpus where there is one."""
+        corpus = None if self.text is None else self.text.settings.corpus
+        return corpus or self.task
+
+    @property
+    def test_name(self) -> str:
+        """What the test split is called: the corpus, or the names of its source files."""
+        if self.text is None or self.text.settings.files["test"] is None:
+            return self.name
+        pairs = self.text.settings.files["test"].pairs("data.test")
+        return "+".join(source.stem for source, _ in pairs)
 
     def train_dataloader(self) -> TrainingStream:
         return TrainingStream(self._train, self.batch_tokens, self.batch_size, self.seed, *self._ranks)
 
     def val_dataloader(self) -> EvaluationBatches:
-        return EvaluationBatches(self._validation, self.batch_tokens, self.batch_size, *self._ranks)
+        return self._evaluation(self._validation)
 
     def test_dataloader(self) -> list[EvaluationBatches]:
-        """One loader for each of eval_lengths, in that order."""
-        return [
-            EvaluationBatches(
-                self._store("test", self.test_examples, length, length),
-                self.batch_tokens,
-                self.batch_size,
-                *self._ranks,
-            )
-            for length in self.eval_lengths
-        ]
+        """One loader for each of eval_lengths, in that order; for text one for the whole test split."""
+        if self.text is not None:
+            return [self._evaluation(ExampleStore(self.text.examples("test"), known_length=False))]
+        stores = (self._synthetic("test", self.test_examples, length, length) for length in self.eval_lengths)
+        return [self._evaluation(store) for store in stores]
 
     def predict_dataloader(self) -> list[EvaluationBatches]:
         """The same examples as for testing."""
@@ -114,14 +201,23 @@ class Seq2SeqDataModule(pl.LightningDataModule):
 
     @cached_property
     def _train(self) -> ExampleStore:
-        return self._store("train", self.train_examples, self.min_length, self.length)
+        if self.text is not None:
+            return ExampleStore(self.text.examples("train"), known_length=False)
+        return self._synthetic("train", self.train_examples, self.min_length, self.length)
 
     @cached_property
     def _validation(self) -> ExampleStore:
-        return self._store("validation", self.validation_examples, self.min_length, self.length)
+        if self.text is not None:
+            return ExampleStore(self.text.examples("validation"), known_length=False)
+        return self._synthetic("validation", self.validation_examples, self.min_length, self.length)
 
-    def _store(self, split: str, count: int, min_length: int, max_length: int) -> ExampleStore:
+    def _synthetic(self, split: str, count: int, min_length: int, max_length: int) -> ExampleStore:
         return ExampleStore(generate(self.task, self.vocabulary, min_length, max_length, count, self.seed, split))
+
+    def _evaluation(self, store: ExampleStore) -> EvaluationBatches:
+        """Test segments are never left out: one longer than a whole batch makes a batch of its own."""
+        batch_tokens = max(self.batch_tokens, int(store.lengths.max()))
+        return EvaluationBatches(store, batch_tokens, self.batch_size, *self._ranks)
 
     @property
     def _ranks(self) -> tuple[int, int]:
@@ -129,3 +225,49 @@ class Seq2SeqDataModule(pl.LightningDataModule):
         if self.trainer is None:
             return 0, 1
         return self.trainer.global_rank, self.trainer.world_size
+
+    def _check_synthetic(self) -> None:
+        check_parameters(self.task, self.vocabulary, self.min_length, self.length)
+        for length in self.eval_lengths:
+            try:
+                check_parameters(self.task, self.vocabulary, length, length)
+            except ValueError as error:
+                raise ValueError(str(error).replace("data.length", "data.eval_lengths", 1)) from None
+        longest = self.eval_lengths[-1] + 1
+        if self.batch_tokens < longest:
+            raise ValueError(
+                f"data.batch_tokens: {self.batch_tokens} cannot hold a sequence of {longest} tokens (EOS included)"
+            )
+        if self.vocabulary**self.length < 4096:  # so few sources that a split may be left with none
+            for split in SPLITS:
+                generate(self.task, self.vocabulary, self.min_length, self.length, 1, 0, split)
+
+
+def _check_generated_text(task: str, source: str, target: str, min_length: int, eval_lengths: list[int]) -> None:
+    check_text_parameters(task, source, target, min_length, eval_lengths[-1])
+
+
+def _check_sources(
+    corpus: str | None,
+    files: dict[str, ParallelFiles | None],
+    eval_lengths: list[int] | None,
+    min_length: int | None,
+) -> None:
+    """Text comes from a corpus or from files, and its lengths are what they are."""
+    given = [split for split, each in files.items() if each is not None]
+    if corpus is not None and given:
+        raise ValueError(f"data.{given[0]}: data.corpus {corpus} is given too; leave one of them out")
+    if corpus is None:
+        missing = [split for split in files if split not in given]
+        if missing:
+            raise ValueError(
+                f"data.{missing[0]}: name its files, --data.{missing[0]}.source FILE --data.{missing[0]}.target FILE, "
+                "or a corpus, --data.corpus multi30k"
+            )
+        for split, each in files.items():
+            if each is not None:
+                each.pairs(f"data.{split}")
+    if eval_lengths:
+        raise ValueError("data.eval_lengths: text is as long as it is; data.buckets says how to report it")
+    if min_length is not None:
+        raise ValueError("data.min_length: text is as long as it is; data.length alone limits it")

@@ -1,18 +1,71 @@
-"""Reading checkpoints, without running anything they contain."""
+"""Checkpoints: the weights, and everything needed to use them elsewhere; read without running anything they contain."""
 
 from pathlib import Path
+from typing import Any, NamedTuple
 
+import lightning.pytorch as pl
 import torch
+from lightning.pytorch.callbacks import Callback
 
+from data.datamodule import Seq2SeqDataModule
+from data.tokenizer import Tokenizer
 from experiments.errors import UsageError
-from lit_models import LitSeq2Seq
+from lit_models import LitSeq2Seq, architectures
+
+KEY = "lengthwise"  # where in a checkpoint the following stands
 
 
-def load_weights(model: LitSeq2Seq, path: Path) -> None:
-    """Give a model the weights of a checkpoint.
+class TextContent(NamedTuple):
+    """What a checkpoint trained on text says of it."""
+
+    tokenizers: tuple[Tokenizer, Tokenizer]
+    source_language: str
+    target_language: str
+    lowercase: bool
+
+
+class Checkpoint(NamedTuple):
+    """A model out of a file, and the text it was trained on; None for a task on symbols."""
+
+    model: LitSeq2Seq
+    task: str
+    text: TextContent | None
+
+
+class CarriedSettings(Callback):
+    """Puts the model's class and options and the tokenizers into every checkpoint."""
+
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        assert isinstance(pl_module, LitSeq2Seq)
+        assert isinstance(data, Seq2SeqDataModule)
+        checkpoint[KEY] = {
+            "model": type(pl_module).__name__,
+            "options": pl_module.options,
+            "task": data.name,
+            "text": None if data.text is None else _text_settings(data),
+        }
+
+
+def _text_settings(data: Seq2SeqDataModule) -> dict[str, Any]:
+    assert data.text is not None
+    source, target = data.text.tokenizers
+    return {
+        "source_tokenizer": torch.frombuffer(bytearray(source.model), dtype=torch.uint8),
+        "target_tokenizer": torch.frombuffer(bytearray(target.model), dtype=torch.uint8),
+        "source_language": data.source_language,
+        "target_language": data.target_language,
+        "lowercase": data.lowercase,
+    }
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """The content of a checkpoint file.
 
     Raises:
-        UsageError: the file is missing, cannot be read, or belongs to another model.
+        UsageError: the file is missing, cannot be read, or is not of this suite.
     """
     if not path.is_file():
         raise UsageError(f"--checkpoint: {path} does not exist")
@@ -22,6 +75,16 @@ def load_weights(model: LitSeq2Seq, path: Path) -> None:
         raise UsageError(f"--checkpoint: {path} is not a readable checkpoint") from None
     if not isinstance(content, dict) or not isinstance(content.get("state_dict"), dict):
         raise UsageError(f"--checkpoint: {path} is not a checkpoint of this suite")
+    return content
+
+
+def load_weights(model: LitSeq2Seq, path: Path) -> None:
+    """Give a model the weights of a checkpoint.
+
+    Raises:
+        UsageError: the file is missing, cannot be read, or belongs to another model.
+    """
+    content = read_checkpoint(path)
     try:
         model.load_state_dict(content["state_dict"])
     except RuntimeError:
@@ -29,3 +92,31 @@ def load_weights(model: LitSeq2Seq, path: Path) -> None:
             f"--checkpoint: {path} does not fit {type(model).__name__} with these options; "
             "it was trained with another configuration"
         ) from None
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """A model from its checkpoint alone, in evaluation mode.
+
+    Raises:
+        UsageError: the file is missing, cannot be read, is not of this suite, or names a model that is not known here.
+    """
+    content = read_checkpoint(path)
+    settings = content.get(KEY)
+    if not isinstance(settings, dict):
+        raise UsageError(f"--checkpoint: {path} is not a checkpoint of this suite")
+    if settings.get("model") not in architectures():
+        raise UsageError(f"--checkpoint: {path} is of the model {settings.get('model')}, which is not known here")
+    try:
+        model = architectures()[settings["model"]](**settings["options"])
+        text = None if settings["text"] is None else _text_content(settings["text"])
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise UsageError(f"--checkpoint: {path} is damaged or was written by another version") from None
+    load_weights(model, path)
+    return Checkpoint(model.eval(), str(settings["task"]), text)
+
+
+def _text_content(settings: dict[str, Any]) -> TextContent:
+    source, target = (Tokenizer(settings[f"{side}_tokenizer"].numpy().tobytes()) for side in ("source", "target"))
+    return TextContent(
+        (source, target), settings["source_language"], settings["target_language"], settings["lowercase"]
+    )

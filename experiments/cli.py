@@ -17,6 +17,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from data.datamodule import Seq2SeqDataModule
 from experiments.callbacks import EarlyStopping
+from experiments.decoding_options import Decoding
 from experiments.errors import UsageError
 from lit_models import LitSeq2Seq, architectures
 
@@ -74,6 +75,7 @@ class TrialCLI(LightningCLI):
         parser.add_argument("--wandb", type=bool, default=False, help="log to W&B; WANDB_MODE says how")
         parser.add_argument("--compile", type=bool, default=False, help="torch.compile the model")
         parser.add_argument("--threads", type=int | None, default=None, help="CPU threads; null leaves it to torch")
+        parser.add_class_arguments(Decoding, "decoding")
         parser.add_lightning_class_args(EarlyStopping, "early_stopping")
         parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
         parser.set_defaults(
@@ -163,6 +165,9 @@ def _one_line(message: str, arguments: list[str]) -> str:
         key, kind, value = expected[-1]
         prefix = "model." if 'Parser key "model"' in message else ""
         return f"--{prefix}{key}: {value.strip()} is not {_kind(kind)}"
+    if union := re.search(r'Parser key "([\w.]+)":.*?Expected an? (\S.*?)\n.*Given value: (.*)$', message, re.S):
+        key, kind, value = union.groups()  # of several types, such as a number or nothing, the first
+        return f"--{key}: {value.strip()} is not {_kind(kind)}"
     return re.sub(r"\s+", " ", message)[:300]
 
 

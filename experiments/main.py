@@ -12,12 +12,20 @@ VERBS = {
     "validate": "measure a checkpoint on the validation examples",
     "test": "measure a checkpoint at every length",
     "predict": "print what a checkpoint makes of the test examples",
+    "translate": "text in, text out, from a checkpoint",
+    "align": "word alignments of a checkpoint's attention, and their error rate",
     "sweep": "run a W&B sweep file here, without W&B",
     "report": "rebuild figures and report from finished runs",
     "sizes": "print parameter counts and the widths at which they match",
 }
 TRAINING_VERBS = ("fit", "validate", "test", "predict")
-MODULES = {"sweep": "experiments.sweep", "report": "analysis.report", "sizes": "experiments.sizes"}
+MODULES = {
+    "translate": "experiments.translate",
+    "align": "experiments.align",
+    "sweep": "experiments.sweep",
+    "report": "analysis.report",
+    "sizes": "experiments.sizes",
+}
 
 
 def usage() -> str:

@@ -8,11 +8,15 @@ import torch
 from tqdm import tqdm
 
 from data.batch import EOS, FIRST_TOKEN
+from data.datamodule import Seq2SeqDataModule
 from experiments.callbacks import TrialDiverged
 from experiments.checkpoints import load_weights
 from experiments.cli import TrialCLI, parse_config, trial_parser
+from experiments.decoding_options import Decoding
 from experiments.errors import UsageError
 from experiments.options_help import short_help
+from experiments.text_evaluation import evaluate_text
+from experiments.translator import Translator
 from experiments.trial import Trial, evaluate, is_follower, resolve_trial, run_trial
 from lit_models import LitSeq2Seq
 
@@ -88,6 +92,14 @@ def _print_accuracy(path: Path) -> None:
     with path.open(newline="") as file:
         rows = [row for row in csv.DictReader(file) if not row["position"]]
     values = {(row["eval_length"], row["metric"]): row["value"] for row in rows}
+    texts = {(row["bucket"], row["metric"]): row["value"] for row in rows if row["bucket"]}
+    if texts:
+        print("source length  sentences   BLEU   chrF")
+        for bucket in dict.fromkeys(bucket for bucket, _ in texts):
+            count, bleu, chrf = (float(texts[bucket, name]) for name in ("sentences", "bleu", "chrf"))
+            print(f"{bucket:>13}  {count:9.0f}  {bleu:5.2f}  {chrf:5.2f}")
+        print(path.as_posix())
+        return
     print("length  greedy token accuracy  greedy exact match")
     for length in dict.fromkeys(length for length, _ in values):
         accuracy, exact = (float(values[length, f"greedy_{name}"]) for name in ("token_accuracy", "exact_match"))
@@ -125,13 +137,29 @@ def _use(verb: str, trial: Trial, checkpoint: Path) -> int:
         for name, value in trainer.callback_metrics.items():
             print(f"{name.removeprefix('validation/'):24} {float(value):.6f}")
     elif verb == "test":
-        print(f"{'length':>6}  {'metric':24} value")
-        for length, position, metric, value in evaluate(trainer, model, data):
-            if position is None:
-                print(f"{length:6}  {metric:24} {value:.6f}")
+        rows = evaluate(trainer, model, data)
+        if data.text is not None:
+            rows.extend(evaluate_text(model, data, Decoding(**trial.config["decoding"])).rows)
+        print(f"{'length':>8}  {'metric':24} value")
+        for row in rows:
+            if row.position is None:
+                print(f"{row.bucket or row.eval_length:>8}  {row.metric:24} {row.value:.6f}")
+    elif data.text is not None:
+        _predict_text(model, data, Decoding(**trial.config["decoding"]))
     else:
         _predict(model, data)
     return 0
+
+
+def _predict_text(model: LitSeq2Seq, data: Seq2SeqDataModule, decoding: Decoding) -> None:
+    assert data.text is not None
+    text = data.text.text("test")
+    translator = Translator(model, data.text.tokenizers, data.lowercase)
+    print("source\ttarget\toutput")
+    for source, target, outputs in zip(
+        text.source, text.target, translator.translate(text.source, decoding), strict=True
+    ):
+        print(source, target, outputs[0].text, sep="\t")
 
 
 @torch.no_grad()

@@ -24,15 +24,23 @@ from jsonargparse import Namespace
 from lightning.pytorch.loggers import WandbLogger
 
 from data.datamodule import Seq2SeqDataModule
+from data.parallel_text import ParallelFiles
+from data.tasks import SPLITS
 from experiments.callbacks import History, Progress, TrialDiverged
-from experiments.checkpoints import load_weights
+from experiments.checkpoints import CarriedSettings, load_weights
 from experiments.cli import TrialCLI, parse_config, parse_trial, trial_parser
+from experiments.decoding_options import Decoding
 from experiments.errors import UsageError
-from experiments.files import owned, write_json
+from experiments.files import owned, whole_file, write_json
 from experiments.sizes import pick_width
+from experiments.text_evaluation import ALL, Row, describe, evaluate_text, write_attention, write_sentences
+from experiments.validation_text import ValidationBleu
 from lit_models import LitSeq2Seq, architectures
 
 Report = Callable[[float, str], None]
+
+# Teacher-forced figures that mean something of text; free-running text is scored as text.
+FORCED = ("loss", "perplexity", "token_accuracy", "padding")
 
 # What says where and how a trial runs, not what it computes: not part of its name.
 NOT_IN_NAME = ("config", "runs", "wandb", "threads", "parameter_budget")
@@ -82,12 +90,15 @@ def resolve_trial(arguments: list[str]) -> Trial:
     """
     parsed = parse_trial(arguments)
     model_class = architectures()[parsed.model.class_path.rpartition(".")[2]]
-    data = _checked("data", Seq2SeqDataModule, parsed.data.as_dict())
-    options = {
-        **parsed.model.init_args.as_dict(),
-        "source_vocab_size": data.source_vocab_size,
-        "target_vocab_size": data.target_vocab_size,
-    }
+    data = _checked("data", Seq2SeqDataModule, _data_options(parsed))
+    _checked("decoding", Decoding, parsed.decoding.as_dict())
+    try:
+        if data.text is not None:
+            data.text.check()
+        sizes = {"source_vocab_size": data.source_vocab_size, "target_vocab_size": data.target_vocab_size}
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    options = {**parsed.model.init_args.as_dict(), **sizes}
     if parsed.parameter_budget is not None:
         if parsed.model.init_args.hidden_size != _default_width(model_class):
             raise UsageError(
@@ -107,12 +118,21 @@ def resolve_trial(arguments: list[str]) -> Trial:
     config["model"]["class_path"] = model_class.__name__
     labels = {
         "arch": model_class.__name__,
-        "task": data.task,
+        "task": data.name,
         "train_length": data.length,
         "seed": int(parsed.seed_everything),
     }
-    name = "{arch}-{task}-L{train_length}-s{seed}".format(**labels) + f"-{_fingerprint(config)}"
+    name = "{arch}-{task}-L{train_length}-s{seed}".format(**labels) + f"-{_fingerprint(config, data)}"
     return Trial(name, config, labels, cost=parsed.trainer.max_steps * data.batch_tokens)
+
+
+def _data_options(parsed: Namespace) -> dict[str, Any]:
+    """The options of the DataModule as its constructor takes them."""
+    options = parsed.data.as_dict()
+    for split in SPLITS:
+        if options[split] is not None:
+            options[split] = ParallelFiles(**options[split])
+    return options
 
 
 def _default_width(model_class: type[LitSeq2Seq]) -> int | None:
@@ -160,9 +180,15 @@ def _settle_trainer(parsed: Namespace) -> None:
     parsed.trainer.val_check_interval = min(interval, parsed.trainer.max_steps)
 
 
-def _fingerprint(config: dict[str, Any]) -> str:
-    """Eight hexadecimal digits of the configuration, less what does not change the result."""
+def _fingerprint(config: dict[str, Any], data: Seq2SeqDataModule) -> str:
+    """Eight hexadecimal digits of the configuration, less what does not change the result.
+
+    Files of text count by their content, not by where they lie.
+    """
     kept = {key: value for key, value in config.items() if key not in NOT_IN_NAME}
+    if data.text is not None:
+        files = {split: data.text.content_key() for split in SPLITS}
+        kept["data"] = {**config["data"], **files}
     kept["trainer"] = {key: value for key, value in config["trainer"].items() if key not in NOT_IN_NAME_TRAINER}
     return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:8]
 
@@ -223,7 +249,10 @@ def _train_and_evaluate(trial: Trial, folder: Path, report: Report) -> dict[str,
     assert isinstance(model, LitSeq2Seq)
     assert isinstance(data, Seq2SeqDataModule)
     history = History(folder / "history.csv")
-    trainer.callbacks[:0] = [history, Progress(report)]  # type: ignore[attr-defined]
+    trainer.callbacks[:0] = [history, Progress(report), CarriedSettings()]  # type: ignore[attr-defined]
+    if data.text is not None:
+        trainer.callbacks.insert(0, ValidationBleu(data))  # type: ignore[attr-defined]
+        _report_text(data.text.report(), folder)
     if trial.config["wandb"] or "WANDB_SWEEP_ID" in os.environ:  # a W&B agent wants its run
         trainer.loggers = [_wandb_logger(trial, folder, model)]
     if trial.config["compile"]:
@@ -241,9 +270,11 @@ def _train_and_evaluate(trial: Trial, folder: Path, report: Report) -> dict[str,
     load_weights(model, folder / "checkpoints" / "best.ckpt")
     report(1.0, "evaluating")
     rows = evaluate(trainer, model, data)
+    if data.text is not None and not is_follower():
+        rows.extend(_evaluate_text(model, data, Decoding(**trial.config["decoding"]), folder, report))
     for logger in trainer.loggers:
         logger.log_metrics(
-            {f"test/{metric}/{length}": value for length, position, metric, value in rows if not position}
+            {f"test/{row.metric}/{row.bucket or row.eval_length}": row.value for row in rows if not row.position}
         )
     summary = {
         "status": "complete",
@@ -259,6 +290,8 @@ def _train_and_evaluate(trial: Trial, folder: Path, report: Report) -> dict[str,
         "version": version("lengthwise"),
         "model": model.options,
     }
+    if data.text is not None:
+        summary |= describe(data, Decoding(**trial.config["decoding"]))
     if not is_follower():
         write_results(folder / "results.csv", rows)
         write_json(folder / "summary.json", summary)
@@ -266,6 +299,34 @@ def _train_and_evaluate(trial: Trial, folder: Path, report: Report) -> dict[str,
         if isinstance(logger, WandbLogger):
             logger.experiment.finish()
     return summary
+
+
+def _evaluate_text(
+    model: LitSeq2Seq, data: Seq2SeqDataModule, decoding: Decoding, folder: Path, report: Report
+) -> list[Row]:
+    assert data.text is not None
+    finished, total = 0, len(data.text.text("test"))
+
+    def done(sentences: int) -> None:
+        nonlocal finished
+        finished += sentences
+        report(1.0, f"decoding the test split, {finished:,} of {total:,} sentences")
+
+    results = evaluate_text(model, data, decoding, done)
+    write_sentences(folder / "sentences.csv", results.sentences)
+    if results.attention:
+        write_attention(folder / "attention.json", type(model).__name__, data.length, results.attention)
+    return results.rows
+
+
+def _report_text(report: dict[str, dict[str, object]], folder: Path) -> None:
+    """Keep what was read and what was left out; say the latter where a person sees it."""
+    if is_follower():
+        return
+    write_json(folder / "corpus.json", report)
+    for split, part in report.items():
+        if "dropped_lines" in part:
+            print(f"data.{split}: {part['pairs']:,} pairs; left out {part['dropped_lines']}", file=sys.stderr)
 
 
 def _fit_from(trainer: pl.Trainer, model: LitSeq2Seq, data: Seq2SeqDataModule, last: Path) -> None:
@@ -280,45 +341,42 @@ def _fit_from(trainer: pl.Trainer, model: LitSeq2Seq, data: Seq2SeqDataModule, l
         trainer.fit(model, data, ckpt_path=str(last), weights_only=True)
 
 
-def evaluate(
-    trainer: pl.Trainer, model: LitSeq2Seq, data: Seq2SeqDataModule
-) -> list[tuple[int, int | None, str, float]]:
-    """Test at every length of the data.
-
-    Returns:
-        Rows (evaluated length, target position from 1 or None, metric, value).
-    """
+def evaluate(trainer: pl.Trainer, model: LitSeq2Seq, data: Seq2SeqDataModule) -> list[Row]:
+    """Test at every length of the data; text as a whole, teacher-forced."""
     trainer.test(model, data, verbose=False)
-    rows: list[tuple[int, int | None, str, float]] = []
+    if data.text is not None:
+        [metrics] = model.test_metrics
+        values = metrics.compute()  # type: ignore[operator]
+        longest = int(data.text.lengths("test").max())
+        return [Row(ALL, longest, None, name, value) for name, value in values.items() if name in FORCED]
+    rows: list[Row] = []
     for length, metrics in zip(data.eval_lengths, model.test_metrics, strict=True):
         values = metrics.compute()  # type: ignore[operator]
-        rows.extend((length, None, name, value) for name, value in values.items())
+        rows.extend(Row("", length, None, name, value) for name, value in values.items())
         by_position = metrics.by_position.compute()  # type: ignore[operator, union-attr]
         rows.extend(
-            (length, position, "greedy_token_accuracy_by_position", float(value))
+            Row("", length, position, "greedy_token_accuracy_by_position", float(value))
             for position, value in enumerate(by_position, start=1)
             if not value.isnan()
         )
     return rows
 
 
-def write_results(path: Path, rows: list[tuple[int, int | None, str, float]]) -> None:
+def write_results(path: Path, rows: list[Row]) -> None:
     """Write the table of a trial, whole or not at all."""
-    partial = path.with_suffix(".partial")
-    with partial.open("w", newline="") as file:
+    with whole_file(path) as partial, partial.open("w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(("split", "eval_length", "position", "metric", "value"))
-        for length, position, metric, value in rows:
-            writer.writerow(("test", length, "" if position is None else position, metric, repr(value)))
-    partial.replace(path)
+        writer.writerow(("split", "eval_length", "bucket", "position", "metric", "value"))
+        for row in rows:
+            position = "" if row.position is None else row.position
+            writer.writerow(("test", row.eval_length, row.bucket, position, row.metric, repr(float(row.value))))
 
 
 def _write_config(trial: Trial, path: Path) -> None:
     """The configuration without what belongs to this machine; the version in the first line."""
     config = {key: value for key, value in trial.config.items() if key not in ("config", "runs")}
-    partial = path.with_suffix(".partial")
-    partial.write_text(f"# lengthwise {version('lengthwise')}\n" + yaml.safe_dump(config, sort_keys=False))
-    partial.replace(path)
+    with whole_file(path) as partial:
+        partial.write_text(f"# lengthwise {version('lengthwise')}\n" + yaml.safe_dump(config, sort_keys=False))
 
 
 def _wandb_logger(trial: Trial, folder: Path, model: LitSeq2Seq) -> WandbLogger:

@@ -13,12 +13,17 @@ from lit_models.recurrent import Cell, Readout, RecurrentSeq2Seq, State, layer_w
 
 
 class BahdanauState(NamedTuple):
-    """One entry a decoder layer, each ((B, H),), and what the attention needs of the source at every step."""
+    """One entry a decoder layer, each ((B, H),), and what the attention needs of the source at every step.
+
+    Where a sentence has K hypotheses, the layers have B x K rows and the source still B.
+    """
 
     layers: list[State]
     source: Tensor  # (B, S, M)
     keys: Tensor  # (B, S, A)
     blocked: Tensor | None  # (B, 1, S)
+
+    of_source = ("source", "keys", "blocked")
 
 
 class Bahdanau(RecurrentSeq2Seq):
@@ -40,6 +45,8 @@ class Bahdanau(RecurrentSeq2Seq):
     Args:
         hidden_size: size of the recurrent layers, in each direction.
         embedding_size: size of source and target embeddings; None takes hidden_size.
+        embedding_std: standard deviation of the initial embeddings; text wants about 0.1, so that a rare word is not
+            mostly noise.
         attention_size: size of the attention's hidden layer; None takes hidden_size.
         num_layers: recurrent layers of the encoder, and of the decoder.
         bidirectional: read the source in both directions, as in the paper.
@@ -57,6 +64,7 @@ class Bahdanau(RecurrentSeq2Seq):
         *,
         hidden_size: int = 64,
         embedding_size: int | None = None,
+        embedding_std: float = 1.0,
         attention_size: int | None = None,
         num_layers: int = 1,
         bidirectional: bool = False,
@@ -71,6 +79,7 @@ class Bahdanau(RecurrentSeq2Seq):
         super().__init__(
             hidden_size=hidden_size,
             embedding_size=embedding_size,
+            embedding_std=embedding_std,
             num_layers=num_layers,
             bidirectional=bidirectional,
             dropout=dropout,
@@ -125,10 +134,11 @@ class Bahdanau(RecurrentSeq2Seq):
 
     def _advance(self, projected: Tensor, state: BahdanauState) -> tuple[BahdanauState, Tensor, Tensor]:
         """One step: the next state, the context (B, M) and the weights (B, S)."""
-        query = state.layers[-1][0][:, None, :]
-        weights = masked_softmax(self.score(query, state.keys), state.blocked)  # (B, 1, S)
-        context = (weights @ state.source).squeeze(1)
+        # The hypotheses of a sentence ask the same source, as so many target positions would: (B, K, H).
+        queries = state.layers[-1][0].unflatten(0, (len(state.source), -1))
+        weights = masked_softmax(self.score(queries, state.keys), state.blocked)  # (B, K, S)
+        context = (weights @ state.source).flatten(0, 1)
         weight, _ = layer_weights(self.decoder, "ih", 0)
         gates = projected + F.linear(context, weight[:, self.embedding_size :])
         _, layers = step_layers(self.decoder, gates, state.layers, self.dropout.p, self.training)
-        return state._replace(layers=layers), context, weights.squeeze(1)
+        return state._replace(layers=layers), context, weights.flatten(0, 1)

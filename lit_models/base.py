@@ -147,8 +147,31 @@ class LitSeq2Seq(pl.LightningModule, metaclass=_RecordsOptions):
         """One decoder step: (B,) ids and a state give (B, V) logits, the next state and (B, S) attention."""
 
     def select_rows(self, state: Any, rows: Tensor) -> Any:
-        """The state of the given rows, in that order, with repetitions: what beam search and greedy need."""
+        """The state of the given rows, in that order, with repetitions: what greedy decoding needs."""
         return apply_to_collection(state, Tensor, lambda tensor: tensor.index_select(0, rows))
+
+    def select_hypotheses(self, state: Any, rows: Tensor, sentences: Tensor | None = None) -> Any:
+        """The state of the given rows where a sentence has several, side by side: what beams and samples need.
+
+        A row never leaves its sentence. So a NamedTuple state may name in `of_source` the fields that all rows of a
+        sentence share; these are never repeated or reordered, and `step` then meets fewer rows in them than it is
+        given tokens. Any other state is selected row by row, the source with it.
+
+        Args:
+            state: of (B x K) rows.
+            rows: (B' x K') the rows wanted, those of one sentence side by side, as many for each.
+            sentences: (B',) the sentences they belong to; None where these are all, in order.
+        """
+        shared = {name: getattr(state, name) for name in getattr(state, "of_source", ())}
+        if not shared:
+            return self.select_rows(state, rows)
+        own = self.select_rows(state._replace(**dict.fromkeys(shared)), rows)
+        return own._replace(**(shared if sentences is None else self.select_rows(shared, sentences)))
+
+    def attention_heads(self, batch: Batch) -> dict[str, Tensor]:
+        """Where an architecture attends to the source in several places at once: the weights (B, T, S) of each, by
+        name, under teacher forcing. Empty for one that has a single attention, or none."""
+        return {}
 
     # ------------------------------------------------------------------ training
 
@@ -213,8 +236,9 @@ class LitSeq2Seq(pl.LightningModule, metaclass=_RecordsOptions):
     def on_validation_epoch_start(self) -> None:
         self.validation_metrics.reset()
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        self._evaluate(batch, self.validation_metrics)
+    def validation_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """(B, T') greedy tokens."""
+        return self._evaluate(batch, self.validation_metrics)
 
     def on_validation_epoch_end(self) -> None:
         values = self.validation_metrics.compute()
@@ -226,17 +250,22 @@ class LitSeq2Seq(pl.LightningModule, metaclass=_RecordsOptions):
         self.test_metrics = nn.ModuleList(SequenceMetrics(self.target_vocab_size) for _ in range(count))
         self.test_metrics.to(self.device)
 
-    def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
-        self._evaluate(batch, self.test_metrics[dataloader_idx])
+    def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Tensor:
+        """(B, T') greedy tokens."""
+        return self._evaluate(batch, self.test_metrics[dataloader_idx])
 
     def predict_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Tensor:
-        """(B, T) greedy tokens."""
-        return greedy(self, batch.source, batch.source_lengths, batch.target_out.shape[1])
+        """(B, T') greedy tokens, computed in the precision of the weights: in bfloat16 close calls would be ties."""
+        limits = batch.target_out.shape[1] if batch.decode_limits is None else batch.decode_limits
+        with torch.autocast(self.device.type, enabled=False):
+            return greedy(self, batch.source, batch.source_lengths, limits)
 
-    def _evaluate(self, batch: Batch, metrics: nn.Module) -> None:
-        output = self(batch, need_attention=batch.alignment is not None)
-        decoded = greedy(self, batch.source, batch.source_lengths, batch.target_out.shape[1])
+    def _evaluate(self, batch: Batch, metrics: nn.Module) -> Tensor:
+        with torch.autocast(self.device.type, enabled=False):
+            output = self(batch, need_attention=batch.alignment is not None)
+        decoded = self.predict_step(batch, 0)
         metrics.update(batch, output.logits, output.attention, decoded)  # type: ignore[operator]
+        return decoded
 
     @property
     def num_params(self) -> int:

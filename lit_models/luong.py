@@ -38,12 +38,15 @@ class Source(NamedTuple):
 
 class LuongState(NamedTuple):
     """The decoder's layers, parts (B, L, H); the attentional vector fed to the next step, (B, H), or None without
-    input feeding; the number of steps taken, (B,)."""
+    input feeding; the number of steps taken, (B,). Where a sentence has K hypotheses, these have B x K rows and the
+    source still B."""
 
     layers: State
     fed: Tensor | None
     taken: Tensor
     source: Source
+
+    of_source = ("source",)
 
 
 class LuongSeq2Seq(RecurrentSeq2Seq):
@@ -61,6 +64,8 @@ class LuongSeq2Seq(RecurrentSeq2Seq):
     Args:
         hidden_size: size of the recurrent layers, in each direction.
         embedding_size: size of source and target embeddings; None takes hidden_size.
+        embedding_std: standard deviation of the initial embeddings; text wants about 0.1, so that a rare word is not
+            mostly noise.
         attention_size: size of the hidden layer of additive and concat scores; None takes hidden_size.
         num_layers: recurrent layers of the encoder, and of the decoder.
         cell: lstm as in the paper, gru or rnn.
@@ -78,6 +83,7 @@ class LuongSeq2Seq(RecurrentSeq2Seq):
         *,
         hidden_size: int = 64,
         embedding_size: int | None = None,
+        embedding_std: float = 1.0,
         attention_size: int | None = None,
         num_layers: int = 1,
         cell: Cell = "lstm",
@@ -92,6 +98,7 @@ class LuongSeq2Seq(RecurrentSeq2Seq):
         super().__init__(
             hidden_size=hidden_size,
             embedding_size=embedding_size,
+            embedding_std=embedding_std,
             num_layers=num_layers,
             bidirectional=bidirectional,
             dropout=dropout,
@@ -173,6 +180,8 @@ class LuongSeq2Seq(RecurrentSeq2Seq):
 
     def _attentional(self, top: Tensor, taken: Tensor, source: Source) -> tuple[Tensor, Tensor]:
         """(B, T, H) top states -> (B, T, H) attentional vectors h~ and (B, T, S) weights."""
-        weights = self.attend(top, taken, source)
-        context = weights @ source.states
-        return torch.tanh(self.combine(torch.cat([context, top], dim=-1))), weights
+        # The hypotheses of a sentence ask the same source, as so many target positions would.
+        sentences = len(source.states)
+        weights = self.attend(top.reshape(sentences, -1, top.shape[2]), taken.reshape(sentences, -1), source)
+        context = (weights @ source.states).view(*top.shape[:2], -1)
+        return torch.tanh(self.combine(torch.cat([context, top], dim=-1))), weights.view(*top.shape[:2], -1)

@@ -66,9 +66,10 @@ class SequenceMetrics(nn.Module):
             batch: the B sequences.
             logits: (B, T, V) of the teacher-forced pass.
             attention: (B, T, S) or None.
-            decoded: (B, T) tokens of the free-running pass.
+            decoded: (B, T') tokens of the free-running pass, which need not end where the target does.
         """
         target = batch.target_out
+        decoded = F.pad(decoded[:, : target.shape[1]], (0, max(0, target.shape[1] - decoded.shape[1])), value=PAD)
         counted = target != PAD
         real = counted.any(dim=1)  # a rank without an example of its own carries an empty row
         words = target.masked_fill(target == EOS, PAD)

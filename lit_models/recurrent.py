@@ -153,6 +153,8 @@ class RecurrentSeq2Seq(LitSeq2Seq):
     Args:
         hidden_size: size of the recurrent layers, in each direction.
         embedding_size: size of source and target embeddings; None takes hidden_size.
+        embedding_std: standard deviation of the initial embeddings; text wants about 0.1, so that a rare word is not
+            mostly noise.
         num_layers: recurrent layers of the encoder, and of the decoder.
         bidirectional: read the source in both directions (Schuster & Paliwal 1997).
         dropout: on embeddings, between layers and before the output layer.
@@ -165,6 +167,7 @@ class RecurrentSeq2Seq(LitSeq2Seq):
         *,
         hidden_size: int,
         embedding_size: int | None,
+        embedding_std: float,
         num_layers: int,
         bidirectional: bool,
         dropout: float,
@@ -175,6 +178,7 @@ class RecurrentSeq2Seq(LitSeq2Seq):
         embedding_size = hidden_size if embedding_size is None else embedding_size
         require(hidden_size >= 1, "hidden_size", hidden_size, "must be at least 1")
         require(embedding_size >= 1, "embedding_size", embedding_size, "must be at least 1")
+        require(embedding_std > 0, "embedding_std", embedding_std, "must be above 0")
         require(num_layers >= 1, "num_layers", num_layers, "must be at least 1")
         require(0 <= dropout < 1, "dropout", dropout, "must lie in [0, 1)")
         require(self.cell in LAYERS, "cell", self.cell, f"is unknown; the cells are {', '.join(LAYERS)}")
@@ -184,6 +188,9 @@ class RecurrentSeq2Seq(LitSeq2Seq):
         self.reverse_source = reverse_source
         self.source_embedding = nn.Embedding(self.source_vocab_size, embedding_size)
         self.target_embedding = nn.Embedding(self.target_vocab_size, embedding_size)
+        with torch.no_grad():
+            for table in (self.source_embedding, self.target_embedding):
+                table.weight *= embedding_std  # torch draws them with a standard deviation of 1
         self.dropout = nn.Dropout(dropout)
         self.encoder = RecurrentEncoder(self.cell, embedding_size, hidden_size, num_layers, bidirectional, dropout)
 
@@ -271,6 +278,8 @@ class FixedContextSeq2Seq(RecurrentSeq2Seq):
     Args:
         hidden_size: size of the recurrent layers, in each direction.
         embedding_size: size of source and target embeddings; None takes hidden_size.
+        embedding_std: standard deviation of the initial embeddings; text wants about 0.1, so that a rare word is not
+            mostly noise.
         num_layers: recurrent layers of the encoder, and of the decoder.
         bidirectional: read the source in both directions.
         dropout: on embeddings, between layers and before the output layer.
@@ -286,6 +295,7 @@ class FixedContextSeq2Seq(RecurrentSeq2Seq):
         *,
         hidden_size: int = 64,
         embedding_size: int | None = None,
+        embedding_std: float = 1.0,
         num_layers: int = 1,
         bidirectional: bool = False,
         dropout: float = 0.0,
@@ -298,6 +308,7 @@ class FixedContextSeq2Seq(RecurrentSeq2Seq):
         super().__init__(
             hidden_size=hidden_size,
             embedding_size=embedding_size,
+            embedding_std=embedding_std,
             num_layers=num_layers,
             bidirectional=bidirectional,
             dropout=dropout,

@@ -4,6 +4,7 @@ Shapes: B sequences, S source positions, T target positions, D hidden size (d_mo
 """
 
 import math
+from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -36,14 +37,23 @@ class MultiHeadAttention(nn.Module):
     def forward(
         self, inputs: Tensor, memory: KeysAndValues, allowed: Tensor | None = None, causal: bool = False
     ) -> Tensor:
-        """(B, T, D) -> (B, T, D). `allowed` (B, 1, 1, S) is true at positions that may be looked at."""
+        """(B, T, D) -> (B, T, D). `allowed` (B, 1, 1 or T, S) is true at positions that may be looked at."""
         queries = self._split(self.query(inputs))
         dropout = self.dropout if self.training else 0.0
         heads = F.scaled_dot_product_attention(queries, *memory, attn_mask=allowed, dropout_p=dropout, is_causal=causal)
         return self.output(heads.transpose(1, 2).flatten(2))
 
+    def with_weights(self, inputs: Tensor, memory: KeysAndValues, allowed: Tensor | None) -> tuple[Tensor, Tensor]:
+        """(B, T, D) -> what `forward` gives, and the weights (B, N, T, S), which its fused product keeps to itself.
+
+        For a few queries a sentence this is also faster, since the fused product has to start for every head.
+        """
+        weights = self.weights(inputs, memory, allowed)
+        heads = F.dropout(weights, self.dropout, self.training) @ memory[1]
+        return self.output(heads.transpose(1, 2).flatten(2)), weights
+
     def weights(self, inputs: Tensor, memory: KeysAndValues, allowed: Tensor | None) -> Tensor:
-        """(B, T, D) -> (B, N, T, S), which the fused product of `forward` does not give away."""
+        """(B, T, D) -> (B, N, T, S)"""
         queries = self._split(self.query(inputs))
         scores = queries @ memory[0].transpose(-1, -2) / math.sqrt(queries.shape[-1])
         if allowed is not None:
@@ -103,6 +113,34 @@ class EncoderLayer(nn.Module):
         return self.feed_forward_sublayer.after(inputs, transformed)
 
 
+@dataclass
+class TargetCache:
+    """Keys and values of the target so far, in buffers (B, N, room, d) of which `filled` positions are in use."""
+
+    keys: Tensor
+    values: Tensor
+    filled: int
+
+    def extended(self, past: int, new: KeysAndValues) -> "TargetCache":
+        """The first `past` positions with the new ones behind them.
+
+        In place where there is room that nobody has written to, so that two steps from one state give two futures;
+        never where gradients are recorded.
+        """
+        end, in_place = past + new[0].shape[2], not torch.is_grad_enabled()
+        if in_place and self.filled == past and end <= self.keys.shape[2]:
+            self.keys[:, :, past:end], self.values[:, :, past:end] = new
+            self.filled = end
+            return self
+        room = new[0].new_empty(*new[0].shape[:2], end if in_place else 0, new[0].shape[3])
+        keys = torch.cat([self.keys[:, :, :past], new[0], room], dim=2)
+        values = torch.cat([self.values[:, :, :past], new[1], room], dim=2)
+        return TargetCache(keys, values, end)
+
+    def in_use(self) -> KeysAndValues:
+        return self.keys[:, :, : self.filled], self.values[:, :, : self.filled]
+
+
 class DecoderLayer(nn.Module):
     """Self-attention over the target so far, attention to the source, and feed-forward."""
 
@@ -118,38 +156,49 @@ class DecoderLayer(nn.Module):
     def forward(
         self,
         inputs: Tensor,
-        cache: KeysAndValues | None,
+        cache: TargetCache | None,
+        past: int,
+        visible: Tensor | None,
         source: KeysAndValues,
         allowed: Tensor | None,
         need_weights: bool,
-    ) -> tuple[Tensor, KeysAndValues, Tensor | None]:
+    ) -> tuple[Tensor, TargetCache, Tensor | None]:
         """New target positions through the layer.
 
         Args:
-            inputs: (B, T, D) positions; behind a cache only T = 1.
+            inputs: (B, T, D) positions.
             cache: keys and values of the target positions before them, or None at the beginning.
+            past: P, how many these are.
+            visible: (B, 1, T, P + T) true where a new position may look back, at itself included; None where it may
+                look at all before it.
             source: keys and values of the source for this layer.
             allowed: (B, 1, 1, S) true at source words; None where no row is padded.
-            need_weights: whether to compute the source weights.
+            need_weights: whether to compute the source weights; a step computes them anyway.
 
         Returns:
             (B, T, D) outputs, the grown cache, and (B, N, T, S) weights or None.
         """
         normed = self.attention_sublayer.before(inputs)
         grown = self.attention.keys_and_values(normed)
-        if cache is not None:
-            grown = (torch.cat([cache[0], grown[0]], dim=2), torch.cat([cache[1], grown[1]], dim=2))
-        # Padding stands behind every target, so looking back never meets it: no mask tensor is needed.
-        attended = self.attention(normed, grown, causal=inputs.shape[1] > 1)
+        cache = TargetCache(*grown, filled=inputs.shape[1]) if cache is None else cache.extended(past, grown)
+        at_once = visible is None and inputs.shape[1] > 1  # a whole target under teacher forcing, not one step
+        if at_once:
+            # Padding stands behind every target, so looking back never meets it: no mask tensor is needed.
+            attended = self.attention(normed, cache.in_use(), causal=True)
+        else:
+            attended, _ = self.attention.with_weights(normed, cache.in_use(), visible)
         inputs = self.attention_sublayer.after(inputs, attended)
 
         normed = self.cross_attention_sublayer.before(inputs)
-        weights = self.cross_attention.weights(normed, source, allowed) if need_weights else None
-        attended = self.cross_attention(normed, source, allowed)
+        weights = None
+        if at_once and not need_weights:
+            attended = self.cross_attention(normed, source, allowed)
+        else:
+            attended, weights = self.cross_attention.with_weights(normed, source, allowed)
         inputs = self.cross_attention_sublayer.after(inputs, attended)
 
         transformed = self.feed_forward(self.feed_forward_sublayer.before(inputs))
-        return self.feed_forward_sublayer.after(inputs, transformed), grown, weights
+        return self.feed_forward_sublayer.after(inputs, transformed), cache, weights
 
 
 class SinusoidalPositions(nn.Module):
@@ -172,7 +221,8 @@ class SinusoidalPositions(nn.Module):
     def forward(self, positions: Tensor, longest: int) -> Tensor:
         """Any shape of positions below `longest` -> the same shape with D appended."""
         if longest > len(self.table):
-            self.table = self._make(2 * longest).to(self.table)
+            with torch.inference_mode(False):  # a table first grown while decoding serves training as well
+                self.table = self._make(2 * longest).to(self.table)
         return self.table[positions]
 
 
@@ -200,12 +250,20 @@ class LearnedPositions(nn.Module):
 
 
 class TransformerState(NamedTuple):
-    """For each layer the keys and values of the source and of the target so far; the latter None at the start."""
+    """For each layer the keys and values of the source and of the target so far; the latter None at the start.
+
+    Where a sentence has K hypotheses, the target caches hold what all of them have read, side by side, and `ancestors`
+    says which of it each hypothesis continues: reordering hypotheses moves no keys and values.
+    """
 
     source: list[KeysAndValues]
-    target: list[KeysAndValues] | None
     allowed: Tensor | None  # (B, 1, 1, S)
-    taken: Tensor  # (B,) target positions read
+    target: list[TargetCache] | None
+    ancestors: Tensor  # (B x K, P) true at the cached positions that a hypothesis continues
+    taken: Tensor  # (B x K,) target positions read
+    steps: int  # the same, as a number
+
+    of_source = ("source", "allowed", "target")
 
 
 class Transformer(LitSeq2Seq):
@@ -297,41 +355,76 @@ class Transformer(LitSeq2Seq):
 
     def start(self, memory: Memory) -> TransformerState:
         allowed = None if memory.blocked is None else ~memory.blocked[:, None, None, :]
-        source = [
-            layer.cross_attention.keys_and_values(memory.states)
-            for layer in self.decoder_layers
-            if isinstance(layer, DecoderLayer)
-        ]
-        return TransformerState(source, None, allowed, torch.zeros_like(memory.lengths))
+        source = []
+        for layer in self.decoder_layers:
+            assert isinstance(layer, DecoderLayer)
+            keys, values = layer.cross_attention.keys_and_values(memory.states)
+            source.append((keys.contiguous(), values.contiguous()))  # or every step would make them so
+        nothing = torch.ones(len(memory.lengths), 0, dtype=torch.bool, device=memory.lengths.device)
+        return TransformerState(source, allowed, None, nothing, torch.zeros_like(memory.lengths), 0)
 
     def forward(self, batch: Batch, need_attention: bool = True) -> Output:
         state = self.start(self.encode(batch.source, batch.source_lengths))
-        width = batch.target_in.shape[1]
-        positions = torch.arange(width, device=batch.target_in.device)
-        logits, _, attention = self._decode(batch.target_in, positions, width, state, need_attention)
-        return Output(logits, attention)
+        positions = torch.arange(batch.target_in.shape[1], device=batch.target_in.device)
+        layers = range(len(self.decoder_layers))
+        shown = layers[-1:] if need_attention else layers[:0]
+        logits, _, weights = self._decode(batch.target_in, positions, len(positions), None, state, shown)
+        return Output(logits, weights[-1].mean(dim=1) if weights else None)
+
+    def attention_heads(self, batch: Batch) -> dict[str, Tensor]:
+        state = self.start(self.encode(batch.source, batch.source_lengths))
+        positions = torch.arange(batch.target_in.shape[1], device=batch.target_in.device)
+        layers = range(len(self.decoder_layers))
+        _, _, weights = self._decode(batch.target_in, positions, len(positions), None, state, layers)
+        return {
+            f"layer {layer} head {head}": of_head
+            for layer, of_layer in enumerate(weights, start=1)
+            for head, of_head in enumerate(of_layer.unbind(dim=1), start=1)
+        }
 
     def step(self, token: Tensor, state: TransformerState) -> tuple[Tensor, TransformerState, Tensor | None]:
-        longest = 1 if state.target is None else state.target[0][0].shape[2] + 1
-        logits, state, attention = self._decode(token[:, None], state.taken[:, None], longest, state, True)
-        return logits[:, 0], state, None if attention is None else attention[:, 0]
+        # The K hypotheses of a sentence pass through the layers side by side, as so many target positions would.
+        sentences = len(state.source[0][0])
+        tokens, positions = token.view(sentences, -1), state.taken.view(sentences, -1)  # (B, K)
+        itself = torch.eye(tokens.shape[1], dtype=torch.bool, device=token.device)
+        visible = torch.cat([state.ancestors.unflatten(0, tokens.shape), itself.expand(sentences, -1, -1)], dim=-1)
+        alone = visible.shape[-1] == state.steps + 1  # never more than one hypothesis a sentence: all is visible
+        mask = None if alone else visible[:, None]  # (B, 1, K, P + K)
+        top = range(len(self.decoder_layers))[-1:]
+        logits, caches, [weights] = self._decode(tokens, positions, state.steps + 1, mask, state, top)
+        state = state._replace(
+            target=caches, ancestors=visible.flatten(0, 1), taken=state.taken + 1, steps=state.steps + 1
+        )
+        return logits.flatten(0, 1), state, weights.mean(dim=1).flatten(0, 1)
 
     def _decode(
-        self, tokens: Tensor, positions: Tensor, longest: int, state: TransformerState, need_attention: bool
-    ) -> tuple[Tensor, TransformerState, Tensor | None]:
-        """(B, T) tokens at their positions -> (B, T, V) logits, the next state, (B, T, S) attention or None."""
+        self,
+        tokens: Tensor,
+        positions: Tensor,
+        longest: int,
+        visible: Tensor | None,
+        state: TransformerState,
+        shown: range,
+    ) -> tuple[Tensor, list[TargetCache], list[Tensor]]:
+        """(B, T) tokens at their positions -> (B, T, V) logits, the grown caches, (B, N, T, S) of the layers shown."""
         hidden = self._embed(self.target_embedding, tokens, positions, longest)
-        caches, weights = [], None
-        last = len(self.decoder_layers) - 1
+        caches, kept = [], []
         for index, layer in enumerate(self.decoder_layers):
             cache = None if state.target is None else state.target[index]
             hidden, grown, weights = layer(
-                hidden, cache, state.source[index], state.allowed, need_attention and index == last
+                hidden,
+                cache,
+                state.ancestors.shape[1],
+                visible,
+                state.source[index],
+                state.allowed,
+                index in shown,
             )
             caches.append(grown)
+            if index in shown:
+                kept.append(weights)
         logits = self.output(self.decoder_norm(hidden))
-        state = state._replace(target=caches, taken=state.taken + tokens.shape[1])
-        return logits, state, None if weights is None else weights.mean(dim=1)
+        return logits, caches, kept
 
     def _embed(self, table: nn.Embedding, tokens: Tensor, positions: Tensor, longest: int) -> Tensor:
         """(B, T) -> (B, T, D): embeddings scaled by sqrt(D), plus positions."""

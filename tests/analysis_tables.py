@@ -1,11 +1,13 @@
 """Made-up trial folders that follow docs/results.md, for the tests of analysis/."""
 
+import csv
 import json
 import math
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
+from sacrebleu.metrics.bleu import BLEU
 
 ARCHITECTURES = ("VanillaRNN", "LSTM", "GRU", "Bahdanau", "LuongGlobal", "LuongLocal", "Transformer")
 ATTENTION = ARCHITECTURES[3:]
@@ -99,4 +101,98 @@ def write_sweep(
             for seed in seeds:
                 rows = plausible_rows(arch, length, seed, eval_lengths)
                 write_trial(sweep, arch, length, seed, rows, task=task)
+    return sweep
+
+
+EDGES = (10, 20, 30, 40, 50)
+STATISTICS = (
+    *(f"bleu_correct_{n}" for n in range(1, 5)), *(f"bleu_total_{n}" for n in range(1, 5)),
+    "output_words", "reference_words",
+)  # fmt: skip
+TEXT = {
+    "task": "multi30k", "vocabulary": 8000, "min_train_length": 1, "decoding": "beam 5, length penalty 1.0",
+    "signatures": {"bleu": "nrefs:1|case:lc|tok:13a", "chrf": "nrefs:1|nc:6", "ter": "nrefs:1|case:lc"},
+    "source_language": "de", "target_language": "en", "test_name": "flickr2016",
+}  # fmt: skip
+
+
+def bucket_name(length: int) -> str:
+    """The bucket of a source length: 1-10, 11-20, … 51+."""
+    last = next((edge for edge in EDGES if length <= edge), None)
+    return f"{last - 9}-{last}" if last else f"{EDGES[-1] + 1}+"
+
+
+def plausible_sentences(arch: str, length: int, seed: int, count: int = 400) -> list[dict]:
+    """Test sentences as a model trained up to `length` would translate them: a fixed context fails on long ones.
+
+    The sentences are the same for every model; the numbers are made up.
+    """
+    drawn = np.random.default_rng(0)
+    lengths = np.clip(np.round(drawn.gamma(3.0, 7.5, count)), 2, 70).astype(int)
+    random = np.random.default_rng([seed, length, sum(map(ord, arch))])
+    quality = 0.72 + 0.01 * random.normal() - (0.06 if arch == "VanillaRNN" else 0.0)
+    rows = []
+    for line, source_length in enumerate(lengths.tolist(), start=1):
+        forgotten = 1.0 if arch in ATTENTION else math.exp(-max(0, source_length - 12) / 30)
+        words = max(1, round(0.9 * source_length))
+        written = words if arch in ATTENTION else min(words, round(0.8 * length + 0.2 * words))
+        chance = quality * forgotten * (1 - 0.003 * max(0, source_length - length))
+        total = [max(0, written - n) for n in range(4)]
+        correct = [int(random.binomial(total[0], chance))]
+        for number in total[1:]:
+            correct.append(int(random.binomial(min(number, correct[-1]), 0.75 * chance + 0.2)))
+        counts = dict(zip(STATISTICS, [*correct, *total, written, words], strict=True))
+        text = {"source": f"Satz {line}", "reference": f'sentence, "{line}"', "output": f"phrase {line}"}
+        rows.append({"line": line, "source_length": source_length, **text, **counts})
+    return rows
+
+
+def write_text_trial(
+    sweep: Path, arch: str = "GRU", length: int = 30, seed: int = 0, sentences: list[dict] | None = None, **summary
+) -> Path:
+    """One complete trial on text: its buckets are measured on its sentences."""
+    sentences = plausible_sentences(arch, length, seed) if sentences is None else sentences
+    folder = write_trial(sweep, arch, length, seed, [], **(TEXT | summary))
+    write_sentences(folder, sentences)
+    longest = max(sentence["source_length"] for sentence in sentences)
+    lines = [f"test,{longest},all,,loss,2.5\n"]
+    for name in ("all", *dict.fromkeys(bucket_name(sentence["source_length"]) for sentence in sentences)):
+        own = [row for row in sentences if name in ("all", bucket_name(row["source_length"]))]
+        last = longest if name == "all" or name.endswith("+") else int(name.partition("-")[2])
+        lines += [f"test,{last},{name},,{metric},{value!r}\n" for metric, value in text_metrics(own).items()]
+    (folder / "results.csv").write_text(HEADER.replace("position", "bucket,position") + "".join(lines))
+    return folder
+
+
+def write_sentences(folder: Path, sentences: list[dict]) -> None:
+    with (folder / "sentences.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(sentences[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(sentences)
+
+
+def text_metrics(sentences: list[dict]) -> dict[str, float]:
+    """What a trial measures on some of its test sentences; BLEU and the length ratio from their statistics."""
+    sums = [sum(row[column] for row in sentences) for column in STATISTICS]
+    lengths = [row["source_length"] for row in sentences]
+    return {
+        "bleu": BLEU.compute_bleu(sums[:4], sums[4:8], sums[8], sums[9], smooth_method="exp").score,
+        "chrf": 55.5, "ter": 44.5, "rouge1": 0.6, "rouge2": 0.4, "rougeL": 0.5, "exact_match_text": 0.1,
+        "length_ratio": sums[8] / sums[9], "sentences": len(sentences),
+        "mean_source_length": sum(lengths) / len(lengths),
+    }  # fmt: skip
+
+
+def write_text_sweep(
+    sweep: Path,
+    architectures: Iterable[str] = ("LSTM", "GRU", "Bahdanau", "LuongGlobal"),
+    lengths: Iterable[int] = (30, 50),
+    seeds: Iterable[int] = (0, 1, 2),
+    **summary,
+) -> Path:
+    """A sweep of complete trials on text with plausible numbers."""
+    for arch in architectures:
+        for length in lengths:
+            for seed in seeds:
+                write_text_trial(sweep, arch, length, seed, **summary)
     return sweep

@@ -5,9 +5,19 @@ import json
 import pytest
 
 from analysis.errors import ReportError
-from analysis.load_runs import COLUMNS, load_runs
+from analysis.load_runs import COLUMNS, SENTENCE_COLUMNS, load_runs
 from analysis.variants import tell_variants_apart
-from tests.analysis_tables import ARCHITECTURES, HEADER, write_failure, write_sweep, write_trial
+from tests.analysis_tables import (
+    ARCHITECTURES,
+    HEADER,
+    TEXT,
+    plausible_sentences,
+    write_failure,
+    write_sentences,
+    write_sweep,
+    write_text_trial,
+    write_trial,
+)
 
 
 def test_tidy_table_joins_summary_and_results(tmp_path):
@@ -16,8 +26,8 @@ def test_tidy_table_joins_summary_and_results(tmp_path):
     results = load_runs([tmp_path]).results
     assert list(results.columns) == COLUMNS
     assert results.astype(object).where(results.notna(), None).to_numpy().tolist() == [
-        [folder.name, "LSTM", "reverse", 32, 10, 7, 100_000, "cpu", "test", 10, None, "loss", 0.25],
-        [folder.name, "LSTM", "reverse", 32, 10, 7, 100_000, "cpu", "test", 10, 3,
+        [folder.name, "LSTM", "reverse", 32, 10, 7, 100_000, "cpu", "test", 10, "", None, "loss", 0.25],
+        [folder.name, "LSTM", "reverse", 32, 10, 7, 100_000, "cpu", "test", 10, "", 3,
          "greedy_token_accuracy_by_position", 0.5],
     ]  # fmt: skip
 
@@ -168,3 +178,104 @@ def test_two_trials_that_nothing_tells_apart_are_refused(tmp_path):
     write_trial(tmp_path, suffix="bbbb", steps=200)
     with pytest.raises(ReportError, match=r"aaaa and .*bbbb are the same"):
         tell_variants_apart(load_runs([tmp_path]))
+
+
+def test_text_has_buckets_and_synthetic_tasks_have_none(tmp_path):
+    text = write_text_trial(tmp_path)
+    write_trial(tmp_path)
+    results = load_runs([tmp_path]).results
+    of_text = results["trial"] == text.name
+    assert set(results[of_text]["bucket"]) == {"all", "1-10", "11-20", "21-30", "31-40", "41-50", "51+"}
+    assert set(results[~of_text]["bucket"]) == {""}
+
+
+def test_what_a_summary_says_about_text_is_kept_and_missing_for_synthetic_tasks(tmp_path):
+    text = write_text_trial(tmp_path)
+    other = write_trial(tmp_path)
+    trials = load_runs([tmp_path]).trials.set_index("trial")
+    for key in ("decoding", "signatures", "source_language", "target_language", "test_name"):
+        assert trials.loc[text.name, key] == TEXT[key]
+        assert trials[key].isna()[other.name]
+
+
+def test_sentences_are_read_with_their_counts(tmp_path):
+    sentences = plausible_sentences("GRU", 30, 0, count=30)
+    folder = write_text_trial(tmp_path, sentences=sentences)
+    table = load_runs([tmp_path]).sentences
+    assert list(table.columns) == SENTENCE_COLUMNS
+    assert set(table["trial"]) == {folder.name}
+    assert table.drop(columns="trial").to_dict("records") == [
+        {column: sentence[column] for column in SENTENCE_COLUMNS[1:]} for sentence in sentences
+    ]
+
+
+def test_a_sentence_may_hold_any_text(tmp_path):
+    strange = 'He said: "no, never",\nor\u2028so'
+    sentences = plausible_sentences("GRU", 30, 0, count=30)
+    sentences[3] |= {"reference": strange, "source": "NA", "output": ""}
+    write_text_trial(tmp_path, sentences=sentences)
+    assert load_runs([tmp_path]).sentences["reference"][3] == strange
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"bleu_total_2": "many"}, "sentence 2: could not convert"),
+        ({"source_length": 3.5}, "sentence 2: 3.5 is not a whole number"),
+        ({"bleu_correct_1": -1}, "sentence 2: a count is negative"),
+    ],
+)
+def test_broken_sentences_are_named_in_one_line(tmp_path, change, problem):
+    sentences = plausible_sentences("GRU", 30, 0, count=30)
+    folder = write_text_trial(tmp_path, sentences=sentences)
+    sentences[1] |= change
+    write_sentences(folder, sentences)
+    with pytest.raises(ReportError) as error:
+        load_runs([tmp_path])
+    assert problem in str(error.value) and str(folder / "sentences.csv") in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_trial_on_text_without_its_sentences_is_refused(tmp_path):
+    (write_text_trial(tmp_path) / "sentences.csv").unlink()
+    with pytest.raises(ReportError, match=r"sentences\.csv: is missing"):
+        load_runs([tmp_path])
+
+
+@pytest.mark.parametrize("bucket", ["10", "short", "10-", "+"])
+def test_a_bucket_that_is_none_is_named(tmp_path, bucket):
+    folder = write_text_trial(tmp_path)
+    (folder / "results.csv").write_text(HEADER.replace("position", "bucket,position") + f"test,10,{bucket},,bleu,1\n")
+    with pytest.raises(ReportError, match=r"results\.csv: line 2: the bucket"):
+        load_runs([tmp_path])
+
+
+def test_summary_and_results_agree_on_being_text(tmp_path):
+    folder = write_text_trial(tmp_path / "no bucket")
+    (folder / "results.csv").write_text(HEADER + "test,10,,loss,0.5\n")
+    with pytest.raises(ReportError, match="has no bucket though the trial is one on text"):
+        load_runs([tmp_path / "no bucket"])
+    folder = write_trial(tmp_path / "no test name")
+    (folder / "results.csv").write_text(HEADER.replace("position", "bucket,position") + "test,10,all,,bleu,1\n")
+    with pytest.raises(ReportError, match=r"has no 'test_name' though results\.csv has buckets"):
+        load_runs([tmp_path / "no test name"])
+
+
+@pytest.mark.parametrize(("key", "value"), [("signatures", "nrefs:1"), ("test_name", None), ("decoding", 5)])
+def test_a_summary_of_text_says_what_it_should(tmp_path, key, value):
+    write_text_trial(tmp_path, **{key: value})
+    with pytest.raises(ReportError, match=f"'{key}' is "):
+        load_runs([tmp_path])
+
+
+def test_one_model_on_two_test_sets_is_two_trials(tmp_path):
+    write_text_trial(tmp_path, suffix="aaaa")
+    write_text_trial(tmp_path, suffix="bbbb", test_name="flickr2017")
+    assert set(tell_variants_apart(load_runs([tmp_path])).trials["arch"]) == {"GRU"}
+
+
+def test_two_ways_of_decoding_are_told_apart(tmp_path):
+    write_text_trial(tmp_path, suffix="aaaa")
+    write_text_trial(tmp_path, suffix="bbbb", decoding="greedy")
+    names = set(tell_variants_apart(load_runs([tmp_path])).trials["arch"])
+    assert names == {"GRU [decoding=beam 5, length penalty 1.0]", "GRU [decoding=greedy]"}

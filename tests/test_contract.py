@@ -122,3 +122,14 @@ def test_every_option_is_documented_by_the_class_that_has_it(name: str) -> None:
             for option, parameter in inspect.signature(vars(each)["__init__"]).parameters.items():
                 if parameter.kind is parameter.KEYWORD_ONLY:
                     assert f"    {option}: " in (inspect.getdoc(each) or ""), option
+
+
+@every_architecture
+def test_the_heads_of_the_top_layer_make_up_the_attention(name: str, options: dict) -> None:
+    model, batch = make(name, options), random_batch(LENGTHS)
+    heads = model.attention_heads(batch)
+    assert len(heads) == (options.get("num_layers", 2) * options.get("num_heads", 4) if name == "Transformer" else 0)
+    if heads:
+        top = max(int(each.split()[1]) for each in heads)
+        of_top = torch.stack([weights for each, weights in heads.items() if each.startswith(f"layer {top} ")])
+        torch.testing.assert_close(of_top.mean(dim=0), model(batch).attention, atol=1e-6, rtol=0)

@@ -10,6 +10,7 @@ import yaml
 from experiments.files import owned
 from experiments.main import main
 from experiments.sweep import make_trials
+from tests.text_files import stand_in_corpora
 from tests.trials import SMALL
 
 ROOT = Path(__file__).parent.parent
@@ -123,6 +124,7 @@ def committed_sweeps() -> list[Path]:
 
 @pytest.mark.parametrize("path", committed_sweeps(), ids=lambda path: path.name)
 def test_every_committed_sweep_resolves(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(ROOT)
+    stand_in_corpora(tmp_path, monkeypatch)
+    (tmp_path / "experiments").symlink_to(ROOT / "experiments")  # sweeps name their configurations from the root
     trials, _, _ = make_trials(path, tmp_path, count=None, seed=0)
     assert len({trial.name for trial in trials}) == len(trials) > 7

@@ -1,0 +1,163 @@
+"""Files from the web, fetched once: resumed when the line drops, checked, and renamed into place when complete."""
+
+import fcntl
+import hashlib
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.client import HTTPException, HTTPResponse
+from pathlib import Path
+from urllib.error import HTTPError, URLError
+
+from tqdm import tqdm
+
+ATTEMPTS = 4
+BACKOFF = 0.5  # seconds before the second attempt, doubled before each further one
+TIMEOUT = 30.0  # seconds without a byte before the connection counts as dropped
+BLOCK = 1 << 16  # bytes read at a time
+WORTH_ANOTHER_ATTEMPT = {408, 416, 429, 500, 502, 503, 504}
+
+
+class DownloadError(ValueError):
+    """What could not be fetched, why, and what to do about it, in one line."""
+
+
+def download(url: str, destination: Path, sha256: str | None = None, progress: bool = True) -> Path:
+    """Fetch a file unless it is already there.
+
+    Bytes gather in `destination.part`, which a later call resumes, and are renamed to `destination` once complete
+    and verified. Processes that want the same file wait for one another at `destination.lock`.
+
+    Args:
+        url: what to fetch.
+        destination: where the file belongs; its folder is created. A file found there is used without any network.
+        sha256: hexadecimal SHA-256 the file must have; None accepts any.
+        progress: a bar with bytes and time left on standard error, or one line where that is no terminal.
+
+    Returns:
+        The destination.
+
+    Raises:
+        DownloadError: the file cannot be fetched or stored, or it is not the expected one.
+    """
+    if destination.exists():
+        return destination
+    try:
+        with locked(destination):
+            if not destination.exists():
+                part = destination.with_name(destination.name + ".part")
+                _fetch_persistently(url, part, destination, progress)
+                verify(part, sha256, url)
+                part.replace(destination)
+    except OSError as error:
+        raise DownloadError(
+            f"cannot store {destination}: {error.strerror or error}; choose a folder with space that you may write to"
+        ) from error
+    return destination
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the lock file beside `path`, which one process or thread at a time can. Creates the folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # The lock file stays: removing it would let a newcomer lock a new file while others wait on the old one.
+    with path.with_name(path.name + ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def verify(path: Path, sha256: str | None, origin: str) -> None:
+    """Delete a file whose content is not the expected one.
+
+    Args:
+        path: the file.
+        sha256: hexadecimal SHA-256 of the expected content; None accepts any.
+        origin: where the file came from, for the message.
+
+    Raises:
+        DownloadError: naming the origin, the expected and the found sum.
+    """
+    if sha256 is None:
+        return
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != sha256.lower():
+        path.unlink()
+        raise DownloadError(
+            f"{origin}: expected SHA-256 {sha256.lower()}, got {found}; the file was deleted: try again, "
+            f"or choose your own files with --data.train.source"
+        )
+
+
+def _fetch_persistently(url: str, part: Path, destination: Path, progress: bool) -> None:
+    """Fetch into the part file, trying again from where a dropped connection left it."""
+    reason = ""
+    for attempt in range(ATTEMPTS):
+        if attempt:
+            time.sleep(BACKOFF * 2 ** (attempt - 1))
+        try:
+            return _fetch(url, part, destination, progress and attempt == 0)
+        except HTTPError as error:
+            reason = f"the server answers {error.code} {error.reason}"
+            error.close()
+            if error.code not in WORTH_ANOTHER_ATTEMPT:
+                break
+            if error.code == 416:  # the part file is no beginning of what the server has
+                part.unlink(missing_ok=True)
+        except URLError as error:
+            reason = f"no network ({_one_line(error.reason)})"
+        except (ConnectionError, TimeoutError, HTTPException) as error:
+            reason = f"the connection dropped ({_one_line(error) or type(error).__name__})"
+        except ValueError as error:
+            reason = _one_line(error)
+            break
+    raise DownloadError(
+        f"cannot download {url}: {reason}; download it by hand and put it at {destination}, "
+        f"or choose your own files with --data.train.source"
+    )
+
+
+def _fetch(url: str, part: Path, destination: Path, announce: bool) -> None:
+    """One attempt: append to the part file where the server honours Range, begin anew where it does not."""
+    have = part.stat().st_size if part.exists() else 0
+    request = urllib.request.Request(url, headers={"User-Agent": "lengthwise"})
+    if have:
+        request.add_header("Range", f"bytes={have}-")
+    with urllib.request.urlopen(request, timeout=TIMEOUT) as response:
+        begin = have if _resumes_at(response, have) else 0
+        length = response.headers.get("Content-Length")
+        total = None if length is None else begin + int(length)
+        with part.open("ab" if begin else "wb") as file, _bar(destination, url, begin, total, announce) as bar:
+            while block := response.read(BLOCK):
+                file.write(block)
+                bar.update(len(block))
+    size = part.stat().st_size
+    if total is not None and size < total:
+        raise ConnectionError(f"{size} of {total} bytes came")
+
+
+def _resumes_at(response: HTTPResponse, have: int) -> bool:
+    """Whether the body continues behind the `have` bytes already stored."""
+    return response.headers.get("Content-Range", "").startswith(f"bytes {have}-")
+
+
+def _bar(destination: Path, url: str, begin: int, total: int | None, announce: bool) -> tqdm:
+    terminal = sys.stderr.isatty()
+    if announce and not terminal:
+        print(f"downloading {url} to {destination}", file=sys.stderr)
+    return tqdm(
+        desc=destination.name,
+        initial=begin,
+        total=total,
+        unit="B",
+        unit_scale=True,
+        unit_divisor=1024,
+        file=sys.stderr,
+        disable=not (announce and terminal),
+    )
+
+
+def _one_line(error: object) -> str:
+    return " ".join(str(error).split())

@@ -1,0 +1,206 @@
+"""Text as a task: pairs of segments from files, a named corpus or a generator, as token ids.
+
+Lengths are in tokens of the source tokenizer, without EOS.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from data.batch import PAD, UNK
+from data.corpora import CorpusFiles, cache_folder, load_corpus
+from data.parallel_text import BadLines, ParallelFiles, ParallelText, Problems, read_parallel
+from data.tasks import SPLITS, Examples
+from data.text_tasks import TEXT_TASKS, generate_text
+from data.tokenizer import Algorithm, Tokenizer, cached_tokenizer
+
+
+@dataclass(frozen=True)
+class TextSettings:
+    """Everything that decides what text a trial reads. See `Seq2SeqDataModule` for the options."""
+
+    task: str
+    corpus: str | None
+    files: dict[str, ParallelFiles | None]  # by split
+    source_language: str
+    target_language: str
+    lowercase: bool
+    bad_lines: BadLines
+    long_lines: BadLines
+    tokenizer: Algorithm
+    vocabulary: int
+    joint_tokenizer: bool
+    byte_fallback: bool
+    min_length: int
+    length: int
+    eval_lengths: list[int]  # of a generated task
+    counts: dict[str, int]  # examples a split of a generated task; for the test split at each length
+    seed: int
+
+
+class TextCorpus:
+    """The pairs of all splits and the tokenizers trained on the first of them.
+
+    Training and validation pairs are those whose source and target have at most `length` tokens; test pairs are
+    never left out for their length.
+    """
+
+    def __init__(self, settings: TextSettings) -> None:
+        self.settings = settings
+        self._texts: dict[str, ParallelText] = {}
+
+    def text(self, split: str) -> ParallelText:
+        """The pairs of a split.
+
+        Raises:
+            ValueError: files cannot be used as they are; one line that names option, file and line.
+        """
+        if split not in self._texts:
+            text = self._read(split)
+            self._texts[split] = text if split == "test" else self._limit_length(text, split)
+        return self._texts[split]
+
+    def check(self) -> None:
+        """Read everything.
+
+        Raises:
+            ValueError: see `text`, or the tokenizer cannot be trained.
+        """
+        for split in SPLITS:
+            self.text(split)
+
+    @cached_property
+    def tokenizers(self) -> tuple[Tokenizer, Tokenizer]:
+        """Source and target tokenizer, the same one twice where they are joint.
+
+        Trained on the whole training split, before long pairs are left out: models trained on sentences of
+        different lengths then read the same tokens.
+        """
+        text = self._whole_train
+        if self.settings.joint_tokenizer:
+            joint = self._tokenizer([*self._normalised(text.source), *self._normalised(text.target)])
+            return joint, joint
+        return self._tokenizer(self._normalised(text.source)), self._tokenizer(self._normalised(text.target))
+
+    def examples(self, split: str) -> Examples:
+        """The pairs of a split as token ids."""
+        text = self.text(split)
+        source, source_lengths = _padded(self._encode(text.source, 0))
+        target, target_lengths = _padded(self._encode(text.target, 1))
+        return Examples(source, source_lengths, target, target_lengths, alignment=None, target_bits=None)
+
+    def lengths(self, split: str) -> np.ndarray:
+        """(N,) source tokens of each pair of a split."""
+        return np.array([len(row) for row in self._encode(self.text(split).source, 0)])
+
+    def report(self) -> dict[str, dict[str, object]]:
+        """What each split holds and what was left out of it: pairs, and dropped lines by kind."""
+        parts: dict[str, dict[str, object]] = {}
+        for split in SPLITS:
+            text = self.text(split)
+            parts[split] = {"pairs": len(text), "dropped": text.problems.counts()}
+            if text.problems.places:
+                parts[split]["dropped_lines"] = str(text.problems)
+        seen = set(zip(self._whole_train.source, self._whole_train.target, strict=True))
+        test = self.text("test")
+        parts["test"]["also_in_train"] = sum(pair in seen for pair in zip(test.source, test.target, strict=True))
+        return parts
+
+    def content_key(self) -> str:
+        """A hash of the text itself: files that changed make another trial, files that moved do not."""
+        content = hashlib.sha256()
+        if self.generated:  # the options say it all
+            return ""
+        for split in SPLITS:
+            for files in self._files(split).pairs(f"data.{split}"):
+                for path in files:
+                    content.update(b"" if path is None else hashlib.sha256(path.read_bytes()).digest())
+        return content.hexdigest()[:16]
+
+    @property
+    def generated(self) -> bool:
+        """Whether the text is made here rather than read from files."""
+        return self.settings.task in TEXT_TASKS
+
+    # ------------------------------------------------------------------ inside
+
+    @cached_property
+    def _whole_train(self) -> ParallelText:
+        return self._read("train")
+
+    def _read(self, split: str) -> ParallelText:
+        settings = self.settings
+        if split == "train" and "_whole_train" in self.__dict__:
+            return self._whole_train
+        if self.generated:
+            spans = [(settings.min_length, settings.length)]
+            if split == "test":
+                spans = [(length, length) for length in settings.eval_lengths]
+            parts = [self._generate(split, *span) for span in spans]
+            source, target = ([text for part in parts for text in part[side]] for side in (0, 1))
+            return ParallelText(source, target, [f"{split}:{n}" for n in range(1, len(source) + 1)], Problems())
+        return read_parallel(self._files(split), f"data.{split}", settings.bad_lines)
+
+    def _generate(self, split: str, least: int, most: int) -> tuple[list[str], list[str]]:
+        settings = self.settings
+        languages = (settings.source_language, settings.target_language)
+        return generate_text(settings.task, *languages, least, most, settings.counts[split], settings.seed, split)
+
+    def _files(self, split: str) -> ParallelFiles:
+        if self.settings.corpus is None:
+            files = self.settings.files[split]
+            assert files is not None, "checked by the DataModule"
+            return files
+        source, target = getattr(self._corpus, split)
+        return ParallelFiles(str(source), str(target))
+
+    @cached_property
+    def _corpus(self) -> CorpusFiles:
+        settings = self.settings
+        assert settings.corpus is not None
+        return load_corpus(settings.corpus, settings.source_language, settings.target_language, cache_folder())
+
+    def _limit_length(self, text: ParallelText, split: str) -> ParallelText:
+        """Leave out pairs longer than the limit, or refuse them, and note each."""
+        if self.generated:  # whose length is that of the task
+            return text
+        limit = self.settings.length
+        lengths = zip(self._encode(text.source, 0), self._encode(text.target, 1), strict=True)
+        kept, problems = [], Problems(dict(text.problems.places))
+        for row, (source, target) in enumerate(lengths):
+            if max(len(source), len(target)) <= limit:
+                kept.append(row)
+            else:
+                problems.add(f"over {limit} tokens", text.places[row])
+        if len(kept) < len(text) and self.settings.long_lines == "refuse":
+            raise ValueError(
+                f"data.{split}: {problems}; raise --data.length, or let --data.long_lines drop leave them out"
+            )
+        if not kept:
+            raise ValueError(f"data.length: no pair of data.{split} has at most {limit} tokens on both sides")
+        limited = text.keep(kept)
+        return ParallelText(limited.source, limited.target, limited.places, problems)
+
+    def _encode(self, texts: Sequence[str], side: int) -> list[list[int]]:
+        rows = self.tokenizers[side].encode(self._normalised(texts))
+        return [row or [UNK] for row in rows]  # characters that are not printed leave no piece
+
+    def _normalised(self, texts: Sequence[str]) -> Sequence[str]:
+        return [text.lower() for text in texts] if self.settings.lowercase else texts
+
+    def _tokenizer(self, texts: Sequence[str]) -> Tokenizer:
+        settings = self.settings
+        folder = cache_folder() / "tokenizers"
+        return cached_tokenizer(texts, settings.tokenizer, settings.vocabulary, settings.byte_fallback, folder)
+
+
+def _padded(rows: list[list[int]]) -> tuple[np.ndarray, np.ndarray]:
+    """(N, longest) ids with PAD behind the end, and (N,) lengths."""
+    lengths = np.array([len(row) for row in rows])
+    padded = np.full((len(rows), lengths.max()), PAD, dtype=np.int64)
+    inside = np.arange(padded.shape[1])[None, :] < lengths[:, None]
+    padded[inside] = np.fromiter((token for row in rows for token in row), dtype=np.int64, count=lengths.sum())
+    return padded, lengths

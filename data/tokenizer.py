@@ -1,0 +1,134 @@
+"""SentencePiece (Kudo & Richardson 2018): text to token ids and back, without any other preprocessing."""
+
+import contextlib
+import hashlib
+import io
+import json
+import os
+import tempfile
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+from sentencepiece import SentencePieceProcessor, SentencePieceTrainer
+
+from data.batch import BOS, EOS, PAD, UNK
+
+Algorithm = Literal["unigram", "bpe"]
+
+
+class Tokenizer:
+    """A trained SentencePiece model, which is its bytes and nothing else.
+
+    Args:
+        model: the serialised model.
+
+    Raises:
+        ValueError: the bytes are no SentencePiece model, or one with other reserved ids.
+    """
+
+    def __init__(self, model: bytes) -> None:
+        self.model = model
+        try:
+            processor = SentencePieceProcessor(model_proto=model)
+        except RuntimeError:
+            raise ValueError("the tokenizer is no SentencePiece model") from None
+        reserved = (processor.pad_id(), processor.bos_id(), processor.eos_id(), processor.unk_id())
+        if reserved != (PAD, BOS, EOS, UNK):
+            raise ValueError(f"the tokenizer's reserved ids are {reserved}, not {(PAD, BOS, EOS, UNK)}")
+        self._processor = processor
+
+    def __len__(self) -> int:
+        return self._processor.get_piece_size()
+
+    @cached_property
+    def key(self) -> str:
+        """A name that only this model has."""
+        return hashlib.sha256(self.model).hexdigest()[:16]
+
+    def encode(self, texts: Sequence[str]) -> list[list[int]]:
+        """Token ids of each text, without BOS and EOS."""
+        return self._processor.encode(list(texts), num_threads=1)
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        """The text of token ids, up to the first EOS; PAD and BOS are no text."""
+        return self._processor.decode(_words(tokens))
+
+    def pieces(self, tokens: Sequence[int]) -> list[str]:
+        """The piece of each token; `▁` begins a word."""
+        return [self._processor.id_to_piece(int(token)) for token in tokens]
+
+
+def _words(tokens: Sequence[int]) -> list[int]:
+    words = []
+    for token in tokens:
+        if token == EOS:
+            break
+        if token not in (PAD, BOS):
+            words.append(int(token))
+    return words
+
+
+def train_tokenizer(texts: Sequence[str], algorithm: Algorithm, vocabulary: int, byte_fallback: bool) -> Tokenizer:
+    """Train a SentencePiece model; the same texts and settings give the same bytes.
+
+    Args:
+        texts: the training split's segments.
+        algorithm: unigram (Kudo 2018) or bpe (Sennrich et al. 2016).
+        vocabulary: number of pieces at most, the four reserved ones and, with byte fallback, 256 bytes included;
+            fewer where the texts do not have so many.
+        byte_fallback: write what no piece covers as bytes, so that every text comes back as it was.
+
+    Raises:
+        ValueError: the vocabulary cannot even hold the characters.
+    """
+    model = io.BytesIO()
+    try:
+        SentencePieceTrainer.train(
+            sentence_iterator=iter(texts),
+            model_writer=model,
+            model_type=algorithm,
+            vocab_size=vocabulary,
+            hard_vocab_limit=False,
+            byte_fallback=byte_fallback,
+            character_coverage=0.9995 if byte_fallback else 1.0,
+            pad_id=PAD,
+            bos_id=BOS,
+            eos_id=EOS,
+            unk_id=UNK,
+            unk_surface="⁇",
+            num_threads=1,  # with more the result depends on the machine
+            max_sentence_length=2**24,  # in bytes; longer ones would be left out without a word
+            minloglevel=2,
+        )
+    except RuntimeError as error:
+        reason = str(error).strip().rpartition("] ")[2] or str(error).strip()
+        raise ValueError(f"data.vocabulary: {vocabulary} pieces cannot be trained on this text: {reason}") from None
+    return Tokenizer(model.getvalue())
+
+
+def cached_tokenizer(
+    texts: Sequence[str], algorithm: Algorithm, vocabulary: int, byte_fallback: bool, cache: Path
+) -> Tokenizer:
+    """The same, kept in a folder under a hash of texts and settings.
+
+    A cached file that is damaged is trained again.
+
+    Raises:
+        ValueError: see `train_tokenizer`.
+    """
+    content = hashlib.sha256(json.dumps([algorithm, vocabulary, byte_fallback]).encode())
+    for text in texts:
+        content.update(text.encode() + b"\n")
+    path = cache / f"{content.hexdigest()[:24]}.model"
+    if path.is_file():
+        with contextlib.suppress(ValueError, OSError):
+            return Tokenizer(path.read_bytes())
+    tokenizer = train_tokenizer(texts, algorithm, vocabulary, byte_fallback)
+    with contextlib.suppress(OSError):  # a cache that cannot be written only costs time
+        cache.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=cache, delete=False) as file:
+            file.write(tokenizer.model)
+        os.replace(file.name, path)  # noqa: PTH105
+    return tokenizer

@@ -1,0 +1,42 @@
+"""Validation of a text task in the terms of the task: BLEU of greedy output, as training goes on."""
+
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from lightning.pytorch.callbacks import Callback
+from sacrebleu.metrics.bleu import BLEU
+
+from data.batch import Batch
+from data.datamodule import Seq2SeqDataModule
+
+
+class ValidationBleu(Callback):
+    """Logs `validation/bleu`, by which checkpoints can be chosen. BLEU in percent, sacreBLEU, greedy decoding."""
+
+    def __init__(self, data: Seq2SeqDataModule) -> None:
+        assert data.text is not None
+        self.references = data.text.text("validation").target
+        self.tokenizer = data.text.tokenizers[1]
+        self.metric = BLEU(lowercase=data.lowercase)
+        self.outputs: dict[int, str] = {}
+
+    def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.outputs = {}
+
+    def on_validation_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Batch, *_: Any
+    ) -> None:
+        assert batch.examples is not None
+        for example, tokens in zip(batch.examples.tolist(), outputs.tolist(), strict=True):
+            self.outputs[example] = self.tokenizer.decode(tokens)
+
+    def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        parts: list[Any] = [self.outputs]
+        if trainer.world_size > 1:
+            parts = [None] * trainer.world_size
+            torch.distributed.all_gather_object(parts, self.outputs)
+        texts = {example: text for part in parts for example, text in part.items()}
+        order = sorted(texts)
+        score = self.metric.corpus_score([texts[i] for i in order], [[self.references[i] for i in order]])
+        pl_module.log("validation/bleu", score.score)
