@@ -6,11 +6,13 @@ Writes results.csv, figures/ and, last of all, report.md. Nothing is written bef
 import argparse
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from analysis import markdown
+from analysis.alignments import alignment_charts, common_sentences, find_attention, save_chart
 from analysis.bottleneck import Chart, bottleneck_charts
 from analysis.by_length import by_length_charts, comparisons, line_name, scored, setting_title
 from analysis.errors import ReportError
@@ -31,6 +33,8 @@ from analysis.style import save_figure, styles
 from analysis.summaries import SETTING, at_train_length, setting_name, synthetic
 from analysis.variants import tell_variants_apart
 
+MOST_MAPS = 2  # sentences whose attention a report shows
+
 
 def main(argv: list[str] | None = None) -> int:
     """Write the report of the runs named in `argv`; returns the exit status, 2 for bad input."""
@@ -41,7 +45,7 @@ def main(argv: list[str] | None = None) -> int:
         runs = tell_variants_apart(loaded)
         output = ["--output", options.output] if options.output else []
         command = shlex.join(["lengthwise", "report", *options.runs, *output])
-        path = write_report(runs, loaded.results, folder, command)
+        path = write_report(runs, loaded.results, folder, command, *attention_maps(options.runs))
     except (ReportError, OSError) as error:
         print(f"lengthwise report: error: {error}", file=sys.stderr)
         return 2
@@ -50,16 +54,40 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def write_report(runs: Runs, table: Frame, folder: Path, command: str) -> Path:
+def attention_maps(paths: Sequence[str]) -> tuple[list[Chart], str]:
+    """Attention maps of a few test sentences where trials kept some, and a note where they cannot be drawn together."""
+    try:
+        files = find_attention(paths)
+    except ReportError:  # none of these trials is one of text with attention
+        return [], ""
+    try:
+        return list(alignment_charts(files, common_sentences(files, MOST_MAPS))), ""
+    except ReportError as error:
+        return [], f"Attention maps are left out: {error}"
+
+
+def write_report(
+    runs: Runs, table: Frame, folder: Path, command: str, maps: list[Chart] | None = None, note: str = ""
+) -> Path:
     """Write results.csv (the tidy table), figures/ and report.md into a folder; returns the path of report.md.
+
+    Args:
+        runs: what was found, variants told apart.
+        table: the tidy table as it was loaded.
+        folder: where to.
+        command: what the user called.
+        maps: attention maps.
+        note: why there are none.
 
     Raises:
         OSError: the folder cannot be written.
     """
     charts, text_charts = bottleneck_charts(runs.results), by_length_charts(runs)
-    text = compose(runs, charts, text_charts, command)
+    text = compose(runs, charts, text_charts, command, maps or [], note)
     for chart in [*charts, *text_charts]:
         save_figure(chart.figure, chart.points, folder / "figures", chart.name)
+    for chart in maps or []:
+        save_chart(chart, folder / "figures")
     with replacing(folder / "results.csv") as temporary:
         table.to_csv(temporary, index=False, lineterminator="\n")
     with replacing(folder / "report.md") as temporary:
@@ -67,8 +95,10 @@ def write_report(runs: Runs, table: Frame, folder: Path, command: str) -> Path:
     return folder / "report.md"
 
 
-def compose(runs: Runs, charts: list[Chart], text_charts: list[Chart], command: str) -> str:
-    """The text of report.md; `charts` are those of synthetic tasks, `text_charts` those of text."""
+def compose(
+    runs: Runs, charts: list[Chart], text_charts: list[Chart], command: str, maps: list[Chart], note: str
+) -> str:
+    """The text of report.md; `charts` are those of synthetic tasks, `text_charts` and `maps` those of text."""
     buckets = runs.results["bucket"]
     measures = [name for name, found in (("accuracy", (buckets == "").any()), ("BLEU", (buckets != "").any())) if found]
     sections = [
@@ -81,6 +111,9 @@ def compose(runs: Runs, charts: list[Chart], text_charts: list[Chart], command: 
         bleu_by_length(runs),
         *map(_figure, text_charts),
         translations(runs),
+        "## Where attention looks" if maps or note else "",
+        note,
+        *map(_figure, maps),
         models(runs),
         left_out(runs),
         f"## How this report was made\n\n```\n{command}\n```\n\n{' '.join(_sources(measures))}",
