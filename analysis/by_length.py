@@ -89,6 +89,7 @@ class Comparison:
         train_length: the longest source in training, in tokens.
         trials: their names (trials,).
         archs: the architecture of each trial (trials,).
+        attending: those of them that attend to the source; the others see it as one vector.
         whole: the whole test set.
         buckets: those with enough sentences, the shortest first.
         left_out: name and number of sentences of those with too few.
@@ -98,6 +99,7 @@ class Comparison:
     train_length: int
     trials: tuple[str, ...]
     archs: tuple[str, ...]
+    attending: frozenset[str]
     whole: Bucket
     buckets: tuple[Bucket, ...]
     left_out: tuple[tuple[str, int], ...]
@@ -241,6 +243,7 @@ def _compare(
         train_length,
         tuple(trials["trial"]),
         tuple(trials["arch"]),
+        frozenset(trials["arch"][trials["attention"].astype(bool)]),
         _bucket(ALL, lengths, statistics),
         tuple(_bucket(name, lengths[rows], statistics[:, rows]) for name, rows in shown.items()),
         tuple((name, int(rows.sum())) for name, rows in chosen.items() if name not in shown),

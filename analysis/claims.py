@@ -1,7 +1,6 @@
 """What the runs allow to say about length and accuracy, and what they do not."""
 
 import math
-from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -19,9 +18,6 @@ RULE = (
 )
 UNTOLD = "cannot be told from these runs"
 
-# Classes whose decoder sees the source as one vector, or through attention; of others nothing is claimed.
-FIXED_CONTEXT = ("VanillaRNN", "LSTM", "GRU")
-ATTENTION = ("Bahdanau", "LuongGlobal", "LuongLocal", "Transformer")
 STILL_KEPT = 0.9  # share of the BLEU of short sentences
 BLEU_RULE = (
     "The share kept is BLEU on the longest range of source lengths over BLEU on the shortest, averaged over seeds and "
@@ -128,7 +124,7 @@ def length_claim(comparison: Comparison) -> LengthClaim:
         return LengthClaim(None, None, None, f"{UNTOLD}: one range of lengths")
     if not corpus_bleu(comparison.buckets[0].resampled).all():  # no share of nothing can be kept
         return LengthClaim(None, None, None, f"{UNTOLD}: BLEU of 0 on the shortest sentences")
-    attention, fixed = _share_kept(comparison, ATTENTION), _share_kept(comparison, FIXED_CONTEXT)
+    attention, fixed = _share_kept(comparison, attending=True), _share_kept(comparison, attending=False)
     with_attention = attention.interval() if attention else None
     without = fixed.interval() if fixed else None
     if attention is None or fixed is None:
@@ -165,27 +161,22 @@ def pairs(comparison: Comparison) -> list[Pair]:
     longest = comparison.buckets[-1]
     scores = {arch: scored(comparison, arch, longest) for arch in comparison.archs}
     found = []
-    for attention in _of_kind(comparison.archs, ATTENTION):
-        for fixed in _of_kind(comparison.archs, FIXED_CONTEXT):
+    for attention in _of_kind(comparison, attending=True):
+        for fixed in _of_kind(comparison, attending=False):
             p_value = bootstrap_p_value(scores[attention].samples - scores[fixed].samples)
             found.append(Pair(attention, fixed, _difference(scores[attention], scores[fixed]), p_value, math.nan))
     corrected = holm([pair.p_value for pair in found])
     return [pair._replace(corrected=value) for pair, value in zip(found, corrected, strict=True)]
 
 
-def _of_kind(archs: Iterable[str], kind: tuple[str, ...]) -> list[str]:
-    """The architectures of a kind in the order of tables; `GRU [hidden_size=64]` is of the kind of its class."""
-    return [arch for arch in styles(archs) if arch.partition(" [")[0] in kind]
+def _of_kind(comparison: Comparison, attending: bool) -> list[str]:
+    """The architectures that attend to the source, or those that do not, in the order of tables."""
+    return [arch for arch in styles(comparison.archs) if (arch in comparison.attending) == attending]
 
 
-def of_no_kind(archs: Iterable[str]) -> list[str]:
-    """The architectures of which nobody has said whether they attend to the source."""
-    return [arch for arch in styles(archs) if arch not in _of_kind(archs, ATTENTION + FIXED_CONTEXT)]
-
-
-def _share_kept(comparison: Comparison, kind: tuple[str, ...]) -> Distribution | None:
+def _share_kept(comparison: Comparison, attending: bool) -> Distribution | None:
     """BLEU on the longest sentences over BLEU on the shortest, the mean over the architectures of a kind."""
-    archs = _of_kind(comparison.archs, kind)
+    archs = _of_kind(comparison, attending)
     if not archs:
         return None
     shortest, longest = comparison.buckets[0], comparison.buckets[-1]

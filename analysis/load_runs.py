@@ -22,7 +22,7 @@ COLUMNS = [
     "trial", "arch", "task", "vocabulary", "train_length", "seed", "num_params", "device",
     "split", "eval_length", "bucket", "position", "metric", "value",
 ]  # fmt: skip
-TEXT_COLUMNS = ["decoding", "signatures", "source_language", "target_language", "test_name"]
+TEXT_COLUMNS = ["decoding", "signatures", "source_language", "target_language", "test_name", "attention"]
 TRIAL_COLUMNS = [
     "trial", "arch", "task", "vocabulary", "train_length", "min_train_length", "seed", "num_params", "device",
     "threads", "precision", "steps", "train_seconds", "version", "hidden_size", "model", *TEXT_COLUMNS,
@@ -161,8 +161,9 @@ def is_text(summary: Mapping[str, Any]) -> bool:
 
 
 def _check_text(path: Path, summary: dict[str, Any]) -> None:
+    kinds: dict[str, tuple[type, str]] = {"signatures": (dict, "an object"), "attention": (bool, "true or false")}
     for key in TEXT_COLUMNS:
-        kind, name = (dict, "an object") if key == "signatures" else (str, "text")
+        kind, name = kinds.get(key, (str, "text"))
         if not isinstance(summary[key], kind):
             raise _corrupt(path, f"'{key}' is {summary[key]!r}, not {name}")
 

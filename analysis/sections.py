@@ -11,7 +11,7 @@ from analysis.by_length import (
     setting_title,
     text_trials,
 )
-from analysis.claims import BLEU_RULE, RULE, UNTOLD, Change, LengthClaim, changes, length_claim, of_no_kind, pairs
+from analysis.claims import BLEU_RULE, RULE, UNTOLD, Change, LengthClaim, changes, length_claim, pairs
 from analysis.frames import Column, Frame
 from analysis.load_runs import ALL, BLEU_STATISTICS, Runs
 from analysis.statistics import MeanInterval, capacity, corpus_bleu
@@ -259,11 +259,9 @@ def _bleu_of(comparison: Comparison, compared: list[Comparison]) -> str:
         ]
         for arch, look in looks.items()
     ]
-    unknown = [looks[arch].name for arch in of_no_kind(comparison.archs)]
-    beside = f" Not in the verdict: {markdown.listing(unknown)}, of no known kind." if unknown else ""
     parts = [
         f"**Measured here: {title}.** That attention keeps BLEU on long sentences and a fixed context loses it "
-        f"{claim.verdict}.{_shares(claim, first, last)}{beside}",
+        f"{claim.verdict}.{_shares(claim, first, last)}",
         markdown.table(header, rows),
     ]
     against = [

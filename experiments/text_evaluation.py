@@ -34,7 +34,7 @@ class TextResults(NamedTuple):
 
     rows: list[Row]
     sentences: list[tuple[Any, ...]]  # in the columns SENTENCE_COLUMNS
-    attention: list[dict[str, Any]]  # of a few sentences, as attention.json has them
+    attention: list[dict[str, Any]]  # of a few sentences, as attention.json has them; empty without attention
 
 
 def evaluate_text(
@@ -96,7 +96,7 @@ def buckets_of(lengths: list[int], edges: list[int]) -> list[tuple[str, int, lis
     return found
 
 
-def describe(data: Seq2SeqDataModule, decoding: Decoding) -> dict[str, Any]:
+def describe(data: Seq2SeqDataModule, decoding: Decoding, results: TextResults) -> dict[str, Any]:
     """What a summary says of a trial on text."""
     return {
         "decoding": str(decoding),
@@ -104,6 +104,7 @@ def describe(data: Seq2SeqDataModule, decoding: Decoding) -> dict[str, Any]:
         "source_language": data.source_language,
         "target_language": data.target_language,
         "test_name": data.test_name,
+        "attention": bool(results.attention),
     }
 
 
@@ -124,7 +125,8 @@ def _attention(
     translator: Translator, source: list[str], best: list[Translation], lengths: list[int]
 ) -> list[dict[str, Any]]:
     """The same sentences for every model of a corpus: spread evenly over the lengths that can be shown."""
-    order = sorted((i for i, length in enumerate(lengths) if length <= LONGEST_SHOWN), key=lambda i: (lengths[i], i))
+    by_length = sorted(range(len(lengths)), key=lambda i: (lengths[i], i))
+    order = [i for i in by_length if lengths[i] <= LONGEST_SHOWN] or by_length[:1]
     count = min(SHOWN_SENTENCES, len(order))
     chosen = [order[(2 * place + 1) * len(order) // (2 * count)] for place in range(count)]
     shown = []

@@ -33,7 +33,7 @@ from experiments.decoding_options import Decoding
 from experiments.errors import UsageError
 from experiments.files import owned, whole_file, write_json
 from experiments.sizes import pick_width
-from experiments.text_evaluation import ALL, Row, describe, evaluate_text, write_attention, write_sentences
+from experiments.text_evaluation import ALL, Row, TextResults, describe, evaluate_text, write_attention, write_sentences
 from experiments.validation_text import ValidationBleu
 from lit_models import LitSeq2Seq, architectures
 
@@ -270,8 +270,10 @@ def _train_and_evaluate(trial: Trial, folder: Path, report: Report) -> dict[str,
     load_weights(model, folder / "checkpoints" / "best.ckpt")
     report(1.0, "evaluating")
     rows = evaluate(trainer, model, data)
+    decoding, text = Decoding(**trial.config["decoding"]), None
     if data.text is not None and not is_follower():
-        rows.extend(_evaluate_text(model, data, Decoding(**trial.config["decoding"]), folder, report))
+        text = _evaluate_text(model, data, decoding, folder, report)
+        rows.extend(text.rows)
     for logger in trainer.loggers:
         logger.log_metrics(
             {f"test/{row.metric}/{row.bucket or row.eval_length}": row.value for row in rows if not row.position}
@@ -290,8 +292,8 @@ def _train_and_evaluate(trial: Trial, folder: Path, report: Report) -> dict[str,
         "version": version("lengthwise"),
         "model": model.options,
     }
-    if data.text is not None:
-        summary |= describe(data, Decoding(**trial.config["decoding"]))
+    if text is not None:
+        summary |= describe(data, decoding, text)
     if not is_follower():
         write_results(folder / "results.csv", rows)
         write_json(folder / "summary.json", summary)
@@ -303,7 +305,7 @@ def _train_and_evaluate(trial: Trial, folder: Path, report: Report) -> dict[str,
 
 def _evaluate_text(
     model: LitSeq2Seq, data: Seq2SeqDataModule, decoding: Decoding, folder: Path, report: Report
-) -> list[Row]:
+) -> TextResults:
     assert data.text is not None
     finished, total = 0, len(data.text.text("test"))
 
@@ -316,7 +318,7 @@ def _evaluate_text(
     write_sentences(folder / "sentences.csv", results.sentences)
     if results.attention:
         write_attention(folder / "attention.json", type(model).__name__, data.length, results.attention)
-    return results.rows
+    return results
 
 
 def _report_text(report: dict[str, dict[str, object]], folder: Path) -> None:

@@ -21,10 +21,9 @@ class MultiHeadAttention(nn.Module):
     """MultiHead(Q, K, V) = [head_1; …; head_N] W^O with head = softmax(Q K^T / sqrt(d)) V
     (Vaswani et al. 2017, section 3.2)."""
 
-    def __init__(self, size: int, heads: int, dropout: float) -> None:
+    def __init__(self, size: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
-        self.dropout = dropout
         self.query = nn.Linear(size, size)
         self.key_value = nn.Linear(size, 2 * size)
         self.output = nn.Linear(size, size)
@@ -39,8 +38,11 @@ class MultiHeadAttention(nn.Module):
     ) -> Tensor:
         """(B, T, D) -> (B, T, D). `allowed` (B, 1, 1 or T, S) is true at positions that may be looked at."""
         queries = self._split(self.query(inputs))
-        dropout = self.dropout if self.training else 0.0
-        heads = F.scaled_dot_product_attention(queries, *memory, attn_mask=allowed, dropout_p=dropout, is_causal=causal)
+        if queries.device.type == "cpu" and queries.dtype == torch.bfloat16 and torch.is_grad_enabled():
+            # There the fused product takes twice to seven times as long, up to length 400: its backward is slow.
+            heads = self._weights(queries, memory, allowed, causal) @ memory[1]
+        else:
+            heads = F.scaled_dot_product_attention(queries, *memory, attn_mask=allowed, is_causal=causal)
         return self.output(heads.transpose(1, 2).flatten(2))
 
     def with_weights(self, inputs: Tensor, memory: KeysAndValues, allowed: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -48,14 +50,16 @@ class MultiHeadAttention(nn.Module):
 
         For a few queries a sentence this is also faster, since the fused product has to start for every head.
         """
-        weights = self.weights(inputs, memory, allowed)
-        heads = F.dropout(weights, self.dropout, self.training) @ memory[1]
+        weights = self._weights(self._split(self.query(inputs)), memory, allowed)
+        heads = weights @ memory[1]
         return self.output(heads.transpose(1, 2).flatten(2)), weights
 
-    def weights(self, inputs: Tensor, memory: KeysAndValues, allowed: Tensor | None) -> Tensor:
-        """(B, T, D) -> (B, N, T, S)"""
-        queries = self._split(self.query(inputs))
+    def _weights(self, queries: Tensor, memory: KeysAndValues, allowed: Tensor | None, causal: bool = False) -> Tensor:
+        """softmax(Q K^T / sqrt(d)): (B, N, T, d) -> (B, N, T, S)"""
         scores = queries @ memory[0].transpose(-1, -2) / math.sqrt(queries.shape[-1])
+        if causal:
+            future = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).triu(1)
+            scores = scores.masked_fill(future, -math.inf)
         if allowed is not None:
             scores = scores.masked_fill(~allowed, -math.inf)
         return torch.softmax(scores, dim=-1)
@@ -90,8 +94,8 @@ class Sublayer(nn.Module):
 class FeedForward(nn.Sequential):
     """max(0, x W_1 + b_1) W_2 + b_2 (Vaswani et al. 2017, equation 2)."""
 
-    def __init__(self, size: int, inner_size: int, dropout: float) -> None:
-        super().__init__(nn.Linear(size, inner_size), nn.ReLU(), nn.Dropout(dropout), nn.Linear(inner_size, size))
+    def __init__(self, size: int, inner_size: int) -> None:
+        super().__init__(nn.Linear(size, inner_size), nn.ReLU(), nn.Linear(inner_size, size))
 
 
 class EncoderLayer(nn.Module):
@@ -99,9 +103,9 @@ class EncoderLayer(nn.Module):
 
     def __init__(self, size: int, heads: int, inner_size: int, dropout: float, pre_norm: bool) -> None:
         super().__init__()
-        self.attention = MultiHeadAttention(size, heads, dropout)
+        self.attention = MultiHeadAttention(size, heads)
         self.attention_sublayer = Sublayer(size, dropout, pre_norm)
-        self.feed_forward = FeedForward(size, inner_size, dropout)
+        self.feed_forward = FeedForward(size, inner_size)
         self.feed_forward_sublayer = Sublayer(size, dropout, pre_norm)
 
     def forward(self, inputs: Tensor, allowed: Tensor | None) -> Tensor:
@@ -146,11 +150,11 @@ class DecoderLayer(nn.Module):
 
     def __init__(self, size: int, heads: int, inner_size: int, dropout: float, pre_norm: bool) -> None:
         super().__init__()
-        self.attention = MultiHeadAttention(size, heads, dropout)
+        self.attention = MultiHeadAttention(size, heads)
         self.attention_sublayer = Sublayer(size, dropout, pre_norm)
-        self.cross_attention = MultiHeadAttention(size, heads, dropout)
+        self.cross_attention = MultiHeadAttention(size, heads)
         self.cross_attention_sublayer = Sublayer(size, dropout, pre_norm)
-        self.feed_forward = FeedForward(size, inner_size, dropout)
+        self.feed_forward = FeedForward(size, inner_size)
         self.feed_forward_sublayer = Sublayer(size, dropout, pre_norm)
 
     def forward(
@@ -277,7 +281,7 @@ class Transformer(LitSeq2Seq):
         num_layers: layers of the encoder, and of the decoder.
         num_heads: attention heads.
         feed_forward_size: size inside the feed-forward sublayers; None takes 4 x hidden_size.
-        dropout: on embeddings, attention weights, inside and behind each sublayer.
+        dropout: on embeddings and behind each sublayer (Vaswani et al. 2017, section 5.4).
         norm: pre trains without care for warm-up (Xiong et al. 2020); post as in the paper. pre adds one
             normalisation behind the last layer.
         positions: sinusoidal or learned.

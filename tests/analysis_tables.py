@@ -152,7 +152,8 @@ def write_text_trial(
 ) -> Path:
     """One complete trial on text: its buckets are measured on its sentences."""
     sentences = plausible_sentences(arch, length, seed) if sentences is None else sentences
-    folder = write_trial(sweep, arch, length, seed, [], **(TEXT | summary))
+    attention = {"attention": arch not in ("VanillaRNN", "LSTM", "GRU")}
+    folder = write_trial(sweep, arch, length, seed, [], **(TEXT | attention | summary))
     write_sentences(folder, sentences)
     longest = max(sentence["source_length"] for sentence in sentences)
     lines = [f"test,{longest},all,,loss,2.5\n"]

@@ -266,7 +266,6 @@ def test_claim_cannot_be_told_without_both_kinds_and_two_seeds(tmp_path, archs, 
     assert length_claim(comparisons(runs)[0]).verdict == f"cannot be told from these runs: {reason}"
     text = bleu_by_length(runs)
     assert f"a fixed context loses it cannot be told from these runs: {reason}." in text
-    assert ("Not in the verdict: Newcomer" in text) == ("Newcomer" in archs)
 
 
 def test_models_that_translate_nothing_leave_the_claim_open(tmp_path):

@@ -194,7 +194,7 @@ def test_what_a_summary_says_about_text_is_kept_and_missing_for_synthetic_tasks(
     other = write_trial(tmp_path)
     trials = load_runs([tmp_path]).trials.set_index("trial")
     for key in ("decoding", "signatures", "source_language", "target_language", "test_name"):
-        assert trials.loc[text.name, key] == TEXT[key]
+        assert trials.loc[text.name, key] == {"attention": True, **TEXT}[key]
         assert trials[key].isna()[other.name]
 
 

@@ -293,3 +293,17 @@ def test_attention_equals_opennmts(score: str, kind: str) -> None:
     vectors, expected = theirs(queries, memory.states, batch.source_lengths)
     torch.testing.assert_close(attention, expected)
     torch.testing.assert_close(mine, torch.tanh(vectors) if kind == "mlp" else vectors)
+
+
+def test_the_transformers_products_in_bfloat16_are_those_in_float32() -> None:
+    model, batch = make("Transformer", {"num_layers": 2}), random_batch([(5, 4), (7, 7), (1, 2), (3, 6)])
+
+    def gradient(low_precision: bool) -> torch.Tensor:
+        model.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=low_precision):
+            model.loss(model(batch, need_attention=False).logits, batch).backward()
+        return torch.cat([each.grad.flatten() for each in model.parameters()])
+
+    fused, explicit = gradient(False), gradient(True)
+    assert not torch.equal(fused, explicit)
+    assert torch.nn.functional.cosine_similarity(fused, explicit, dim=0) > 0.999

@@ -1,6 +1,7 @@
 """The README does what it says: its commands resolve, and its architecture goes from one file to the figure."""
 
 import csv
+import importlib
 import os
 import re
 import shlex
@@ -14,23 +15,43 @@ import yaml
 
 from experiments.sweep_file import read_sweep
 from experiments.trial import resolve_trial
+from tests.text_files import stand_in_corpora
 from tests.trials import SMALL
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
+ON_TEXT = (ROOT / "docs" / "text.md").read_text()
 
 
-def commands(word: str) -> list[list[str]]:
-    """Arguments of every command in a shell block that begins with these words."""
-    blocks = re.findall(r"```bash\n(.*?)```", README, re.S)
-    lines = [line for block in blocks for line in block.splitlines() if line.startswith(word)]
-    return [shlex.split(line)[len(word.split()) :] for line in lines]
+def commands(word: str, page: str = README) -> list[list[str]]:
+    """Arguments of every command in a shell block that holds these words, at its beginning or behind a pipe."""
+    blocks = re.findall(r"```bash\n(.*?)```", page, re.S)
+    lines = [line for block in blocks for line in block.replace("\\\n", " ").splitlines() if word in line]
+    return [shlex.split(line.partition(word)[2]) for line in lines]
 
 
-@pytest.mark.parametrize("arguments", commands("lengthwise fit"), ids=" ".join)
+@pytest.mark.parametrize("arguments", [*commands("lengthwise fit"), *commands("lengthwise fit", ON_TEXT)], ids=" ".join)
 def test_fit_commands_resolve(arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(ROOT)
+    stand_in_corpora(tmp_path, monkeypatch)
+    (tmp_path / "experiments").symlink_to(ROOT / "experiments")
+    for name, split in (("train", "train"), ("dev", "validation"), ("test", "test")):
+        for language in ("en", "de"):
+            shutil.copy(tmp_path / "corpora" / "by_length" / f"{split}.{language}", tmp_path / f"{name}.{language}")
     resolve_trial([*arguments, f"--runs={tmp_path}"])
+
+
+@pytest.mark.parametrize("verb", ["translate", "align"])
+def test_commands_on_text_are_understood(verb: str) -> None:
+    parser = importlib.import_module(f"experiments.{verb}")._parser()
+    found = [*commands(f"lengthwise {verb}"), *commands(f"lengthwise {verb}", ON_TEXT)]
+    assert found
+    for arguments in found:
+        parser.parse_args(arguments)
+
+
+def test_the_page_on_text_names_a_sweep_and_where_its_trials_go() -> None:
+    (swept,), (reported,) = commands("lengthwise sweep", ON_TEXT), commands("lengthwise report", ON_TEXT)
+    assert reported == [f"runs/{read_sweep(ROOT / swept[0]).name}"]
 
 
 def test_swept_files_exist_and_the_report_reads_where_they_write() -> None:

@@ -68,7 +68,7 @@ def test_a_trial_on_text_leaves_its_sentences_and_attention(trained: Trial) -> N
     assert {"results.csv", "summary.json", "sentences.csv", "attention.json", "corpus.json"} <= names
     summary = json.loads((trained.folder / "summary.json").read_text())
     assert summary["task"] == "text" and summary["test_name"] == "test" and summary["train_length"] == 60
-    assert summary["decoding"] == "beam 2, length penalty 1"
+    assert summary["decoding"] == "beam 2, length penalty 1" and summary["attention"] is True
     assert "case:mixed" in summary["signatures"]["bleu"]
     sentences = rows_of(trained.folder / "sentences.csv")
     references = (trained.folder.parent.parent / "corpus" / "test.fr").read_text().splitlines()
@@ -133,6 +133,7 @@ def test_a_model_without_attention_keeps_none(tmp_path: Path) -> None:
     trial = text_trial(tmp_path, trainer__max_steps=2)
     run(trial)
     assert not (trial.folder / "attention.json").exists()
+    assert json.loads((trial.folder / "summary.json").read_text())["attention"] is False
 
 
 # ---------------------------------------------------------------------- the checkpoint elsewhere
