@@ -332,11 +332,13 @@ def _report_text(report: dict[str, dict[str, object]], folder: Path) -> None:
 
 
 def _fit_from(trainer: pl.Trainer, model: LitSeq2Seq, data: Seq2SeqDataModule, last: Path) -> None:
-    """Continue from a checkpoint; one that cannot be read is set aside and training begins anew."""
+    """Continue from a checkpoint; one that cannot be read, or that an earlier version wrote, is set aside and
+    training begins anew."""
     try:
-        torch.load(last, map_location="cpu", weights_only=True)
+        content = torch.load(last, map_location="cpu", weights_only=True)
+        model.load_state_dict(content["state_dict"])
     except Exception:
-        print(f"{last} cannot be read; the trial begins anew", file=sys.stderr)
+        print(f"{last} does not fit or cannot be read; the trial begins anew", file=sys.stderr)
         shutil.rmtree(last.parent)
         trainer.fit(model, data)
     else:

@@ -191,7 +191,7 @@ def copy_layer(mine: Any, theirs: Any) -> None:
     for number, name in enumerate(sublayers, start=1):
         getattr(theirs, f"norm{number}").load_state_dict(getattr(mine, name).norm.state_dict())
     theirs.linear1.load_state_dict(mine.feed_forward[0].state_dict())
-    theirs.linear2.load_state_dict(mine.feed_forward[3].state_dict())
+    theirs.linear2.load_state_dict(mine.feed_forward[2].state_dict())
 
 
 def torch_transformer(model: Any, pre_norm: bool) -> tuple[nn.Module, nn.Module]:
@@ -251,9 +251,10 @@ def test_reported_transformer_attention_equals_torchs() -> None:
     copy_attention(model, theirs)
     queries, memory = torch.randn(2, 3, SIZE), torch.randn(2, 5, SIZE)
     blocked = torch.tensor([[False] * 5, [False] * 3 + [True] * 2])
-    _, expected = theirs(queries, memory, memory, key_padding_mask=blocked, average_attn_weights=False)
-    weights = model.weights(queries, model.keys_and_values(memory), ~blocked[:, None, None, :])
+    output, expected = theirs(queries, memory, memory, key_padding_mask=blocked, average_attn_weights=False)
+    attended, weights = model.with_weights(queries, model.keys_and_values(memory), ~blocked[:, None, None, :])
     torch.testing.assert_close(weights, expected)
+    torch.testing.assert_close(attended, output)
 
 
 def test_sinusoidal_positions_grow_with_the_sequence() -> None:
