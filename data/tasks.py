@@ -108,7 +108,7 @@ def _associative_recall(symbols: np.ndarray, lengths: np.ndarray, vocabulary: in
 
 def _random_symbols(words: np.ndarray, lengths: np.ndarray, vocabulary: int) -> np.ndarray:
     """(N, S) independent uniform symbols, -1 behind the end."""
-    symbols = _uniform(words, vocabulary)
+    symbols = uniform(words, vocabulary)
     return np.where(np.arange(words.shape[1])[None, :] < lengths[:, None], symbols, -1)
 
 
@@ -117,7 +117,7 @@ def _random_pairs(words: np.ndarray, lengths: np.ndarray, vocabulary: int) -> np
     count, width = words.shape
     keys = vocabulary // 2
     rows = np.arange(count)
-    values = keys + _uniform(words, vocabulary - keys)
+    values = keys + uniform(words, vocabulary - keys)
     # A random order of the keys, drawn from words of their own: distinct by construction.
     own = _mix(words[:, :1] + np.arange(1, keys + 1, dtype=np.uint64)[None, :] * _GOLDEN)
     order = np.argsort(own, axis=1, kind="stable")
@@ -204,7 +204,7 @@ def generate(
         block = min(max(1024, 2 * (count - have)), 65536)
         key = (seed, SPLITS.index(split))
         symbols, lengths = _candidates(task, vocabulary, min_length, max_length, key, begin, begin + block)
-        mine = _split_of(symbols) == SPLITS.index(split)
+        mine = split_of(symbols) == SPLITS.index(split)
         kept.append((symbols[mine], lengths[mine]))
         have += int(mine.sum())
         begin += block
@@ -235,11 +235,11 @@ def _candidates(
     words_each = -(-(1 + max_length) // 4) * 4  # Philox yields four words a counter
     stream = np.random.Philox(key=np.array(key, dtype=np.uint64), counter=begin * words_each // 4)
     words = stream.random_raw((end - begin) * words_each).reshape(end - begin, words_each)
-    lengths = min_length + _uniform(words[:, 0], max_length - min_length + 1)
+    lengths = min_length + uniform(words[:, 0], max_length - min_length + 1)
     return TASKS[task].draw(words[:, 1 : 1 + max_length], lengths, vocabulary), lengths
 
 
-def _uniform(words: np.ndarray, size: int) -> np.ndarray:
+def uniform(words: np.ndarray, size: int) -> np.ndarray:
     """Integers 0 … size-1 from random words, by multiplication (Lemire 2019); the bias is below size / 2^32."""
     return ((words >> np.uint64(32)) * np.uint64(size) >> np.uint64(32)).astype(np.int64)
 
@@ -254,7 +254,7 @@ def _mix(words: np.ndarray) -> np.ndarray:
     return words ^ (words >> np.uint64(31))
 
 
-def _split_of(symbols: np.ndarray) -> np.ndarray:
+def split_of(symbols: np.ndarray) -> np.ndarray:
     """(N,) index into SPLITS of each source: 6 in 8 train, 1 in 8 validation, 1 in 8 test.
 
     The hash sums a mixed word for each (position, symbol) pair, so padding does not enter it.

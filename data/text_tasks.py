@@ -23,7 +23,7 @@ from babel import Locale, UnknownLocaleError
 from babel.dates import format_date
 from num2words import CONVERTER_CLASSES
 
-from data.tasks import SPLITS, _split_of, _uniform
+from data.tasks import SPLITS, split_of, uniform
 
 LONGEST_NUMBER = 30  # digits
 # Digits up to which num2words gives every number words of its own, as measured; 30 is what the task allows.
@@ -40,15 +40,15 @@ ENOUGH = 100  # distinct examples a split should be able to hold, unless fewer a
 
 def _random_digits(words: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     """(N, W) digits of a uniform number of each length, most significant first, -1 behind the end."""
-    digits = _uniform(words, 10)
+    digits = uniform(words, 10)
     # Only the number 0 begins with a 0.
-    digits[:, 0] = np.where(lengths > 1, 1 + _uniform(words[:, 0], 9), digits[:, 0])
+    digits[:, 0] = np.where(lengths > 1, 1 + uniform(words[:, 0], 9), digits[:, 0])
     return np.where(np.arange(words.shape[1])[None, :] < lengths[:, None], digits, -1)
 
 
 def _random_days(words: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     """(N, W) independent uniform days from 1900 to 2100, counted from the first, -1 behind the end."""
-    return np.where(np.arange(words.shape[1])[None, :] < lengths[:, None], _uniform(words, DAYS), -1)
+    return np.where(np.arange(words.shape[1])[None, :] < lengths[:, None], uniform(words, DAYS), -1)
 
 
 def _write_number(digits: list[int], style: int, source_language: str, target_language: str) -> tuple[str, str]:
@@ -241,7 +241,7 @@ def _kept_blocks(
             raise _too_few(task, min_length, max_length)
         block = min(max(1024, 2 * (count - have)), 65536)
         places, styles = _candidates(task, min_length, max_length, key, begin, begin + block)
-        mine = _split_of(places) == key[1]
+        mine = split_of(places) == key[1]
         yield places[mine], styles[mine]
         have += int(mine.sum())
         begin += block
@@ -257,5 +257,5 @@ def _candidates(
     words_each = -(-(2 + max_length) // 4) * 4  # Philox yields four words a counter
     stream = np.random.Philox(key=np.array(key, dtype=np.uint64), counter=begin * words_each // 4)
     words = stream.random_raw((end - begin) * words_each).reshape(end - begin, words_each)
-    lengths = min_length + _uniform(words[:, 0], max_length - min_length + 1)
-    return _TASKS[task].draw(words[:, 2 : 2 + max_length], lengths), _uniform(words[:, 1], len(STYLES))
+    lengths = min_length + uniform(words[:, 0], max_length - min_length + 1)
+    return _TASKS[task].draw(words[:, 2 : 2 + max_length], lengths), uniform(words[:, 1], len(STYLES))
