@@ -43,6 +43,9 @@ TRAINER_DEFAULTS = {
 }
 
 
+SOLVED = 0.002  # validation loss at which a task counts as solved
+
+
 class TrialCLI(LightningCLI):
     """LightningCLI over the one DataModule and every architecture.
 
@@ -82,7 +85,7 @@ class TrialCLI(LightningCLI):
             {
                 "early_stopping.monitor": "validation/loss",
                 "early_stopping.patience": 10,
-                "early_stopping.stopping_threshold": 0.002,
+                "early_stopping.stopping_threshold": SOLVED,
                 "checkpoint.monitor": "validation/loss",
                 "checkpoint.filename": "best",
                 "checkpoint.save_last": True,

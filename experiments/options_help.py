@@ -42,7 +42,10 @@ SHORTER = {
 def short_help(verb: str, description: str) -> str:
     """The help of a training verb."""
     actions = {option: action for action in trial_parser()._actions for option in action.option_strings}
-    data = [option for option in actions if option.startswith("--data.") and option[-1] not in "+p"]
+    data, decoding = (
+        [option for option in actions if option.startswith(f"--{part}.") and not option.endswith(("+", ".help"))]
+        for part in ("data", "decoding")
+    )
     parts = [
         f"usage: lengthwise {verb} --model NAME [options]",
         textwrap.fill(description, 110),
@@ -50,6 +53,7 @@ def short_help(verb: str, description: str) -> str:
         "  lengthwise fit --model.help NAME lists the options of a model, such as --model.hidden_size",
         _group("trial", [(option, actions[option]) for option in COMMON]),
         _group("data", [(option, actions[option]) for option in data]),
+        _group("decoding of text", [(option, actions[option]) for option in decoding]),
         _group("training", [(option, actions[option]) for option in TRAINING]),
         "  --help-all prints every option of Lightning's Trainer, early stopping and checkpoints;\n"
         "  --print_config prints the resolved configuration",

@@ -28,7 +28,7 @@ from data.parallel_text import ParallelFiles
 from data.tasks import SPLITS
 from experiments.callbacks import History, Progress, TrialDiverged
 from experiments.checkpoints import CarriedSettings, load_weights
-from experiments.cli import TrialCLI, parse_config, parse_trial, trial_parser
+from experiments.cli import SOLVED, TrialCLI, parse_config, parse_trial, trial_parser
 from experiments.decoding_options import Decoding
 from experiments.errors import UsageError
 from experiments.files import owned, whole_file, write_json
@@ -176,6 +176,9 @@ def _settle_trainer(parsed: Namespace) -> None:
     interval = parsed.trainer.val_check_interval
     if not isinstance(interval, int) or interval < 1:
         raise UsageError(f"trainer.val_check_interval: {interval} must be a number of steps, at least 1")
+    stopping = parsed.early_stopping
+    if stopping.monitor != "validation/loss" and stopping.stopping_threshold == SOLVED:
+        stopping.stopping_threshold = None  # the default is a loss; as a BLEU it would end training at once
     # A short run is validated once, at its end: without that no checkpoint would be chosen.
     parsed.trainer.val_check_interval = min(interval, parsed.trainer.max_steps)
 

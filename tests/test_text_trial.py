@@ -344,3 +344,11 @@ def test_bad_options_of_a_trial_are_refused_before_anything_is_written(
 def test_arguments_of_text_survive_their_own_configuration(trained: Trial) -> None:
     again = resolve_trial([f"--config={trained.folder / 'config.yaml'}", f"--runs={trained.folder.parent}"])
     assert again.name == trained.name
+
+
+def test_a_threshold_meant_for_the_loss_does_not_stop_by_bleu(tmp_path: Path) -> None:
+    by_bleu = {"early_stopping__monitor": "validation/bleu", "early_stopping__mode": "max"}
+    assert text_trial(tmp_path).config["early_stopping"]["stopping_threshold"] == 0.002
+    assert text_trial(tmp_path, **by_bleu).config["early_stopping"]["stopping_threshold"] is None
+    chosen = text_trial(tmp_path, **by_bleu, early_stopping__stopping_threshold=30)
+    assert chosen.config["early_stopping"]["stopping_threshold"] == 30
