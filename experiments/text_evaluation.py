@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from data.datamodule import Seq2SeqDataModule
 from experiments.decoding_options import Decoding
 from experiments.files import whole_file
-from experiments.text_metrics import BLEU_COLUMNS, bleu_statistics, signatures, text_metrics
+from experiments.text_metrics import BLEU_COLUMNS, sentence_scores, signatures, text_metrics
 from experiments.translator import Translation, Translator
 from lit_models import LitSeq2Seq
 
@@ -57,17 +57,22 @@ def evaluate_text(
     lengths = [len(row) for row in translator.encode(text.source, translator.source)]
     best = [outputs[0] for outputs in translator.translate(text.source, decoding, done=done)]
     outputs = [each.text for each in best]
-    statistics = bleu_statistics(outputs, text.target, data.lowercase)
+    scores = sentence_scores(outputs, text.target, data.lowercase)
     rows: list[Row] = []
     for bucket, upper, members in buckets_of(lengths, data.buckets):
-        values = text_metrics([outputs[i] for i in members], [text.target[i] for i in members], data.lowercase)
+        values = text_metrics(
+            [outputs[i] for i in members],
+            [text.target[i] for i in members],
+            data.lowercase,
+            [scores[i] for i in members],
+        )
         values["sentences"] = len(members)
         values["mean_source_length"] = sum(lengths[i] for i in members) / len(members)
         rows.extend(Row(bucket, upper, None, name, value) for name, value in values.items())
     sentences = [
-        (line, length, source, reference, output, *counts)
-        for line, (length, source, reference, output, counts) in enumerate(
-            zip(lengths, text.source, text.target, outputs, statistics, strict=True), start=1
+        (line, length, source, reference, output, *score.bleu)
+        for line, (length, source, reference, output, score) in enumerate(
+            zip(lengths, text.source, text.target, outputs, scores, strict=True), start=1
         )
     ]
     return TextResults(rows, sentences, _attention(translator, text.source, best, lengths))

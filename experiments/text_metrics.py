@@ -1,6 +1,7 @@
 """What is measured on detokenised text, by the libraries that papers are compared with."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
@@ -19,31 +20,71 @@ def corpus_metrics(lowercase: bool) -> dict[str, BLEU | CHRF | TER]:
     }
 
 
-def text_metrics(outputs: Sequence[str], references: Sequence[str], lowercase: bool) -> dict[str, float]:
+class SentenceScores(NamedTuple):
+    """What one sentence adds to the figures of any set of sentences it is in.
+
+    Attributes:
+        bleu: the counts `BLEU_COLUMNS`.
+        ter_edits: edits that make the output the reference.
+        ter_words: words of the reference as TER counts them.
+        rouge: F1 of each of `ROUGE`.
+        exact: whether output and reference are the same.
+    """
+
+    bleu: list[int]
+    ter_edits: float
+    ter_words: float
+    rouge: tuple[float, ...]
+    exact: bool
+
+
+def sentence_scores(outputs: Sequence[str], references: Sequence[str], lowercase: bool) -> list[SentenceScores]:
+    """Score N sentences once; what takes long, TER above all, is then only summed for each set of them."""
+    bleu, ter = BLEU(lowercase=lowercase, effective_order=True), TER(case_sensitive=not lowercase)
+    scores = []
+    for output, reference in zip(outputs, references, strict=True):
+        counted, edits = bleu.sentence_score(output, [reference]), ter.sentence_score(output, [reference])
+        rouge = rouge_score(output, reference, rouge_keys=ROUGE)
+        same = (output.lower() == reference.lower()) if lowercase else output == reference
+        scores.append(
+            SentenceScores(
+                [*counted.counts, *counted.totals, counted.sys_len, counted.ref_len],
+                edits.num_edits,
+                edits.ref_length,
+                tuple(float(rouge[f"{name}_fmeasure"]) for name in ROUGE),
+                same,
+            )
+        )
+    return scores
+
+
+def text_metrics(
+    outputs: Sequence[str], references: Sequence[str], lowercase: bool, scores: Sequence[SentenceScores] | None = None
+) -> dict[str, float]:
     """Every figure of a set of sentences.
 
     Args:
         outputs: N detokenised texts.
         references: N reference texts, one for each.
         lowercase: whether case is ignored. ROUGE always ignores it.
+        scores: those of the sentences, where they have been computed.
 
     Returns:
         bleu, chrf and ter in percent; rouge1, rouge2 and rougeL as F1 between 0 and 1 (Lin 2004), which counts runs
         of a-z and 0-9 only, as the original does; exact_match_text; length_ratio, words of outputs to references.
     """
-    values = {
-        name: metric.corpus_score(list(outputs), [list(references)]).score
-        for name, metric in corpus_metrics(lowercase).items()
+    scores = sentence_scores(outputs, references, lowercase) if scores is None else scores
+    counts = [sum(column) for column in zip(*(each.bleu for each in scores), strict=True)]
+    edits, words = sum(each.ter_edits for each in scores), sum(each.ter_words for each in scores)
+    bleu = BLEU.compute_bleu(counts[:4], counts[4:8], counts[8], counts[9], smooth_method="exp")
+    return {
+        "bleu": bleu.score,
+        "chrf": CHRF(lowercase=lowercase).corpus_score(list(outputs), [list(references)]).score,
+        "ter": 100 * (edits / words if words else float(edits > 0)),
+        **{name: sum(each.rouge[place] for each in scores) / len(scores) for place, name in enumerate(ROUGE)},
+        "exact_match_text": sum(each.exact for each in scores) / len(scores),
+        "length_ratio": counts[8] / max(counts[9], 1),
     }
-    rouge = rouge_score(list(outputs), list(references), rouge_keys=ROUGE)
-    values.update({name: float(rouge[f"{name}_fmeasure"]) for name in ROUGE})
-    same = (
-        _folded(output, lowercase) == _folded(reference, lowercase) for output, reference in _pairs(outputs, references)
-    )
-    values["exact_match_text"] = sum(same) / len(outputs)
-    statistics = bleu_statistics(outputs, references, lowercase)
-    values["length_ratio"] = sum(row[8] for row in statistics) / sum(row[9] for row in statistics)
-    return values
 
 
 def signatures(lowercase: bool) -> dict[str, str]:
@@ -61,21 +102,3 @@ BLEU_COLUMNS = (
     "output_words",
     "reference_words",
 )
-
-
-def bleu_statistics(outputs: Sequence[str], references: Sequence[str], lowercase: bool) -> list[list[int]]:
-    """For each sentence the counts `BLEU_COLUMNS`, whose sums over any set of sentences give its corpus BLEU."""
-    metric = BLEU(lowercase=lowercase, effective_order=True)
-    rows = []
-    for output, reference in _pairs(outputs, references):
-        score = metric.sentence_score(output, [reference])
-        rows.append([*score.counts, *score.totals, score.sys_len, score.ref_len])
-    return rows
-
-
-def _pairs(outputs: Sequence[str], references: Sequence[str]):
-    return zip(outputs, references, strict=True)
-
-
-def _folded(text: str, lowercase: bool) -> str:
-    return text.lower() if lowercase else text

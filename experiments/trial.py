@@ -315,7 +315,8 @@ def _evaluate_text(
     def done(sentences: int) -> None:
         nonlocal finished
         finished += sentences
-        report(1.0, f"decoding the test split, {finished:,} of {total:,} sentences")
+        decoding_note = f"decoding the test split, {finished:,} of {total:,} sentences"
+        report(1.0, decoding_note if finished < total else "scoring the test split")
 
     results = evaluate_text(model, data, decoding, done)
     write_sentences(folder / "sentences.csv", results.sentences)
