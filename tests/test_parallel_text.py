@@ -69,8 +69,7 @@ def test_a_bad_line_is_dropped_with_its_pair_and_counted(tmp_path: Path, case: s
     files = ParallelFiles(write(tmp_path / "a", source), write(tmp_path / "b", target))
     text = read_parallel(files, "data.train", "drop")
     assert str(text.problems) == expected.format(a=tmp_path / "a", b=tmp_path / "b")
-    pairs = dict(zip(("one", "two", "three"), ("eins", "zwei", "drei"), strict=True))
-    assert [pairs[each] for each in text.source] == text.target
+    assert set(zip(text.source, text.target, strict=True)) <= {("one", "eins"), ("two", "zwei"), ("three", "drei")}
     assert len(text) + sum(text.problems.counts().values()) == 3
 
 
