@@ -278,6 +278,8 @@ class Transformer(LitSeq2Seq):
 
     Args:
         hidden_size: d_model, divisible by num_heads.
+        embedding_std: standard deviation of the initial embeddings; None takes 1 / sqrt(hidden_size), which makes them
+            of unit size once scaled.
         num_layers: layers of the encoder, and of the decoder.
         num_heads: attention heads.
         feed_forward_size: size inside the feed-forward sublayers; None takes 4 x hidden_size.
@@ -295,6 +297,7 @@ class Transformer(LitSeq2Seq):
         self,
         *,
         hidden_size: int = 64,
+        embedding_std: float | None = None,
         num_layers: int = 2,
         num_heads: int = 4,
         feed_forward_size: int | None = None,
@@ -313,6 +316,7 @@ class Transformer(LitSeq2Seq):
             hidden_size,
             f"must be a positive multiple of model.num_heads, which is {num_heads}",
         )
+        require(embedding_std is None or embedding_std > 0, "embedding_std", embedding_std, "must be above 0")
         require(num_layers >= 1, "num_layers", num_layers, "must be at least 1")
         require(0 <= dropout < 1, "dropout", dropout, "must lie in [0, 1)")
         require(norm in ("pre", "post"), "norm", norm, "is unknown; choose pre or post")
@@ -328,7 +332,7 @@ class Transformer(LitSeq2Seq):
         if not tied_embeddings:
             self.target_embedding = nn.Embedding(self.target_vocab_size, hidden_size)
         for table in dict.fromkeys([self.source_embedding, self.target_embedding]):
-            nn.init.normal_(table.weight, std=hidden_size**-0.5)  # of unit size once scaled by sqrt(D)
+            nn.init.normal_(table.weight, std=embedding_std or hidden_size**-0.5)
         if positions == "sinusoidal":
             self.positions: nn.Module = SinusoidalPositions(hidden_size)
         elif positions == "learned":

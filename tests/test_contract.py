@@ -133,3 +133,13 @@ def test_the_heads_of_the_top_layer_make_up_the_attention(name: str, options: di
         top = max(int(each.split()[1]) for each in heads)
         of_top = torch.stack([weights for each, weights in heads.items() if each.startswith(f"layer {top} ")])
         torch.testing.assert_close(of_top.mean(dim=0), model(batch).attention, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("name", architectures())
+def test_embeddings_start_with_the_standard_deviation_asked_for(name: str) -> None:
+    sizes = {"source_vocab_size": 200, "target_vocab_size": 200}
+    if "embedding_std" not in make(name).options:
+        pytest.skip("an architecture need not have the option")
+    model = make(name, {**sizes, "embedding_std": 0.25})
+    for table in (model.source_embedding, model.target_embedding):
+        assert 0.22 < float(table.weight.detach().std()) < 0.28
