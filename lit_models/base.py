@@ -11,13 +11,13 @@ from typing import Any, Literal, NamedTuple
 
 import lightning.pytorch as pl
 import torch
-import torch.nn.functional as F
 from lightning_utilities.core.apply_func import apply_to_collection
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from data.batch import PAD, Batch
 from lit_models.decoding import greedy
+from lit_models.loss import smoothed_cross_entropy
 from lit_models.metrics import SequenceMetrics
 
 Schedule = Literal["constant", "linear", "cosine", "inverse-sqrt"]
@@ -177,13 +177,7 @@ class LitSeq2Seq(pl.LightningModule, metaclass=_RecordsOptions):
 
     def loss(self, logits: Tensor, batch: Batch) -> Tensor:
         """Cross-entropy in nats a target token, label smoothing included; PAD counts nothing."""
-        total = F.cross_entropy(
-            logits.flatten(0, 1),
-            batch.target_out.flatten(),
-            ignore_index=PAD,
-            label_smoothing=self.label_smoothing,
-            reduction="sum",
-        )
+        total = smoothed_cross_entropy(logits.flatten(0, 1), batch.target_out.flatten(), self.label_smoothing)
         if batch.loss_tokens is None:
             return total / (batch.target_out != PAD).sum()
         return total / batch.loss_tokens
