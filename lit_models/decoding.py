@@ -55,7 +55,7 @@ def greedy(model: "LitSeq2Seq", source: Tensor, source_lengths: Tensor, max_leng
         state = model.start(model.encode(source, source_lengths))
         for position in range(tokens.shape[1]):
             logits, state, _ = model.step(token, state)
-            token = _producible(logits).argmax(dim=-1) + EOS
+            token = _highest(_producible(logits), 1)[1].squeeze(1) + EOS
             tokens[rows, position] = token
             unfinished = ((token != EOS) & (limits[rows] > position + 1)).nonzero().squeeze(1)
             if len(unfinished) == 0:
@@ -233,6 +233,23 @@ def _producible(logits: Tensor) -> Tensor:
     return logits[:, EOS:]
 
 
+def _highest(values: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """(R, V) -> the `count` highest values of each row and where they are, (R, count) each, highest first.
+
+    Looks only into the groups of eight with the highest maxima, which is twice as fast as torch's `topk` on a CPU.
+    """
+    members, groups = 8, values.shape[1] // 8
+    if groups < 8 * count:
+        return values.topk(count)
+    grouped = values[:, : members * groups].unflatten(1, (members, groups))  # strided, so that the maximum vectorises
+    chosen = grouped.amax(dim=1).topk(count).indices  # (R, count)
+    places = (chosen[:, None, :] + groups * torch.arange(members, device=values.device)[:, None]).flatten(1)
+    rest = torch.arange(members * groups, values.shape[1], device=values.device).expand(len(values), -1)
+    places = torch.cat([places, rest], dim=1)  # (R, 8 count + rest)
+    highest, index = values.gather(1, places).topk(count)
+    return highest, places.gather(1, index)
+
+
 def _draw(logits: Tensor, top_k: int, top_p: float, generator: torch.Generator | None) -> Tensor:
     """(R, V) logits -> (R,) tokens drawn from their softmax, cut to the top k and then to the top p."""
     logits = _producible(logits).float()
@@ -277,9 +294,9 @@ def _continue(log_p: Tensor, logits: Tensor, beam_size: int) -> tuple[Tensor, Te
         (B, beam_size) log-probabilities, best first; which of the K each continues; the token. Fewer columns where
         there are fewer continuations.
     """
-    # The softmax's denominator is one number a row: the best tokens are found without it.
-    best, ids = _producible(logits).topk(min(beam_size, logits.shape[1] - EOS))  # (B x K, C)
-    steps = best.float() - logits.float().logsumexp(dim=-1, keepdim=True)
+    # Chosen by their logits: rounding can make two log-probabilities equal, and greedy decoding would disagree.
+    _, ids = _highest(_producible(logits), min(beam_size, logits.shape[1] - EOS))  # (B x K, C)
+    steps = logits.float().log_softmax(dim=-1).gather(1, ids + EOS)
     totals = (log_p.flatten()[:, None] + steps).view(len(log_p), -1)  # (B, K x C)
     totals, index = totals.topk(min(beam_size, totals.shape[1]))
     return totals, index // ids.shape[1], ids.view(len(log_p), -1).gather(1, index) + EOS

@@ -11,7 +11,7 @@ from torch import Tensor
 from data.batch import BOS, EOS, PAD, Batch
 from lit_models import architectures
 from lit_models.base import LitSeq2Seq
-from lit_models.decoding import Hypotheses, beam_search, greedy, sample
+from lit_models.decoding import Hypotheses, _highest, beam_search, greedy, sample
 from tests.models import every_model, label, make, random_batch
 
 LENGTHS = [(5, 4), (7, 7), (1, 2), (3, 6)]
@@ -281,6 +281,14 @@ def test_a_beam_goes_on_exactly_as_long_as_an_open_hypothesis_can_win() -> None:
     model, source, lengths = fake(probabilities)
     penalised = beam_search(model, source, lengths, 4, beam_size=2, length_penalty=1.0)
     assert (len(model.rows_asked), penalised.tokens[0, 0].tolist()) == (4, [3, 3, 3, EOS])
+
+
+@pytest.mark.parametrize("vocabulary", [5, 63, 64, 191, 1000, 1003])
+@pytest.mark.parametrize("count", [1, 3, 5])
+def test_the_highest_values_are_those_of_topk(vocabulary: int, count: int) -> None:
+    values = torch.randn(7, vocabulary + 1, generator=torch.Generator().manual_seed(0))[:, 1:]
+    for own, other in zip(_highest(values, count), values.topk(count), strict=True):
+        assert torch.equal(own, other)
 
 
 def test_padding_and_bos_are_never_produced_but_keep_their_probability() -> None:
