@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lit_models.additive import additive_scores
+
 
 class Score(nn.Module, ABC):
     """How well each source position answers each query."""
@@ -42,8 +44,7 @@ class AdditiveScore(Score):
 
     def forward(self, queries: Tensor, keys: Tensor) -> Tensor:
         """(B, T, Q), (B, S, A) -> (B, T, S)"""
-        energies = torch.tanh(self.query(queries)[:, :, None, :] + keys[:, None, :, :])  # (B, T, S, A)
-        return self.energy(energies).squeeze(-1)
+        return additive_scores(self.query(queries), keys, self.energy.weight[0])
 
 
 class ConcatScore(Score):
@@ -65,7 +66,7 @@ class ConcatScore(Score):
     def forward(self, queries: Tensor, keys: Tensor) -> Tensor:
         """(B, T, Q), (B, S, A) -> (B, T, S)"""
         projected = F.linear(queries, self.both.weight[:, : self.query_size])
-        return self.energy(torch.tanh(projected[:, :, None, :] + keys[:, None, :, :])).squeeze(-1)
+        return additive_scores(projected, keys, self.energy.weight[0])
 
 
 class DotScore(Score):
