@@ -3,11 +3,11 @@
 Two measures of any architecture, neither of which changes the model, its gradients or a random state: the gradient of
 the loss at the source embeddings, and the Jacobian of a recurrent encoder's state (Pascanu et al. 2013, section 2).
 
-Shapes: B sequences, S source positions, T target positions, E embedding size, D distances, R = B x D.
+Shapes: B sequences, S source positions, T target positions, E embedding size, D distances, K numbers of a state.
 """
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import torch
@@ -18,8 +18,6 @@ from data.batch import PAD, Batch
 from lit_models.base import LitSeq2Seq
 
 SMALLEST = torch.finfo(torch.float32).tiny
-TOLERANCE = 1e-5  # relative growth within an iteration, of every norm, at which power iteration ends
-ITERATIONS = 100  # of power iteration at most
 
 State = tuple[Tensor, ...]
 
@@ -111,8 +109,8 @@ def spaced_distances(longest: int, count: int = 12) -> list[int]:
 def jacobian_norms(model: LitSeq2Seq, batch: Batch, distances: Sequence[int]) -> Tensor | None:
     """Largest singular value of dh_n / dh_k at distances d = n - k (Pascanu et al. 2013, equation 5).
 
-    By power iteration on the product of Jacobians, which is applied forwards and backwards but never formed. All
-    sequences and distances go through the steps side by side.
+    The product of the Jacobians of single steps is formed from the last step backwards, so that one pass over the
+    source gives every distance. It is rescaled at every step: no distance is too great for single precision.
 
     Args:
         model: any architecture, in any mode, which it keeps.
@@ -123,30 +121,24 @@ def jacobian_norms(model: LitSeq2Seq, batch: Batch, distances: Sequence[int]) ->
         (B, D) in double precision, zero where a source is shorter than the distance; None where the encoder is not
         recurrent.
     """
+    lengths = batch.source_lengths
+    rows = torch.arange(len(lengths), device=lengths.device)
     with _as_in_evaluation(model), torch.no_grad():
         states = _states(model, batch)
         if states is None:
             return None
-        wanted = torch.tensor(distances, device=batch.source.device).expand(len(batch.source), -1)  # (B, D)
-        start = (batch.source_lengths[:, None] - wanted).clamp(min=0)
-        rows = torch.arange(len(start), device=start.device)[:, None]
-        state = tuple(part[start, rows].flatten(0, 1) for part in states)
-        source = batch.source.repeat_interleave(len(distances), dim=0)
-        lengths = batch.source_lengths.repeat_interleave(len(distances))
-        steps = torch.minimum(wanted.flatten(), lengths)
-
-        def last_state(*state: Tensor) -> State:
-            for left in range(int(steps.max()), 0, -1):
-                following = model.transition(source, lengths, (lengths - left).clamp(min=0), state)
-                assert following is not None
-                state = tuple(
-                    torch.where((steps >= left).view(-1, *[1] * (new.dim() - 1)), new, old)
-                    for new, old in zip(following, state, strict=True)
-                )
-            return state
-
-        norms = _largest_singular_values(last_state, state).view_as(wanted)
-    return norms.masked_fill(wanted > batch.source_lengths[:, None], 0.0)
+        product = _identity(states)
+        log_scale = torch.zeros(len(rows), dtype=torch.double, device=lengths.device)  # (B,)
+        found: dict[int, Tensor] = {}
+        for distance in range(1, max(distances) + 1):
+            position = (lengths - distance).clamp(min=0)
+            state = tuple(part[position, rows] for part in states)
+            product, scale = _rescaled(_pulled_back(model, batch, position, state, product))
+            log_scale += scale.log()
+            if distance in distances:
+                norms = torch.linalg.matrix_norm(_as_matrices(product).double(), ord=2) * log_scale.exp()
+                found[distance] = norms.masked_fill(distance > lengths, 0.0)
+    return torch.stack([found[distance] for distance in distances], dim=1)
 
 
 def _states(model: LitSeq2Seq, batch: Batch) -> State | None:
@@ -162,27 +154,38 @@ def _states(model: LitSeq2Seq, batch: Batch) -> State | None:
     return tuple(torch.stack(parts) for parts in zip(initial, *states, strict=True))
 
 
-def _largest_singular_values(function: Callable[..., State], state: State) -> Tensor:
-    """(R,) of the Jacobian of each row's own function, which maps a state to one of the same shapes."""
-    pull = torch.func.vjp(function, *state)[1]
-    generator = torch.Generator(state[0].device).manual_seed(0)
-    drawn = (torch.randn(part.shape, generator=generator, device=part.device, dtype=part.dtype) for part in state)
-    direction, norms = _unit(tuple(drawn))
-    for _ in range(ITERATIONS):
-        pushed, before = _unit(torch.func.jvp(function, state, direction)[1])
-        direction, norms = _unit(pull(pushed))
-        # Both norms are lower bounds, and never does one fall below the one before.
-        if bool((norms - before <= TOLERANCE * norms).all()):
-            break
-    return norms
+def _identity(states: State) -> State:
+    """The identity on a state of K numbers as parts (K, B, …), from the parts (S + 1, B, …) of all states."""
+    shapes = [part.shape[1:] for part in states]
+    sizes = [shape[1:].numel() for shape in shapes]
+    columns = torch.eye(sum(sizes), dtype=states[0].dtype, device=states[0].device).split(sizes, dim=1)
+    return tuple(
+        own.view(-1, 1, *shape[1:]).expand(-1, *shape) for own, shape in zip(columns, shapes, strict=True)
+    )  # (K, B, …)
 
 
-def _unit(state: State) -> tuple[State, Tensor]:
-    """Each row scaled to length 1, a zero left as it is, and (R,) what the lengths were."""
-    squares = (part.double().square().flatten(1).sum(dim=1) for part in state)
-    length = torch.stack(list(squares)).sum(dim=0).sqrt()
-    scaled = (part.double() / length.clamp(min=SMALLEST).view(-1, *[1] * (part.dim() - 1)) for part in state)
-    return tuple(part.to(own.dtype) for part, own in zip(scaled, state, strict=True)), length
+def _pulled_back(model: LitSeq2Seq, batch: Batch, position: Tensor, state: State, product: State) -> State:
+    """A product of Jacobians, parts (K, B, …), times the Jacobian of the step before it, taken at each row's state."""
+
+    def step(*state: Tensor) -> State:
+        following = model.transition(batch.source, batch.source_lengths, position, state)
+        assert following is not None
+        return following
+
+    pull = torch.func.vjp(step, *state)[1]
+    return torch.func.vmap(pull)(product)
+
+
+def _rescaled(product: State) -> tuple[State, Tensor]:
+    """Each row's product divided by its largest entry, and (B,) these; a product of nothing but zeros stays."""
+    largest = torch.stack([part.abs().transpose(0, 1).flatten(1).amax(dim=1) for part in product]).amax(dim=0)
+    scale = torch.where(largest > 0, largest, 1.0)
+    return tuple(part / scale.view(1, -1, *[1] * (part.dim() - 2)) for part in product), scale.double()
+
+
+def _as_matrices(product: State) -> Tensor:
+    """Parts (K, B, …) -> (B, K, K)."""
+    return torch.cat([part.transpose(0, 1).flatten(2) for part in product], dim=2)
 
 
 def _require_position(batch: Batch, position: int) -> None:
