@@ -85,10 +85,11 @@ def training_norms_figure(table: Frame) -> Chart | None:
                     axes.set_visible(False)
                     continue
                 if own is norms:
-                    _norm_axis(axes)
+                    _norm_axis(axes, shown)
                 else:
                     axes.set_ylim(-0.03, 1.03)
                 draw_bands(axes, shown, "step", looks)
+                axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
                 axes.set_xlabel("Training step")
                 axes.set_ylabel(label)
                 axes.set_title(f"{task}, length {shown['length'].max()}", loc="left")
@@ -131,9 +132,10 @@ def _draw_map(axes: Axes, points: Frame, least: float, most: float) -> Any:
     return image
 
 
-def _norm_axis(axes: Axes) -> None:
+def _norm_axis(axes: Axes, points: Frame) -> None:
+    narrow = points["mean"].max() < 10 * points["mean"].min()
     axes.set_yscale("log")
-    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=8))
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5, 7) if narrow else (1, 2, 5), numticks=8))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda norm, _: f"{norm:g}"))
     axes.yaxis.set_minor_locator(NullLocator())
 

@@ -140,7 +140,7 @@ def compose(
         *map(_figure, maps),
         models(runs),
         left_out(runs),
-        f"## How this report was made\n\n```\n{command}\n```\n\n{' '.join(_sources(measures))}",
+        f"## How this report was made\n\n```\n{command}\n```\n\n{' '.join(_sources([*measures, *(['gradients'] if gradients else [])]))}",
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
 
@@ -153,6 +153,7 @@ def _sources(measures: list[str]) -> list[str]:
         "over seeds.",
         "BLEU": "BLEU and length ratios by source length and all their intervals are computed from sentences.csv of "
         f"each trial, its test sentences; the other scores of translations stand in {table}.",
+        "gradients": "Gradient flow is computed from gradients.csv of each trial.",
     }
     return [said[measure] for measure in measures]
 

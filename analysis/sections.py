@@ -40,8 +40,8 @@ GRADIENT_LITERATURE = """\
 
 **The claim.** The gradient that reaches a source token shrinks exponentially with its distance from the loss in a
 vanilla RNN (Hochreiter 1991; Bengio et al. 1994; Pascanu et al. 2013, arXiv:1211.5063), slower in an LSTM or a GRU, and
-hardly at all where attention makes the path short (Vaswani et al. 2017, arXiv:1706.03762, Table 1). Measured here from
-gradients.csv of each trial, at the source embeddings and before clipping."""
+hardly at all where attention makes the path short (Vaswani et al. 2017, arXiv:1706.03762, Table 1). Measured here at
+the source embeddings, before clipping."""
 
 TEXT_LITERATURE = """\
 **The claim.** Attention keeps BLEU on long sentences; a fixed context loses it: Cho et al. (2014b, arXiv:1409.1259,

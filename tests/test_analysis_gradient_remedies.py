@@ -106,7 +106,7 @@ def test_the_figure_has_a_row_of_gradient_and_accuracy_for_each_architecture_wit
     accuracy = chart.points.query("panel == 'accuracy'").set_index("variant")["mean"]
     assert accuracy.to_dict() == pytest.approx({"": 0.21, IDENTITY: 0.91, NO_CLIPPING: 0.22})
     drawn = [line for line in chart.figure.axes[1].lines if line.get_label() in ("baseline", IDENTITY)]
-    assert [line.get_ydata()[-1] for line in drawn] == pytest.approx([expected[""], expected[IDENTITY]])
+    assert [np.asarray(line.get_ydata())[-1] for line in drawn] == pytest.approx([expected[""], expected[IDENTITY]])
 
 
 def test_without_results_the_figure_has_gradients_only(measured):
