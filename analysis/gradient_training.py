@@ -135,7 +135,7 @@ def _draw_map(axes: Axes, points: Frame, least: float, most: float) -> Any:
 def _norm_axis(axes: Axes, points: Frame) -> None:
     narrow = points["mean"].max() < 10 * points["mean"].min()
     axes.set_yscale("log")
-    axes.yaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5, 7) if narrow else (1, 2, 5), numticks=8))
+    axes.yaxis.set_major_locator(MaxNLocator(5) if narrow else LogLocator(subs=(1, 2, 5), numticks=8))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda norm, _: f"{norm:g}"))
     axes.yaxis.set_minor_locator(NullLocator())
 

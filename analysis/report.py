@@ -123,6 +123,7 @@ def compose(
     """
     buckets = runs.results["bucket"]
     measures = [name for name, found in (("accuracy", (buckets == "").any()), ("BLEU", (buckets != "").any())) if found]
+    flow = ["gradients"] if gradients else []
     sections = [
         f"# Lengthwise: what length did to {' and '.join(measures)}",
         what_was_run(runs),
@@ -140,7 +141,7 @@ def compose(
         *map(_figure, maps),
         models(runs),
         left_out(runs),
-        f"## How this report was made\n\n```\n{command}\n```\n\n{' '.join(_sources([*measures, *(['gradients'] if gradients else [])]))}",
+        f"## How this report was made\n\n```\n{command}\n```\n\n{' '.join(_sources([*measures, *flow]))}",
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
 
@@ -153,7 +154,7 @@ def _sources(measures: list[str]) -> list[str]:
         "over seeds.",
         "BLEU": "BLEU and length ratios by source length and all their intervals are computed from sentences.csv of "
         f"each trial, its test sentences; the other scores of translations stand in {table}.",
-        "gradients": "Gradient flow is computed from gradients.csv of each trial.",
+        "gradients": "The section on gradient flow is computed from gradients.csv of each trial as well.",
     }
     return [said[measure] for measure in measures]
 
