@@ -56,7 +56,7 @@ class GradientFlow(Callback):
         if trainer.is_global_zero:
             parameters = [parameter for _, parameter in pl_module.named_parameters()]
             gradients = [torch.zeros_like(each) if each.grad is None else each.grad for each in parameters]
-            self.norms.append(torch.stack(torch._foreach_norm(gradients)))
+            self.norms.append(torch.stack([torch.linalg.vector_norm(each) for each in gradients]))
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Batch, batch_idx: int

@@ -117,7 +117,8 @@ def _trained(paths: list[Path]) -> Iterator[Probed]:
         model, task, text = load_checkpoint(path)
         if text is not None or task not in TASKS:
             raise UsageError(
-                f"--checkpoint: {path} was trained on {task}, which is text; the probe draws random symbols"
+                f"--checkpoint: {path} was trained on {task}, which is text; lengthwise fit --gradients.every N "
+                "measures it while it trains"
             )
         seed, step = _seed(path), int(read_checkpoint(path).get("global_step", 0))
         other = seen.setdefault((type(model), variant(model), task, seed), path)
