@@ -18,8 +18,12 @@ from analysis.by_length import by_length_charts, comparisons, line_name, scored,
 from analysis.errors import ReportError
 from analysis.files import replacing
 from analysis.frames import Frame
+from analysis.gradient_text import gradient_sections
+from analysis.gradient_trials import with_gradients
+from analysis.gradients import gradient_charts
 from analysis.load_runs import Runs, is_trial, load_runs
 from analysis.sections import (
+    GRADIENT_LITERATURE,
     alignments,
     bleu_by_length,
     bottleneck_claim,
@@ -31,7 +35,6 @@ from analysis.sections import (
 )
 from analysis.style import save_figure, styles
 from analysis.summaries import SETTING, at_train_length, setting_name, synthetic
-from analysis.variants import tell_variants_apart
 
 MOST_MAPS = 2  # sentences whose attention a report shows
 
@@ -42,10 +45,11 @@ def main(argv: list[str] | None = None) -> int:
     try:
         folder = _output_folder(options.runs[0], options.output)
         loaded = load_runs(options.runs)
-        runs = tell_variants_apart(loaded)
+        runs, gradients = with_gradients(options.runs, loaded)
         output = ["--output", options.output] if options.output else []
         command = shlex.join(["lengthwise", "report", *options.runs, *output])
-        path = write_report(runs, loaded.results, folder, command, *attention_maps(options.runs))
+        maps, note = attention_maps(options.runs)
+        path = write_report(runs, loaded.results, gradients, folder, command, maps, note)
     except (ReportError, OSError) as error:
         print(f"lengthwise report: error: {error}", file=sys.stderr)
         return 2
@@ -67,13 +71,20 @@ def attention_maps(paths: Sequence[str]) -> tuple[list[Chart], str]:
 
 
 def write_report(
-    runs: Runs, table: Frame, folder: Path, command: str, maps: list[Chart] | None = None, note: str = ""
+    runs: Runs,
+    table: Frame,
+    gradients: Frame,
+    folder: Path,
+    command: str,
+    maps: list[Chart] | None = None,
+    note: str = "",
 ) -> Path:
     """Write results.csv (the tidy table), figures/ and report.md into a folder; returns the path of report.md.
 
     Args:
         runs: what was found, variants told apart.
         table: the tidy table as it was loaded.
+        gradients: the table of gradient flow, empty where none was measured.
         folder: where to.
         command: what the user called.
         maps: attention maps.
@@ -83,8 +94,10 @@ def write_report(
         OSError: the folder cannot be written.
     """
     charts, text_charts = bottleneck_charts(runs.results), by_length_charts(runs)
-    text = compose(runs, charts, text_charts, command, maps or [], note)
-    for chart in [*charts, *text_charts]:
+    flow = gradient_charts(gradients, runs.results) if len(gradients) else []
+    sections = gradient_sections(gradients, runs.results, flow, "###") if len(gradients) else []
+    text = compose(runs, charts, text_charts, sections, command, maps or [], note)
+    for chart in [*charts, *text_charts, *flow]:
         save_figure(chart.figure, chart.points, folder / "figures", chart.name)
     for chart in maps or []:
         save_chart(chart, folder / "figures")
@@ -96,11 +109,21 @@ def write_report(
 
 
 def compose(
-    runs: Runs, charts: list[Chart], text_charts: list[Chart], command: str, maps: list[Chart], note: str
+    runs: Runs,
+    charts: list[Chart],
+    text_charts: list[Chart],
+    gradients: list[str],
+    command: str,
+    maps: list[Chart],
+    note: str,
 ) -> str:
-    """The text of report.md; `charts` are those of synthetic tasks, `text_charts` and `maps` those of text."""
+    """The text of report.md.
+
+    `charts` are those of synthetic tasks, `text_charts` and `maps` those of text; `gradients` are sections.
+    """
     buckets = runs.results["bucket"]
     measures = [name for name, found in (("accuracy", (buckets == "").any()), ("BLEU", (buckets != "").any())) if found]
+    flow = ["gradients"] if gradients else []
     sections = [
         f"# Lengthwise: what length did to {' and '.join(measures)}",
         what_was_run(runs),
@@ -108,6 +131,8 @@ def compose(
         *map(_figure, charts),
         capacities(runs),
         alignments(runs),
+        GRADIENT_LITERATURE if gradients else "",
+        *gradients,
         bleu_by_length(runs),
         *map(_figure, text_charts),
         translations(runs),
@@ -116,7 +141,7 @@ def compose(
         *map(_figure, maps),
         models(runs),
         left_out(runs),
-        f"## How this report was made\n\n```\n{command}\n```\n\n{' '.join(_sources(measures))}",
+        f"## How this report was made\n\n```\n{command}\n```\n\n{' '.join(_sources([*measures, *flow]))}",
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
 
@@ -129,6 +154,7 @@ def _sources(measures: list[str]) -> list[str]:
         "over seeds.",
         "BLEU": "BLEU and length ratios by source length and all their intervals are computed from sentences.csv of "
         f"each trial, its test sentences; the other scores of translations stand in {table}.",
+        "gradients": "The section on gradient flow is computed from gradients.csv of each trial as well.",
     }
     return [said[measure] for measure in measures]
 

@@ -35,6 +35,14 @@ Bahdanau et al. (2015, arXiv:1409.0473, Figure 2) saw it fall for the fixed cont
 Britz et al. (2017, arXiv:1707.00110) saw the same on a copy task. Sutskever et al. (2014, arXiv:1409.3215), with
 deep LSTMs and reversed sources, saw no degradation up to 35 words."""
 
+GRADIENT_LITERATURE = """\
+## Gradient flow
+
+**The claim.** The gradient that reaches a source token shrinks exponentially with its distance from the loss in a
+vanilla RNN (Hochreiter 1991; Bengio et al. 1994; Pascanu et al. 2013, arXiv:1211.5063), slower in an LSTM or a GRU, and
+hardly at all where attention makes the path short (Vaswani et al. 2017, arXiv:1706.03762, Table 1). Measured here at
+the source embeddings, before clipping."""
+
 TEXT_LITERATURE = """\
 **The claim.** Attention keeps BLEU on long sentences; a fixed context loses it: Cho et al. (2014b, arXiv:1409.1259,
 Figure 4) for the fixed context, Bahdanau et al. (2015, arXiv:1409.0473, Figure 2) and Luong et al. (2015,

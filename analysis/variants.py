@@ -14,17 +14,22 @@ from analysis.load_runs import Runs
 CELL = ["arch", "task", "vocabulary", "train_length", "source_language", "target_language", "test_name"]
 
 
-def tell_variants_apart(runs: Runs) -> Runs:
+def tell_variants_apart(runs: Runs, known: Mapping[str, str] | None = None) -> Runs:
     """Rename architectures that were run with different options at the same task and length.
 
     `GRU` becomes `GRU [hidden_size=64]` and `GRU [hidden_size=128]`: the options named are those that differ.
     Architectures with one configuration keep their name.
 
+    Args:
+        runs: what was found.
+        known: what sets a trial apart, by the trial's name, where that is known already, such as
+            `recurrent_init=identity`; empty for defaults. Trials of one such text are compared only with each other.
+
     Raises:
         ReportError: two trials of one seed that no model option tells apart; they would count as two seeds.
     """
     trials = runs.trials.copy()
-    trials["arch"] = _labels(trials)
+    trials["arch"] = _labels(trials, known or {})
     same = trials[trials.duplicated([*CELL, "seed"], keep=False)]
     if len(same):
         first, second = same.sort_values([*CELL, "seed"])["trial"].iloc[:2]
@@ -37,15 +42,16 @@ def tell_variants_apart(runs: Runs) -> Runs:
     return replace(runs, trials=trials, results=results)
 
 
-def _labels(trials: Frame) -> Column:
+def _labels(trials: Frame, known: Mapping[str, str]) -> Column:
     """The name of each trial's architecture, with the options that differ."""
-    differing: dict[str, set[str]] = {}
-    for cell, group in trials.groupby(CELL, dropna=False):
-        differing.setdefault(str(cell[0]), set()).update(_differing(_options(group)))
+    trials = trials.assign(known=trials["trial"].map(known))
+    differing: dict[tuple[str, str], set[str]] = {}
+    for (arch, own, *_), group in trials.groupby(["arch", "known", *CELL[1:]], dropna=False):
+        differing.setdefault((arch, str(own)), set()).update(_differing(_options(group)))
     options = _options(trials)
     labels = [
-        _label(arch, {key: own.get(key) for key in sorted(differing[arch])})
-        for arch, own in zip(trials["arch"], options, strict=True)
+        _label(arch, own, {key: each.get(key) for key in sorted(differing[arch, str(own)])})
+        for arch, own, each in zip(trials["arch"], trials["known"], options, strict=True)
     ]
     return pd.Series(labels, index=trials.index)
 
@@ -65,7 +71,7 @@ def _differing(options: list[dict[str, Any]]) -> set[str]:
     return {key for key in keys if len({json.dumps(own.get(key), sort_keys=True) for own in options}) > 1}
 
 
-def _label(arch: str, options: Mapping[str, Any]) -> str:
-    if not options:
-        return arch
-    return f"{arch} [{', '.join(f'{key}={value}' for key, value in options.items())}]"
+def _label(arch: str, known: Any, options: Mapping[str, Any]) -> str:
+    parts = [known] if isinstance(known, str) and known else []
+    parts += [f"{key}={value}" for key, value in options.items()]
+    return f"{arch} [{', '.join(parts)}]" if parts else arch

@@ -78,6 +78,12 @@ class TrialCLI(LightningCLI):
         parser.add_argument("--wandb", type=bool, default=False, help="log to W&B; WANDB_MODE says how")
         parser.add_argument("--compile", type=bool, default=False, help="torch.compile the model")
         parser.add_argument("--threads", type=int | None, default=None, help="CPU threads; null leaves it to torch")
+        parser.add_argument(
+            "--gradients.every",
+            type=int,
+            default=0,
+            help="steps between two measurements of gradient flow, kept in gradients.csv; 0 measures nothing",
+        )
         parser.add_class_arguments(Decoding, "decoding")
         parser.add_lightning_class_args(EarlyStopping, "early_stopping")
         parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")

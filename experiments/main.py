@@ -15,6 +15,7 @@ VERBS = {
     "translate": "text in, text out, from a checkpoint",
     "align": "word alignments of a checkpoint's attention, and their error rate",
     "sweep": "run a W&B sweep file here, without W&B",
+    "gradients": "what reaches a source token of the learning signal, by distance",
     "report": "rebuild figures and report from finished runs",
     "sizes": "print parameter counts and the widths at which they match",
 }
@@ -23,6 +24,7 @@ MODULES = {
     "translate": "experiments.translate",
     "align": "experiments.align",
     "sweep": "experiments.sweep",
+    "gradients": "experiments.gradients",
     "report": "analysis.report",
     "sizes": "experiments.sizes",
 }

@@ -24,6 +24,7 @@ TRAINING = (
     "--trainer.devices",
     "--early_stopping.patience",
     "--early_stopping.stopping_threshold",
+    "--gradients.every",
 )
 SHORTER = {
     "--config": "a YAML file of options; several of them, later ones win",

@@ -32,6 +32,8 @@ from experiments.cli import SOLVED, TrialCLI, parse_config, parse_trial, trial_p
 from experiments.decoding_options import Decoding
 from experiments.errors import UsageError
 from experiments.files import owned, whole_file, write_json
+from experiments.gradient_callback import GradientFlow
+from experiments.gradient_table import Subject, variant
 from experiments.sizes import pick_width
 from experiments.text_evaluation import ALL, Row, TextResults, describe, evaluate_text, write_attention, write_sentences
 from experiments.validation_text import ValidationBleu
@@ -43,7 +45,7 @@ Report = Callable[[float, str], None]
 FORCED = ("loss", "perplexity", "token_accuracy", "padding")
 
 # What says where and how a trial runs, not what it computes: not part of its name.
-NOT_IN_NAME = ("config", "runs", "wandb", "threads", "parameter_budget")
+NOT_IN_NAME = ("config", "runs", "wandb", "threads", "parameter_budget", "gradients")
 NOT_IN_NAME_TRAINER = (
     "accelerator",
     "strategy",
@@ -176,6 +178,8 @@ def _settle_trainer(parsed: Namespace) -> None:
     interval = parsed.trainer.val_check_interval
     if not isinstance(interval, int) or interval < 1:
         raise UsageError(f"trainer.val_check_interval: {interval} must be a number of steps, at least 1")
+    if parsed.gradients.every < 0:
+        raise UsageError(f"gradients.every: {parsed.gradients.every} must be at least 0, which measures nothing")
     stopping = parsed.early_stopping
     if stopping.monitor != "validation/loss" and stopping.stopping_threshold == SOLVED:
         stopping.stopping_threshold = None  # the default is a loss; as a BLEU it would end training at once
@@ -253,6 +257,8 @@ def _train_and_evaluate(trial: Trial, folder: Path, report: Report) -> dict[str,
     assert isinstance(data, Seq2SeqDataModule)
     history = History(folder / "history.csv")
     trainer.callbacks[:0] = [history, Progress(report), CarriedSettings()]  # type: ignore[attr-defined]
+    if trial.config["gradients"]["every"]:
+        trainer.callbacks.insert(0, _gradient_flow(trial, folder, model))  # type: ignore[attr-defined]
     if data.text is not None:
         trainer.callbacks.insert(0, ValidationBleu(data))  # type: ignore[attr-defined]
         _report_text(data.text.report(), folder)
@@ -304,6 +310,14 @@ def _train_and_evaluate(trial: Trial, folder: Path, report: Report) -> dict[str,
         if isinstance(logger, WandbLogger):
             logger.experiment.finish()
     return summary
+
+
+def _gradient_flow(trial: Trial, folder: Path, model: LitSeq2Seq) -> GradientFlow:
+    """The callback; training without clipping is a variant, as clipping is the default."""
+    labels, clipping = trial.labels, trial.config["trainer"]["gradient_clip_val"]
+    further = {} if clipping else {"gradient_clip_val": clipping}
+    subject = Subject(labels["arch"], variant(model, **further), labels["task"], labels["train_length"], labels["seed"])
+    return GradientFlow(folder / "gradients.csv", subject, trial.config["gradients"]["every"])
 
 
 def _evaluate_text(

@@ -56,7 +56,7 @@ class Bahdanau(RecurrentSeq2Seq):
         location_positions: source positions a location score can tell apart.
         readout: the output layer, maxout as in the paper or linear.
         readout_size: pairs of the maxout layer; None takes hidden_size.
-        **kwargs: training options, see LitSeq2Seq.
+        **kwargs: options of initialisation, see RecurrentSeq2Seq, and of training, see LitSeq2Seq.
     """
 
     def __init__(
@@ -90,6 +90,7 @@ class Bahdanau(RecurrentSeq2Seq):
         self.first_state = nn.Linear(hidden_size, hidden_size)  # W_s
         self.score = make_score(score, hidden_size, memory_size, attention_size or hidden_size, location_positions)
         self.decoder = make_layers(self.cell, self.embedding_size + memory_size, hidden_size, num_layers, dropout)
+        self.initialise(self.decoder)
         self.readout = Readout(
             readout,
             hidden_size + self.embedding_size + memory_size,

@@ -173,6 +173,23 @@ class LitSeq2Seq(pl.LightningModule, metaclass=_RecordsOptions):
         name, under teacher forcing. Empty for one that has a single attention, or none."""
         return {}
 
+    def transition(
+        self, source: Tensor, source_lengths: Tensor, position: Tensor, state: tuple[Tensor, ...] | None
+    ) -> tuple[Tensor, ...] | None:
+        """One step of a recurrent encoder by itself, as in evaluation: what Jacobians of its state are taken of.
+
+        Args:
+            source: (B, S) ids, as `encode` is given them.
+            source_lengths: (B,)
+            position: (B,) number of tokens each row's encoder has read before this step, in the order it reads them.
+            state: everything the step reads of the one before, any number of tensors with the batch first; None
+                before the first step.
+
+        Returns:
+            The next state, of the same shapes; None where the encoder is not recurrent.
+        """
+        return None
+
     # ------------------------------------------------------------------ training
 
     def loss(self, logits: Tensor, batch: Batch) -> Tensor:

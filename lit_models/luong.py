@@ -75,7 +75,7 @@ class LuongSeq2Seq(RecurrentSeq2Seq):
         score: how decoder state and source position are compared.
         location_positions: source positions a location score can tell apart.
         input_feeding: feed each attentional vector into the next step (section 3.3).
-        **kwargs: training options, see LitSeq2Seq.
+        **kwargs: options of initialisation, see RecurrentSeq2Seq, and of training, see LitSeq2Seq.
     """
 
     def __init__(
@@ -111,6 +111,7 @@ class LuongSeq2Seq(RecurrentSeq2Seq):
         self.score = make_score(score, hidden, memory, attention_size or hidden, location_positions)
         decoder_input = self.embedding_size + (hidden if input_feeding else 0)
         self.decoder = make_layers(self.cell, decoder_input, hidden, self.num_layers, self.dropout.p)
+        self.initialise(self.decoder)
         self.combine = nn.Linear(memory + hidden, hidden, bias=False)  # W_c
         self.output = nn.Linear(hidden, self.target_vocab_size)  # W_s
 

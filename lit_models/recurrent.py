@@ -8,6 +8,7 @@ States are kept with the batch first, (B, L, H), as row selection wants it; torc
 
 from abc import abstractmethod
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -18,8 +19,14 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from data.batch import Batch
 from lit_models.base import LitSeq2Seq, Memory, Output, padding_mask, require
 
-Cell = Literal["rnn", "lstm", "gru"]
-LAYERS: dict[str, Callable[..., nn.RNNBase]] = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
+Cell = Literal["rnn", "relu-rnn", "lstm", "gru"]
+LAYERS: dict[str, Callable[..., nn.RNNBase]] = {
+    "rnn": nn.RNN,
+    "relu-rnn": partial(nn.RNN, nonlinearity="relu"),
+    "lstm": nn.LSTM,
+    "gru": nn.GRU,
+}
+RecurrentInit = Literal["default", "orthogonal", "identity"]
 State = tuple[Tensor, ...]  # (h,) or, for an LSTM, (h, c); each (B, L, H)
 
 
@@ -46,6 +53,27 @@ def layer_weights(layers: nn.RNNBase, side: Literal["ih", "hh"], layer: int) -> 
     return getattr(layers, f"weight_{side}_l{layer}"), getattr(layers, f"bias_{side}_l{layer}")
 
 
+@torch.no_grad()
+def initialise_layers(layers: nn.RNNBase, recurrent_init: RecurrentInit, forget_bias: float) -> None:
+    """Change what torch has drawn for recurrent layers; `default` and 0 leave all of it and draw nothing.
+
+    Args:
+        recurrent_init: what the recurrence of each gate becomes, see RecurrentSeq2Seq.
+        forget_bias: what an LSTM's two biases of the forget gate sum to.
+    """
+    for name, parameter in layers.named_parameters():
+        if name.startswith("weight_hh") and recurrent_init != "default":
+            fill = nn.init.orthogonal_ if recurrent_init == "orthogonal" else nn.init.eye_
+            for gate in parameter.split(layers.hidden_size):
+                fill(gate)
+        if name.startswith("bias"):
+            if recurrent_init == "identity":
+                parameter.zero_()
+            if forget_bias != 0:
+                _, forget, _, _ = parameter.chunk(4)  # torch's order: input, forget, cell, output
+                forget.fill_(forget_bias if name.startswith("bias_ih") else 0.0)
+
+
 def step_cell(layers: nn.RNNBase, layer: int, projected: Tensor, state: State) -> State:
     """One step of one layer with the same weights as the fused call, for loops that cannot be fused.
 
@@ -68,7 +96,8 @@ def step_cell(layers: nn.RNNBase, layer: int, projected: Tensor, state: State) -
         reset, update = torch.sigmoid(input_gates + recurrent_gates).chunk(2, dim=1)
         new = torch.tanh(input_new + reset * recurrent_new)
         return (new + update * (hidden - new),)
-    return (torch.tanh(projected + recurrent),)
+    squash = torch.relu if layers.nonlinearity == "relu" else torch.tanh
+    return (squash(projected + recurrent),)
 
 
 def step_layers(
@@ -159,6 +188,10 @@ class RecurrentSeq2Seq(LitSeq2Seq):
         bidirectional: read the source in both directions (Schuster & Paliwal 1997).
         dropout: on embeddings, between layers and before the output layer.
         reverse_source: read the source from its end to its beginning (Sutskever et al. 2014).
+        recurrent_init: the recurrent weights of encoder and decoder, gate by gate: default as torch draws them,
+            orthogonal (Saxe et al. 2014), or identity with zero biases (IRNN, Le, Jaitly & Hinton 2015).
+        forget_bias: initial bias of an LSTM's forget gate (Gers et al. 2000; Jozefowicz et al. 2015); 0 leaves it as
+            torch draws it.
         **kwargs: training options, see LitSeq2Seq.
     """
 
@@ -172,6 +205,8 @@ class RecurrentSeq2Seq(LitSeq2Seq):
         bidirectional: bool,
         dropout: float,
         reverse_source: bool,
+        recurrent_init: RecurrentInit = "default",
+        forget_bias: float = 0.0,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -182,6 +217,13 @@ class RecurrentSeq2Seq(LitSeq2Seq):
         require(num_layers >= 1, "num_layers", num_layers, "must be at least 1")
         require(0 <= dropout < 1, "dropout", dropout, "must lie in [0, 1)")
         require(self.cell in LAYERS, "cell", self.cell, f"is unknown; the cells are {', '.join(LAYERS)}")
+        require(
+            recurrent_init in ("default", "orthogonal", "identity"),
+            "recurrent_init",
+            recurrent_init,
+            "is unknown; choose default, orthogonal or identity",
+        )
+        require(forget_bias == 0 or self.cell == "lstm", "forget_bias", forget_bias, "needs an LSTM's forget gate")
         self.hidden_size = hidden_size
         self.embedding_size = embedding_size
         self.num_layers = num_layers
@@ -193,11 +235,16 @@ class RecurrentSeq2Seq(LitSeq2Seq):
                 table.weight *= embedding_std  # torch draws them with a standard deviation of 1
         self.dropout = nn.Dropout(dropout)
         self.encoder = RecurrentEncoder(self.cell, embedding_size, hidden_size, num_layers, bidirectional, dropout)
+        self.initialise(self.encoder.layers)
 
     @property
     @abstractmethod
     def cell(self) -> Cell:
-        """The recurrent cell of encoder and decoder: rnn, lstm or gru."""
+        """The recurrent cell of encoder and decoder: rnn, relu-rnn, lstm or gru."""
+
+    def initialise(self, layers: nn.RNNBase) -> None:
+        """Give recurrent layers the initial weights that the options ask for."""
+        initialise_layers(layers, self.options["recurrent_init"], self.options["forget_bias"])
 
     def encode(self, source: Tensor, source_lengths: Tensor) -> Memory:
         blocked = padding_mask(source_lengths, source.shape[1])
@@ -208,6 +255,23 @@ class RecurrentSeq2Seq(LitSeq2Seq):
         if self.reverse_source:
             states = reverse_rows(states, source_lengths)
         return Memory(states, source_lengths, blocked, final)
+
+    def transition(self, source: Tensor, source_lengths: Tensor, position: Tensor, state: State | None) -> State | None:
+        """One step of the forward direction, its state parts (B, L, H); for an LSTM h and c together.
+
+        None for stacked layers in both directions: an upper layer reads the whole source through the backward
+        direction below, so that its forward direction is no recurrence by itself.
+        """
+        if self.encoder.directions == 2 and self.num_layers > 1:
+            return None
+        read = source_lengths - 1 - position if self.reverse_source else position
+        inputs = self.source_embedding(source.gather(1, read[:, None])[:, 0])  # (B, E)
+        projected = F.linear(inputs, *layer_weights(self.encoder.layers, "ih", 0))
+        if state is None:
+            parts = 2 if self.cell == "lstm" else 1
+            state = (projected.new_zeros(len(source), self.num_layers, self.hidden_size),) * parts
+        _, states = step_layers(self.encoder.layers, projected, unstack(state), dropout=0.0, training=False)
+        return stack(states)
 
 
 class Bridge(nn.Module):
@@ -287,7 +351,7 @@ class FixedContextSeq2Seq(RecurrentSeq2Seq):
         context: the decoder sees the source in its initial-state only, or at every-step (Cho et al. 2014).
         readout: the output layer, linear or maxout (Cho et al. 2014).
         readout_size: pairs of a maxout layer; None takes hidden_size.
-        **kwargs: training options, see LitSeq2Seq.
+        **kwargs: options of initialisation, see RecurrentSeq2Seq, and of training, see LitSeq2Seq.
     """
 
     def __init__(
@@ -333,6 +397,7 @@ class FixedContextSeq2Seq(RecurrentSeq2Seq):
         else:
             self.bridge = Bridge(self.cell, memory, hidden)
         self.decoder = make_layers(self.cell, decoder_input, hidden, num_layers, self.dropout.p)
+        self.initialise(self.decoder)
         self.readout = Readout(readout, readout_input, readout_size or hidden, self.target_vocab_size)
 
     def start(self, memory: Memory) -> FixedContextState:

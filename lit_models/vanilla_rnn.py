@@ -1,14 +1,25 @@
 """The vanilla RNN encoder-decoder."""
 
+from typing import Any, Literal
+
+from lit_models.base import require
 from lit_models.recurrent import Cell, FixedContextSeq2Seq
 
 
 class VanillaRNN(FixedContextSeq2Seq):
-    """Simple recurrent layers, h_t = tanh(W x_t + U h_{t-1} + b) (Elman 1990), joined by a fixed context.
+    """Simple recurrent layers, h_t = f(W x_t + U h_{t-1} + b) (Elman 1990), joined by a fixed context.
 
-    Its options are those of FixedContextSeq2Seq.
+    With `nonlinearity: relu` and `recurrent_init: identity` it is the IRNN of Le, Jaitly & Hinton 2015.
+
+    Args:
+        nonlinearity: f, tanh or relu.
+        **kwargs: the options of FixedContextSeq2Seq.
     """
+
+    def __init__(self, *, nonlinearity: Literal["tanh", "relu"] = "tanh", **kwargs: Any) -> None:
+        require(nonlinearity in ("tanh", "relu"), "nonlinearity", nonlinearity, "is unknown; choose tanh or relu")
+        super().__init__(**kwargs)
 
     @property
     def cell(self) -> Cell:
-        return "rnn"
+        return "relu-rnn" if self.options["nonlinearity"] == "relu" else "rnn"

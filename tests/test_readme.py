@@ -21,6 +21,7 @@ from tests.trials import SMALL
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 ON_TEXT = (ROOT / "docs" / "text.md").read_text()
+ON_GRADIENTS = (ROOT / "docs" / "gradients.md").read_text()
 
 
 def commands(word: str, page: str = README) -> list[list[str]]:
@@ -30,7 +31,10 @@ def commands(word: str, page: str = README) -> list[list[str]]:
     return [shlex.split(line.partition(word)[2]) for line in lines]
 
 
-@pytest.mark.parametrize("arguments", [*commands("lengthwise fit"), *commands("lengthwise fit", ON_TEXT)], ids=" ".join)
+FIT_COMMANDS = [arguments for page in (README, ON_TEXT, ON_GRADIENTS) for arguments in commands("lengthwise fit", page)]
+
+
+@pytest.mark.parametrize("arguments", FIT_COMMANDS, ids=" ".join)
 def test_fit_commands_resolve(arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stand_in_corpora(tmp_path, monkeypatch)
     (tmp_path / "experiments").symlink_to(ROOT / "experiments")
@@ -52,6 +56,16 @@ def test_commands_on_text_are_understood(verb: str) -> None:
 def test_the_page_on_text_names_a_sweep_and_where_its_trials_go() -> None:
     (swept,), (reported,) = commands("lengthwise sweep", ON_TEXT), commands("lengthwise report", ON_TEXT)
     assert reported == [f"runs/{read_sweep(ROOT / swept[0]).name}"]
+
+
+def test_commands_on_gradients_are_understood_and_its_sweeps_exist() -> None:
+    parser = importlib.import_module("experiments.gradients")._parser()
+    found = commands("lengthwise gradients", ON_GRADIENTS)
+    assert found
+    for arguments in found:
+        parser.parse_args(arguments)
+    names = [[f"runs/{read_sweep(ROOT / path).name}"] for (path,) in commands("lengthwise sweep", ON_GRADIENTS)]
+    assert commands("lengthwise report", ON_GRADIENTS) == names
 
 
 def test_swept_files_exist_and_the_report_reads_where_they_write() -> None:

@@ -1,0 +1,122 @@
+"""What measured decays say to three sentences of textbooks on gradient flow: agrees, disagrees, or cannot be told."""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from analysis.gradient_fits import WHEN, Fit
+from analysis.markdown import interval
+from analysis.style import styles
+
+AGREES, DISAGREES, UNTOLD = "agrees", "disagrees", "cannot be told"
+GATED = ("LSTM", "GRU")
+ATTENDING = ("Bahdanau", "LuongGlobal", "LuongLocal", "Transformer")
+
+
+class Statement(NamedTuple):
+    """What measurements say to a sentence of textbooks; `verdict` is agrees, disagrees or cannot be told."""
+
+    claim: str
+    where: str
+    verdict: str
+    reason: str
+
+
+def statements(found: Sequence[Fit]) -> list[Statement]:
+    """Three sentences of textbooks, each held against every task and phase at its greatest length.
+
+    Only architectures with default options count. Two decays differ where their 95% intervals do not overlap.
+    """
+    said = []
+    for task, phase in sorted({(fit.task, fit.phase) for fit in found}):
+        own = [fit for fit in found if (fit.task, fit.phase) == (task, phase) and not fit.variant]
+        longest = max((fit.length for fit in own), default=0)
+        by_arch = {fit.arch: fit for fit in own if fit.length == longest}
+        where = f"{task}, length {longest}, {WHEN[phase]}"
+        said += [
+            Statement("The vanilla RNN decays fastest", where, *_fastest(by_arch)),
+            Statement("LSTM and GRU decay slower than the vanilla RNN", where, *_slower(by_arch)),
+            Statement(
+                "Attention and transformer show no exponential decay in distance", where, *_no_exponential(by_arch)
+            ),
+        ]
+    claims = [statement.claim for statement in said]
+    return sorted(said, key=lambda statement: claims.index(statement.claim))
+
+
+def is_slower(fit: Fit, than: Fit) -> bool | None:
+    """Whether one decays slower than another; None where intervals overlap or one has none."""
+    if fit.decay is None or than.decay is None or math.isnan(fit.decay.low) or math.isnan(than.decay.low):
+        return None
+    if fit.decay.low > than.decay.high:
+        return True
+    return False if fit.decay.high < than.decay.low else None
+
+
+def _fastest(by_arch: dict[str, Fit]) -> tuple[str, str]:
+    others = [fit for arch, fit in by_arch.items() if arch != "VanillaRNN"]
+    return _against_vanilla(by_arch, others, "no other architecture was measured")
+
+
+def _slower(by_arch: dict[str, Fit]) -> tuple[str, str]:
+    gated = [by_arch[arch] for arch in GATED if arch in by_arch]
+    missing = [arch for arch in GATED if arch not in by_arch]
+    return _against_vanilla(by_arch, gated, f"{' and '.join(missing)} not measured", complete=not missing)
+
+
+def _against_vanilla(
+    by_arch: dict[str, Fit], others: list[Fit], missing: str, complete: bool = True
+) -> tuple[str, str]:
+    """Verdict and reason of the sentence that all others decay slower than the vanilla RNN."""
+    vanilla = by_arch.get("VanillaRNN")
+    if vanilla is None:
+        return UNTOLD, "the vanilla RNN was not measured"
+    if not others:
+        return UNTOLD, missing
+    slower = {fit.name: is_slower(fit, vanilla) for fit in others}
+    numbers = _decays([vanilla, *others])
+    faster = [name for name, answer in slower.items() if answer is False]
+    if faster:
+        return DISAGREES, f"faster are {_names(faster)}; decay per step {numbers}"
+    unclear = [name for name, answer in slower.items() if answer is None]
+    if unclear:
+        return (
+            UNTOLD,
+            f"intervals overlap that of the vanilla RNN or are missing: {_names(unclear)}; decay per step {numbers}",
+        )
+    return (AGREES, f"decay per step {numbers}") if complete else (UNTOLD, f"{missing}; decay per step {numbers}")
+
+
+def _no_exponential(by_arch: dict[str, Fit]) -> tuple[str, str]:
+    attending = [by_arch[arch] for arch in ATTENDING if arch in by_arch]
+    if not attending:
+        return UNTOLD, "no architecture with attention was measured"
+    numbers = _decays(attending, with_fit=True)
+    decaying = [fit.name for fit in attending if fit.exponential]
+    if decaying:
+        return DISAGREES, f"an exponential fits {_names(decaying)}; decay per step {numbers}"
+    unclear = [fit.name for fit in attending if fit.exponential is None]
+    if unclear:
+        return UNTOLD, f"not clear for {_names(unclear)}; decay per step {numbers}"
+    return AGREES, f"decay per step {numbers}"
+
+
+def _names(names: Sequence[str]) -> str:
+    looks = styles(names)
+    return ", ".join(look.name for look in looks.values())
+
+
+def _decays(found: Sequence[Fit], with_fit: bool = False) -> str:
+    looks = styles([fit.name for fit in found])
+    return ", ".join(
+        f"{looks[fit.name].name} {interval(fit.decay)}" + (f" (R² {r_squared_text(fit)})" if with_fit else "")
+        for fit in found
+    )
+
+
+def r_squared_text(fit: Fit) -> str:
+    """R² over seeds: `0.98`, or its range `0.91…0.98`."""
+    if not fit.r_squared:
+        return "-"
+    least, most = (f"{value:.2f}" for value in (min(fit.r_squared), max(fit.r_squared)))
+    return least if least == most else f"{least}…{most}"
