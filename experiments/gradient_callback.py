@@ -19,6 +19,7 @@ from lit_models import LitSeq2Seq
 from lit_models.gradient_flow import curve, distances, embedding_gradients, spaced_distances
 
 SEQUENCES = 32  # of the validation split, the same at every look
+LOGGED_DISTANCES = 12  # about as many are sent to loggers; the file has all
 
 
 class GradientFlow(Callback):
@@ -90,7 +91,7 @@ class GradientFlow(Callback):
         points = [point for point in points if math.isfinite(point.mean)]  # a model may be about to diverge
         rows = self.subject.curve(phase, step, EMBEDDING_GRADIENT, points) + self._norm_rows(trainer, pl_module, phase)
         append_rows(self.path, rows)
-        shown = spaced_distances(int(batch.source_lengths.max()))
+        shown = spaced_distances(int(batch.source_lengths.max()), LOGGED_DISTANCES)
         values = {_logged_name(row): row.mean for row in rows if row.distance is None or row.distance in shown}
         for logger in trainer.loggers:
             logger.log_metrics(values, step)

@@ -23,6 +23,7 @@ from lit_models import LitSeq2Seq, architectures
 from lit_models.gradient_flow import curve, distances, embedding_gradients, jacobian_norms, spaced_distances
 
 JACOBIAN_SEQUENCES = 16  # at most: a Jacobian costs far more than a gradient and varies little between sequences
+JACOBIAN_DISTANCES = 8
 
 
 class Probed(NamedTuple):
@@ -55,8 +56,7 @@ def main(arguments: list[str]) -> int:
     """
     options = _parser().parse_args(arguments)
     _check(options)
-    if options.threads is not None:
-        torch.set_num_threads(options.threads)
+    torch.set_num_threads(options.threads)
     lengths = sorted(set(options.lengths))
     probed = [*_trained(options.checkpoint), *_initial(options)]
     for each in probed:
@@ -179,7 +179,7 @@ def _measure_all(probed: list[Probed], lengths: list[int], options: argparse.Nam
 
 
 def measure(probed: Probed, batch: Batch, position: int = 0) -> list[Row]:
-    """Gradient norms at every distance, and Jacobians at about twelve.
+    """Gradient norms at every distance, and Jacobians at about eight.
 
     Args:
         probed: a model and what it is called.
@@ -191,7 +191,7 @@ def measure(probed: Probed, batch: Batch, position: int = 0) -> list[Row]:
     phase = (probed.phase, probed.step)
     steps = distances(batch, position)
     rows = subject.curve(*phase, EMBEDDING_GRADIENT, curve(embedding_gradients(model, batch, position), steps))
-    wanted = spaced_distances(length)
+    wanted = spaced_distances(length, JACOBIAN_DISTANCES)
     few = batch._replace(
         source=batch.source[:JACOBIAN_SEQUENCES], source_lengths=batch.source_lengths[:JACOBIAN_SEQUENCES]
     )
@@ -242,5 +242,6 @@ def _parser() -> argparse.ArgumentParser:
         parser.add_argument(f"--{name}", type=int, default=default, metavar="N", help=f"{text} (default %(default)s)")
     parser.add_argument("--output", type=Path, default=Path("runs/gradients"), metavar="DIR",
                         help="folder to write to (default %(default)s)")  # fmt: skip
-    parser.add_argument("--threads", type=int, metavar="N", help="CPU threads")
+    parser.add_argument("--threads", type=int, default=1, metavar="N",
+                        help="CPU threads; so small models gain nothing from more (default %(default)s)")  # fmt: skip
     return parser

@@ -102,7 +102,7 @@ def curve(norms: Tensor, distances: Tensor) -> list[Point]:
     return points
 
 
-def spaced_distances(longest: int, count: int = 12) -> list[int]:
+def spaced_distances(longest: int, count: int) -> list[int]:
     """About so many distances from 1 to the longest, evenly spaced on a logarithmic scale."""
     exponents = torch.linspace(0, 1, count, dtype=torch.double)
     return sorted(set((float(longest) ** exponents).round().long().tolist()))
@@ -120,8 +120,8 @@ def jacobian_norms(model: LitSeq2Seq, batch: Batch, distances: Sequence[int]) ->
         distances: the distances wanted, of at least 1.
 
     Returns:
-        (B, D) to within half a per cent, zero where a source is shorter than the distance; None where the encoder is not
-        recurrent.
+        (B, D) to within half a per cent, zero where a source is shorter than the distance; None where the encoder is
+        not recurrent.
     """
     lengths = batch.source_lengths
     rows = torch.arange(len(lengths), device=lengths.device)

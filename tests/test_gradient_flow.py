@@ -259,9 +259,9 @@ def test_a_curve_has_geometric_means_and_quartiles_over_sequences() -> None:
 
 
 def test_spaced_distances_run_from_one_to_the_longest() -> None:
-    assert spaced_distances(1) == [1]
-    assert spaced_distances(5) == [1, 2, 3, 4, 5]
-    long = spaced_distances(200)
+    assert spaced_distances(1, 12) == [1]
+    assert spaced_distances(5, 12) == [1, 2, 3, 4, 5]
+    long = spaced_distances(200, 12)
     assert (long[0], long[-1]) == (1, 200)
     assert len(long) <= 12
 
