@@ -16,6 +16,7 @@ VERBS = {
     "align": "word alignments of a checkpoint's attention, and their error rate",
     "sweep": "run a W&B sweep file here, without W&B",
     "report": "rebuild figures and report from finished runs",
+    "parallelism": "time, memory and sequential depth of a training step against length",
     "sizes": "print parameter counts and the widths at which they match",
 }
 TRAINING_VERBS = ("fit", "validate", "test", "predict")
@@ -24,13 +25,14 @@ MODULES = {
     "align": "experiments.align",
     "sweep": "experiments.sweep",
     "report": "analysis.report",
+    "parallelism": "experiments.parallelism",
     "sizes": "experiments.sizes",
 }
 
 
 def usage() -> str:
     """What `lengthwise --help` prints."""
-    verbs = "\n".join(f"  {verb:10} {purpose}" for verb, purpose in VERBS.items())
+    verbs = "\n".join(f"  {verb:11} {purpose}" for verb, purpose in VERBS.items())
     return (
         "usage: lengthwise VERB [options]\n\n"
         "Measures what sequence length does to sequence-to-sequence architectures.\n\n"
