@@ -17,6 +17,7 @@ VERBS = {
     "sweep": "run a W&B sweep file here, without W&B",
     "gradients": "what reaches a source token of the learning signal, by distance",
     "report": "rebuild figures and report from finished runs",
+    "parallelism": "time, memory and sequential depth of a training step against length",
     "sizes": "print parameter counts and the widths at which they match",
 }
 TRAINING_VERBS = ("fit", "validate", "test", "predict")
@@ -26,13 +27,14 @@ MODULES = {
     "sweep": "experiments.sweep",
     "gradients": "experiments.gradients",
     "report": "analysis.report",
+    "parallelism": "experiments.parallelism",
     "sizes": "experiments.sizes",
 }
 
 
 def usage() -> str:
     """What `lengthwise --help` prints."""
-    verbs = "\n".join(f"  {verb:10} {purpose}" for verb, purpose in VERBS.items())
+    verbs = "\n".join(f"  {verb:11} {purpose}" for verb, purpose in VERBS.items())
     return (
         "usage: lengthwise VERB [options]\n\n"
         "Measures what sequence length does to sequence-to-sequence architectures.\n\n"

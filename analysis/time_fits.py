@@ -1,0 +1,101 @@
+"""Laws behind times and depths: exponents, exact lines, crossings, and Amdahl's serial fraction."""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from scipy.special import stdtrit
+
+UPPER_RANGE = 8  # an exponent is fitted to lengths from the greatest down to this share of it
+
+
+class Exponent(NamedTuple):
+    """The exponent of a power law with its confidence interval, NaN where two points leave none."""
+
+    value: float
+    low: float
+    high: float
+    points: int
+
+
+class Line(NamedTuple):
+    """slope · n + intercept, exactly."""
+
+    slope: int
+    intercept: int
+
+
+def upper_exponent(lengths: Sequence[float], values: Sequence[float], level: float = 0.95) -> Exponent | None:
+    """The exponent b of value = a · length^b over the upper range of lengths; None below two points.
+
+    Least squares of log value on log length over the lengths from an eighth of the greatest on, where fixed costs
+    matter least, with Student's t interval. The interval covers deviations from the power law as well as noise.
+
+    Raises:
+        ValueError: a length or value that is not above 0.
+    """
+    pairs = [(n, value) for n, value in zip(lengths, values, strict=True) if n * UPPER_RANGE >= max(lengths)]
+    if len(pairs) < 2:
+        return None
+    if min(min(pair) for pair in pairs) <= 0:
+        raise ValueError("a power law needs lengths and values above 0")
+    x, y = np.log(np.asarray(pairs, dtype=float)).T
+    spread = float(((x - x.mean()) ** 2).sum())
+    slope = float(((x - x.mean()) * (y - y.mean())).sum() / spread)
+    freedom = len(pairs) - 2
+    if not freedom:
+        return Exponent(slope, math.nan, math.nan, 2)
+    residuals = y - y.mean() - slope * (x - x.mean())
+    half = float(stdtrit(freedom, (1 + level) / 2) * math.sqrt(float((residuals**2).sum()) / freedom / spread))
+    return Exponent(slope, slope - half, slope + half, len(pairs))
+
+
+def exact_line(lengths: Sequence[int], counts: Sequence[int]) -> Line | None:
+    """The line with whole coefficients that every count lies on exactly; None where there is none, or one point only.
+
+    A slope of 0 is a constant.
+    """
+    if len(lengths) < 2:
+        return None
+    slope, rest = divmod(counts[1] - counts[0], lengths[1] - lengths[0])
+    intercept = counts[0] - slope * lengths[0]
+    exact = all(slope * n + intercept == count for n, count in zip(lengths, counts, strict=True))
+    return Line(slope, intercept) if exact and not rest else None
+
+
+def crossing(lengths: Sequence[float], first: Sequence[float], second: Sequence[float]) -> float | None:
+    """The length from which on `first` is above `second`, as far as was measured.
+
+    Between two measured lengths both are taken as power laws.
+
+    Args:
+        lengths: in ascending order.
+        first: values above 0, such as seconds of attention.
+        second: the same of what it is compared with, such as recurrence.
+
+    Returns:
+        The length; None where `first` is not above `second` at the greatest length, or is above it at all of them.
+    """
+    difference = np.log(np.asarray(first, dtype=float)) - np.log(np.asarray(second, dtype=float))
+    below = np.flatnonzero(difference <= 0)
+    if not below.size or below[-1] == len(difference) - 1:
+        return None
+    last = int(below[-1])
+    share = difference[last] / (difference[last] - difference[last + 1])
+    x = np.log(np.asarray(lengths, dtype=float))
+    return float(np.exp(x[last] + share * (x[last + 1] - x[last])))
+
+
+def serial_fraction(speedup: float, workers: float) -> float:
+    """The part of the work that does not profit from more workers, by Amdahl's law.
+
+    Amdahl 1967: speed-up = 1 / (e + (1 - e) / p), solved for e (Karp & Flatt 1990): e = (1/S - 1/p) / (1 - 1/p).
+    Below 0 where the speed-up exceeds the number of workers.
+
+    Raises:
+        ValueError: not more than one worker.
+    """
+    if workers <= 1:
+        raise ValueError(f"{workers} workers give no speed-up to judge by")
+    return (1 / speedup - 1 / workers) / (1 - 1 / workers)
