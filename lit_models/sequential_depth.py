@@ -45,7 +45,7 @@ def sequential_depth(model: LitSeq2Seq, batch: Batch) -> int:
         ValueError: the loss does not depend on the source.
     """
     embedded, logits = _teacher_forced(model, batch)
-    return longest_chain(model.loss(logits, batch), embedded)
+    return longest_chain(_loss(model, logits, batch), embedded)
 
 
 def path_lengths(model: LitSeq2Seq, batch: Batch, longest: bool = False) -> Tensor:
@@ -64,7 +64,7 @@ def path_lengths(model: LitSeq2Seq, batch: Batch, longest: bool = False) -> Tens
     for position in range(batch.target_out.shape[1]):
         target = torch.full_like(batch.target_out, PAD)
         target[:, position] = batch.target_out[:, position]
-        loss = model.loss(logits, batch._replace(target_out=target, loss_tokens=None))
+        loss = _loss(model, logits, batch._replace(target_out=target, loss_tokens=None))
         columns.append(element_paths(loss, embedded, longest)[0])  # (S, E)
     paths = torch.stack(columns, dim=1)  # (S, T, E)
     return _finite_max(paths) if longest else paths.amin(dim=-1)
@@ -138,6 +138,11 @@ def _teacher_forced(model: LitSeq2Seq, batch: Batch) -> tuple[Tensor, Tensor]:
     if not leaves:
         raise ValueError(f"{type(model).__name__} does not call its source_embedding")
     return leaves[0], logits
+
+
+def _loss(model: LitSeq2Seq, logits: Tensor, batch: Batch) -> Tensor:
+    with unfused():
+        return model.loss(logits, batch)
 
 
 def _cost(node: Node) -> int:

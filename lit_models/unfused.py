@@ -1,4 +1,4 @@
-"""The unfused reference of a model: recurrent layers and attention as the single operations they consist of.
+"""The unfused reference of a model: layers, attention and loss as the single operations they consist of.
 
 A fused kernel is one node of the autograd graph however many steps it takes inside. Unfused, every step is there to
 be seen and counted. Shapes: B sequences, T positions, E input size, H hidden size, L layers.
@@ -14,6 +14,9 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
+from data.batch import PAD
+from lit_models import attention, base
+
 CELLS = {"RNN_TANH": torch.rnn_tanh_cell, "RNN_RELU": torch.rnn_relu_cell, "GRU": torch.gru_cell}
 LAYERS = (nn.RNN, nn.GRU, nn.LSTM)
 
@@ -23,17 +26,35 @@ def unfused() -> Iterator[None]:
     """While this lasts, torch's recurrent layers run step by step and its attention as products and a softmax.
 
     This holds for every model, whoever wrote it, as long as it calls torch.nn.RNN, GRU or LSTM and
-    scaled_dot_product_attention. On a CPU each step is then made of torch's own elementary operations.
+    scaled_dot_product_attention. Additive scores and the loss, for which this package has functions of its own, are
+    made as their equations say. On a CPU everything is then made of torch's own elementary operations.
     """
-    fused = {layer: layer.forward for layer in LAYERS}
+    plain = [(layer, "forward", _run) for layer in LAYERS] + PLAIN
+    fused = [(owner, name, getattr(owner, name)) for owner, name, _ in plain]
     try:
-        for layer in LAYERS:
-            layer.forward = _run  # type: ignore[method-assign, assignment]
+        for owner, name, function in plain:
+            setattr(owner, name, function)
         with sdpa_kernel(SDPBackend.MATH):
             yield
     finally:
-        for layer, forward in fused.items():
-            layer.forward = forward  # type: ignore[method-assign]
+        for owner, name, function in fused:
+            setattr(owner, name, function)
+
+
+def _additive_scores(queries: Tensor, keys: Tensor, energy: Tensor) -> Tensor:
+    """(B, T, A), (B, S, A), (A,) -> (B, T, S)"""
+    return torch.tanh(queries[:, :, None, :] + keys[:, None, :, :]) @ energy
+
+
+def _smoothed_cross_entropy(logits: Tensor, targets: Tensor, label_smoothing: float) -> Tensor:
+    """(N, V), (N,) -> ()"""
+    return F.cross_entropy(logits, targets, ignore_index=PAD, label_smoothing=label_smoothing, reduction="sum")
+
+
+PLAIN: list[tuple[Any, str, Any]] = [
+    (attention, "additive_scores", _additive_scores),
+    (base, "smoothed_cross_entropy", _smoothed_cross_entropy),
+]
 
 
 def _run(layers: nn.RNNBase, inputs: Any, state: Any = None) -> tuple[Any, Any]:
