@@ -21,7 +21,7 @@ class Horizon(NamedTuple):
     """The smallest distance at which the norm has fallen to 1% of that at the least distance, over seeds.
 
     Attributes:
-        reached: mean and interval over seeds, in steps; None unless all seeds fall to 1%.
+        reached: geometric mean and interval over seeds, in steps; None unless all seeds fall to 1%.
         beyond: number of seeds that do not within the distances measured.
         seeds: number of seeds whose norm at the least distance is above the float floor.
         furthest: greatest distance measured.
@@ -146,7 +146,8 @@ def _exponential(decay: MeanInterval | None, r_squared: tuple[float, ...]) -> bo
 def _horizon(lines: list[tuple[np.ndarray, np.ndarray]]) -> Horizon:
     each = [horizon(distances, norms) for distances, norms in lines if norms[0] > FLOAT_FLOOR]
     beyond = sum(math.isinf(value) for value in each)
-    reached = mean_interval(each) if each and not beyond else None
+    # Of logarithms, as everything here: an interval of few seeds would reach below a distance of 0 otherwise.
+    reached = _exponentiated(mean_interval([math.log(value) for value in each])) if each and not beyond else None
     return Horizon(reached, beyond, len(each), int(max(distances[-1] for distances, _ in lines)))
 
 

@@ -3,7 +3,7 @@
 import math
 import textwrap
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -50,12 +50,12 @@ def few_lines(rows: Frame) -> Frame:
     return rows if rows["name"].nunique() <= MOST_LINES else without_remedies(rows)
 
 
-def relative(rows: Frame) -> Frame:
-    """Norms relative to that at the least distance of their seed; a seed without any signal there is left out."""
+def relative(rows: Frame, to: Literal["first", "max"] = "first") -> Frame:
+    """Norms relative to that at the least distance of their seed, or to the greatest; without one, left out."""
     rows = rows.sort_values("distance")
-    nearest = rows.groupby([*LINE, "seed", "phase"])["mean"].transform("first")
-    divided = rows.assign(**{column: rows[column] / nearest for column in ("mean", "low", "high")})
-    return divided[nearest > FLOAT_FLOOR]
+    one = rows.groupby([*LINE, "seed", "phase"])["mean"].transform(to)
+    divided = rows.assign(**{column: rows[column] / one for column in ("mean", "low", "high")})
+    return divided[one > FLOAT_FLOOR]
 
 
 def over_log_seeds(rows: Frame, by: list[str]) -> Frame:

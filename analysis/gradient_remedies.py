@@ -152,7 +152,8 @@ def _norm_points(table: Frame) -> Frame:
     rows = ends(curves(table, EMBEDDING_GRADIENT))
     rows = rows[rows.groupby(["task", "arch", "length"])["variant"].transform("nunique") > 1]
     rows = rows[rows["length"] == rows.groupby(["task", "arch"])["length"].transform("max")]
-    return over_log_seeds(relative(rows), [*LINE, "phase", "distance"])
+    # A source that is read backwards has its greatest norm at its greatest distance.
+    return over_log_seeds(relative(rows, "max"), [*LINE, "phase", "distance"])
 
 
 def _lag_points(table: Frame, results: Frame | None) -> Frame:
@@ -201,6 +202,6 @@ def _caption(norms: Frame, lags: Frame) -> str:
     )
     return (
         "Remedies beside the baseline, an architecture a row: norm of the gradient that reaches a source token, "
-        f"relative to that of the nearest, against the token's distance from the loss; {lengths}. "
+        f"relative to the greatest of its line, against the token's distance from the loss; {lengths}. "
         f"{log_spread(norms)}.{accuracy}"
     )

@@ -46,7 +46,8 @@ def definitions(found: Sequence[Fit]) -> str:
     return (
         "Decay per step is exp of the slope of log norm against distance, by ordinary least squares for each seed; its "
         "interval is the 95% t interval of the slopes over seeds. The effective horizon is the smallest distance at "
-        "which the norm has fallen to 1% of that at the least distance, with its interval over seeds; `> n`: it does "
+        "which the norm has fallen to 1% of that at the least distance, as geometric mean over seeds with its 95% t "
+        "interval; `> n`: it does "
         f"not within the n steps measured. A decay is called exponential where R² of this fit is at least "
         f"{LEAST_R_SQUARED} in every seed and the interval of decay lies below 1. With one seed there is no interval, "
         f"so nothing is decided. Norms at the float floor (at or below {FLOAT_FLOOR:.0e}) are left out of fits: "

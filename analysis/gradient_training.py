@@ -133,8 +133,11 @@ def _draw_map(axes: Axes, points: Frame, least: float, most: float) -> Any:
 
 
 def _norm_axis(axes: Axes, points: Frame) -> None:
-    narrow = points["mean"].max() < 10 * points["mean"].min()
+    least, most = points["mean"].min(), points["mean"].max()
+    narrow = most < 10 * least
     axes.set_yscale("log")
+    # The lines decide: a band of few seeds that differ spans many decades.
+    axes.set_ylim(least / 3, most * 3)
     axes.yaxis.set_major_locator(MaxNLocator(5) if narrow else LogLocator(subs=(1, 2, 5), numticks=8))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda norm, _: f"{norm:g}"))
     axes.yaxis.set_minor_locator(NullLocator())
