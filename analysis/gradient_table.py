@@ -9,7 +9,6 @@ at one target position with respect to the embedding of a source token, `distanc
 import csv
 import io
 import math
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -18,7 +17,7 @@ import pandas as pd
 
 from analysis.errors import ReportError
 from analysis.frames import Column, Frame
-from analysis.load_runs import NOT_SEARCHED, is_trial
+from analysis.load_runs import is_trial, walk
 
 COLUMNS = [
     "arch", "variant", "task", "length", "seed", "phase", "step", "quantity", "distance",
@@ -105,17 +104,9 @@ def longest(rows: Frame) -> Frame:
 
 def _find(paths: Sequence[str | Path]) -> Iterator[Path]:
     """Every gradients.csv, each once, in the order of the paths and by name."""
-    seen: set[Path] = set()
-    for path in map(Path, paths):
-        if not path.is_dir():
-            problem = "is not a folder" if path.exists() else "does not exist"
-            raise ReportError(f"{path} {problem}; give a folder that holds gradients.csv, or a folder of such")
-        for parent, subfolders, files in os.walk(path):
-            found = Path(parent) / "gradients.csv"
-            if found.name in files and found.resolve() not in seen:
-                seen.add(found.resolve())
-                yield found
-            subfolders[:] = sorted(s for s in subfolders if s not in NOT_SEARCHED and not s.startswith("."))
+    for folder, _, files in walk(paths, "a folder that holds gradients.csv, or a folder of such"):
+        if "gradients.csv" in files:
+            yield folder / "gradients.csv"
 
 
 def _read(path: Path) -> Frame:

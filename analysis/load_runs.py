@@ -113,19 +113,38 @@ def find_trials(paths: Sequence[str | Path]) -> Iterator[Path]:
     Raises:
         ReportError: a path that does not exist or is no folder.
     """
+    for folder, subfolders, files in walk(paths, "the folder of a trial or of a sweep"):
+        if is_trial(files):
+            subfolders.clear()
+            yield folder
+
+
+def walk(paths: Sequence[str | Path], wanted: str) -> Iterator[tuple[Path, list[str], list[str]]]:
+    """Every folder at or below the paths, each once, in the order of the paths and by name.
+
+    Args:
+        paths: folders.
+        wanted: what to give instead of something else, as an error says it.
+
+    Yields:
+        The folder, its subfolders, to be cleared where they need not be searched, and its files.
+
+    Raises:
+        ReportError: a path that does not exist or is no folder.
+    """
     seen: set[Path] = set()
     for path in map(Path, paths):
         if not path.is_dir():
             problem = "is not a folder" if path.exists() else "does not exist"
-            raise ReportError(f"{path} {problem}; give the folder of a trial or of a sweep")
+            raise ReportError(f"{path} {problem}; give {wanted}")
         for parent, subfolders, files in os.walk(path):
-            folder = Path(parent)
-            if is_trial(files):
-                subfolders.clear()
-                if folder.resolve() not in seen:
-                    seen.add(folder.resolve())
-                    yield folder
             subfolders[:] = sorted(s for s in subfolders if s not in NOT_SEARCHED and not s.startswith("."))
+            folder = Path(parent)
+            if folder.resolve() in seen:
+                subfolders.clear()  # what was left out of it then is left out now
+                continue
+            seen.add(folder.resolve())
+            yield folder, subfolders, files
 
 
 def is_trial(files: Sequence[str]) -> bool:

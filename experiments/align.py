@@ -4,7 +4,6 @@ import argparse
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NoReturn
 
 from tqdm import tqdm
 
@@ -18,6 +17,7 @@ from analysis.pharaoh import (
 )
 from data.batch import EOS
 from data.parallel_text import ParallelFiles, read_parallel
+from experiments.arguments import OneLineParser
 from experiments.checkpoints import load_checkpoint
 from experiments.errors import UsageError
 from experiments.files import whole_file
@@ -76,13 +76,8 @@ def _links(translator: Translator, pairs) -> Iterator[frozenset[tuple[int, int]]
         yield links_from_weights(words)
 
 
-class _OneLineParser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(message.removeprefix("argument "))
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = _OneLineParser(
+    parser = OneLineParser(
         prog="lengthwise align",
         description="Align the words of parallel text by a model's attention: each target word with the source word "
         "it looks at most while the model is given the target. Prints links in Pharaoh format, or, with --gold, the "

@@ -25,11 +25,12 @@ class TextContent(NamedTuple):
 
 
 class Checkpoint(NamedTuple):
-    """A model out of a file, and the text it was trained on; None for a task on symbols."""
+    """A model out of a file, the text it was trained on, None for a task on symbols, and optimiser steps taken."""
 
     model: LitSeq2Seq
     task: str
     text: TextContent | None
+    step: int
 
 
 class CarriedSettings(Callback):
@@ -84,7 +85,10 @@ def load_weights(model: LitSeq2Seq, path: Path) -> None:
     Raises:
         UsageError: the file is missing, cannot be read, or belongs to another model.
     """
-    content = read_checkpoint(path)
+    _set_weights(model, read_checkpoint(path), path)
+
+
+def _set_weights(model: LitSeq2Seq, content: dict[str, Any], path: Path) -> None:
     try:
         model.load_state_dict(content["state_dict"])
     except RuntimeError:
@@ -111,8 +115,8 @@ def load_checkpoint(path: Path) -> Checkpoint:
         text = None if settings["text"] is None else _text_content(settings["text"])
     except (KeyError, TypeError, ValueError, AttributeError):
         raise UsageError(f"--checkpoint: {path} is damaged or was written by another version") from None
-    load_weights(model, path)
-    return Checkpoint(model.eval(), str(settings["task"]), text)
+    _set_weights(model, content, path)
+    return Checkpoint(model.eval(), str(settings["task"]), text, int(content.get("global_step", 0)))
 
 
 def _text_content(settings: dict[str, Any]) -> TextContent:

@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -14,7 +14,8 @@ from tqdm import tqdm
 from data.batch import FIRST_TOKEN, Batch
 from data.batching import ExampleStore
 from data.tasks import TASKS, generate
-from experiments.checkpoints import load_checkpoint, read_checkpoint
+from experiments.arguments import OneLineParser, require_architectures, require_at_least
+from experiments.checkpoints import load_checkpoint
 from experiments.errors import UsageError
 from experiments.files import owned
 from experiments.gradient_table import EMBEDDING_GRADIENT, JACOBIAN, Row, Subject, variant, write_table
@@ -77,15 +78,11 @@ def main(arguments: list[str]) -> int:
 def _check(options: argparse.Namespace) -> None:
     for name in ("seeds", "sequences", "vocabulary", "parameter_budget", "hidden_size", "threads"):
         value = getattr(options, name)
-        if value is not None and value < 1:
-            raise UsageError(f"--{name}: {value} must be at least 1")
-    if min(options.lengths) < 1:
-        raise UsageError(f"--lengths: {min(options.lengths)} must be at least 1")
-    if options.position < 0:
-        raise UsageError(f"--position: {options.position} must be at least 0")
-    for name in options.models or []:
-        if name not in architectures():
-            raise UsageError(f"--models: '{name}' is unknown; the models are {', '.join(architectures())}")
+        if value is not None:
+            require_at_least(name, value, 1)
+    require_at_least("lengths", min(options.lengths), 1)
+    require_at_least("position", options.position, 0)
+    require_architectures(options.models or [])
 
 
 def _initial(options: argparse.Namespace) -> Iterator[Probed]:
@@ -114,13 +111,13 @@ def _trained(paths: list[Path]) -> Iterator[Probed]:
     """The models of checkpoints, each on the task it was trained on."""
     seen: dict[tuple[object, ...], Path] = {}
     for path in paths:
-        model, task, text = load_checkpoint(path)
+        model, task, text, step = load_checkpoint(path)
         if text is not None or task not in TASKS:
             raise UsageError(
                 f"--checkpoint: {path} was trained on {task}, which is text; lengthwise fit --gradients.every N "
                 "measures it while it trains"
             )
-        seed, step = _seed(path), int(read_checkpoint(path).get("global_step", 0))
+        seed = _seed(path)
         other = seen.setdefault((type(model), variant(model), task, seed), path)
         if other is not path:
             raise UsageError(
@@ -209,13 +206,8 @@ def _write_figures(rows: list[Row], folder: Path) -> str:
     return write_figures(pd.DataFrame(rows, columns=list(Row._fields)), folder)
 
 
-class _OneLineParser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(message.removeprefix("argument "))
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = _OneLineParser(
+    parser = OneLineParser(
         prog="lengthwise gradients",
         description="Measure how much of the learning signal reaches a source token by its distance from the loss: "
         "of every architecture at initialisation, and of trained checkpoints. Writes gradients.csv, gradients.md and "

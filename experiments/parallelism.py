@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
 import pandas as pd
 import torch
@@ -17,8 +17,10 @@ from tqdm import tqdm
 from analysis.errors import ReportError
 from analysis.parallelism import COLUMNS, RESULTS, write_report
 from data.batch import FIRST_TOKEN
+from experiments.arguments import OneLineParser, require_architectures, require_at_least
 from experiments.errors import UsageError
 from experiments.files import owned, whole_file
+from experiments.machine import available_cores, processor
 from experiments.sizes import nearest_width, pick_width
 from experiments.timing import (
     PRECISIONS,
@@ -27,7 +29,6 @@ from experiments.timing import (
     count_flops,
     matrix_product_speed,
     peak_memory,
-    processor,
     time_steps,
     uniform_batch,
 )
@@ -244,29 +245,23 @@ def _checked(options: argparse.Namespace) -> argparse.Namespace:
     options.models = options.models or list(architectures())
     options.threads = [1] if options.device == "cuda" else sorted(set(options.threads or _thread_counts()))
     for name in ("batch_size", "vocabulary", "parameter_budget", "speedup_length"):
-        _at_least(name, getattr(options, name), 1)
-    _at_least("lengths", options.lengths[0], 1)
-    _at_least("threads", options.threads[0], 1)
-    _at_least("repeats", options.repeats, 3)
-    _at_least("tokens", options.tokens, options.lengths[-1])
+        require_at_least(name, getattr(options, name), 1)
+    require_at_least("lengths", options.lengths[0], 1)
+    require_at_least("threads", options.threads[0], 1)
+    require_at_least("repeats", options.repeats, 3)
+    require_at_least("tokens", options.tokens, options.lengths[-1])
     for name in ("time_limit", "memory_limit"):
         if getattr(options, name) <= 0:
             raise UsageError(f"--{name}: {getattr(options, name):g} must be above 0")
-    if unknown := [name for name in options.models if name not in architectures()]:
-        raise UsageError(f"--models: '{unknown[0]}' is unknown; the models are {', '.join(architectures())}")
+    require_architectures(options.models)
     for name in options.models:  # before anything is measured
         pick_width(architectures()[name], _sizes(options), options.parameter_budget)
     return options
 
 
-def _at_least(name: str, value: int, least: int) -> None:
-    if value < least:
-        raise UsageError(f"--{name}: {value} must be at least {least}")
-
-
 def _thread_counts() -> list[int]:
     """1, 2, 4, … and the number of cores."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = available_cores()
     return [*(2**power for power in range(int(math.log2(cores)) + 1)), cores]
 
 
@@ -277,13 +272,8 @@ def _half_of_memory(device: str) -> float:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2 / GIBIBYTE
 
 
-class _OneLineParser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(message.removeprefix("argument "))
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = _OneLineParser(
+    parser = OneLineParser(
         prog="lengthwise parallelism",
         description="Measure training-time parallelism: time, memory and work of a training step against length at a "
         "fixed batch size and at a fixed number of tokens a batch, speed-up with threads and batch size, and, exactly, "

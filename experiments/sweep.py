@@ -1,7 +1,6 @@
 """`lengthwise sweep FILE`: run the trials of a W&B sweep file here, in parallel, without W&B."""
 
 import argparse
-import os
 import re
 import sys
 import time
@@ -13,6 +12,7 @@ from tqdm import tqdm
 
 from experiments.errors import UsageError
 from experiments.files import owned, write_json
+from experiments.machine import available_cores
 from experiments.sweep_file import expand, read_sweep, to_arguments
 from experiments.trial import Trial, resolve_trial, run_trial
 from experiments.workers import Job, Outcome, Watcher, run_jobs
@@ -134,7 +134,7 @@ def main(arguments: list[str]) -> int:
     """Run a sweep; 0 when every trial is complete, 1 when some failed, 130 after Ctrl-C."""
     options = _options(arguments)
     trials, runs, notes = make_trials(options.file, options.output, options.count, options.seed)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = available_cores()
     workers = options.workers if options.workers is not None else cores
     if workers < 1:
         raise UsageError(f"--workers: {workers} must be at least 1")

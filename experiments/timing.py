@@ -4,10 +4,8 @@ Shapes: B sequences, n tokens of each source and of each target (EOS included).
 """
 
 import os
-import platform
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -164,11 +162,3 @@ def matrix_product_speed(device: torch.device, precision: str) -> float:
         synchronize(device)
         best = min(best, time.perf_counter() - start)
     return 2 * size**3 / best
-
-
-def processor() -> str:
-    """The CPU's own name."""
-    described = Path("/proc/cpuinfo")
-    lines = described.read_text().splitlines() if described.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import fields
 from pathlib import Path
-from typing import IO, NoReturn
+from typing import IO
 
 import torch
 from tqdm import tqdm
@@ -16,6 +16,7 @@ from tqdm import tqdm
 from analysis.alignments import draw_attention
 from analysis.errors import ReportError
 from analysis.pharaoh import project_to_words, words_from_pieces, words_of_pieces
+from experiments.arguments import OneLineParser
 from experiments.checkpoints import load_checkpoint
 from experiments.decoding_options import Decoding
 from experiments.errors import UsageError
@@ -200,13 +201,8 @@ def _chunks(lines: Iterable[str], size: int) -> Iterator[list[str]]:
         yield chunk
 
 
-class _OneLineParser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(message.removeprefix("argument "))
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = _OneLineParser(
+    parser = OneLineParser(
         prog="lengthwise translate",
         description="Translate text with a checkpoint, which carries its tokenizer and options. Text comes from the "
         "command line, --input or standard input, one segment a line; output goes to standard output or --output.",
