@@ -1,8 +1,12 @@
 """The machine this runs on."""
 
+import contextlib
+import ctypes
 import os
 import platform
 from pathlib import Path
+
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of <malloc.h>
 
 
 def available_cores() -> int:
@@ -18,3 +22,15 @@ def processor() -> str:
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()
+
+
+def keep_freed_memory() -> None:
+    """Let this process keep the memory of freed tensors for the next ones, 5 to 7% of a training step on a CPU.
+
+    The GNU C library gives large blocks back to the system at once, which then hands out every page anew and zeroed.
+    With another C library nothing happens.
+    """
+    with contextlib.suppress(OSError, AttributeError, TypeError):
+        library = ctypes.CDLL(None)
+        library.mallopt(_M_MMAP_THRESHOLD, 2**30)
+        library.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)

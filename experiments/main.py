@@ -6,6 +6,7 @@ import sys
 from importlib.metadata import version
 
 from experiments.errors import UsageError
+from experiments.machine import keep_freed_memory
 
 VERBS = {
     "fit": "train one model and test it at every length",
@@ -54,6 +55,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"lengthwise {version('lengthwise')}")
         return 0
     verb, *rest = arguments
+    keep_freed_memory()
     try:
         if verb not in VERBS:
             near = difflib.get_close_matches(verb, VERBS, n=1)

@@ -34,7 +34,7 @@ from experiments.errors import UsageError
 from experiments.files import owned, whole_file, write_json
 from experiments.gradient_callback import GradientFlow
 from experiments.gradient_table import Subject, variant
-from experiments.machine import processor
+from experiments.machine import keep_freed_memory, processor
 from experiments.sizes import pick_width
 from experiments.text_evaluation import ALL, Row, TextResults, describe, evaluate_text, write_attention, write_sentences
 from experiments.validation_text import ValidationBleu
@@ -248,6 +248,7 @@ def is_follower() -> bool:
 
 
 def _train_and_evaluate(trial: Trial, folder: Path, report: Report) -> dict[str, Any]:
+    keep_freed_memory()
     if trial.config["threads"] is not None:
         torch.set_num_threads(trial.config["threads"])
     parsed = parse_config(trial.config)

@@ -8,12 +8,15 @@ Every score has two parts: `keys`, computed once a sentence, and the score itsel
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable
+from functools import partial
 from typing import Literal, get_args
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lit_models import step_products
 from lit_models.additive import additive_scores
 
 
@@ -27,6 +30,13 @@ class Score(nn.Module, ABC):
     @abstractmethod
     def forward(self, queries: Tensor, keys: Tensor) -> Tensor:
         """Queries (B, T, Q) and keys -> scores (B, T, S)"""
+
+    def at_steps(self, keys: Tensor, steps: int) -> Callable[[Tensor], Tensor]:
+        """The same for a loop over so many steps, one query a step: (B, 1, Q) -> (B, 1, S).
+
+        A score overrides it where the gradients of its weights or keys are better made behind the loop.
+        """
+        return partial(self, keys=keys)
 
 
 class AdditiveScore(Score):
@@ -45,6 +55,9 @@ class AdditiveScore(Score):
     def forward(self, queries: Tensor, keys: Tensor) -> Tensor:
         """(B, T, Q), (B, S, A) -> (B, T, S)"""
         return additive_scores(self.query(queries), keys, self.energy.weight[0])
+
+    def at_steps(self, keys: Tensor, steps: int) -> Callable[[Tensor], Tensor]:
+        return _additive_at_steps(self.query.weight, keys, self.energy.weight[0], steps)
 
 
 class ConcatScore(Score):
@@ -68,6 +81,19 @@ class ConcatScore(Score):
         projected = F.linear(queries, self.both.weight[:, : self.query_size])
         return additive_scores(projected, keys, self.energy.weight[0])
 
+    def at_steps(self, keys: Tensor, steps: int) -> Callable[[Tensor], Tensor]:
+        return _additive_at_steps(self.both.weight[:, : self.query_size], keys, self.energy.weight[0], steps)
+
+
+def _additive_at_steps(query: Tensor, keys: Tensor, energy: Tensor, steps: int) -> Callable[[Tensor], Tensor]:
+    """The additive score of a step loop, given W (A, Q), keys (B, S, A) and v (A,)."""
+    project = step_products.step_linear(query, None, len(keys), steps)
+
+    def score(queries: Tensor) -> Tensor:
+        return additive_scores(project(queries.flatten(0, 1)).unflatten(0, queries.shape[:2]), keys, energy)
+
+    return score
+
 
 class DotScore(Score):
     """q^T h (Luong et al. 2015, equation 8). Query and memory must have the same size."""
@@ -88,6 +114,9 @@ class DotScore(Score):
         """(B, T, Q), (B, S, Q) -> (B, T, S)"""
         return queries @ keys.transpose(1, 2)
 
+    def at_steps(self, keys: Tensor, steps: int) -> Callable[[Tensor], Tensor]:
+        return step_products.step_matmul(keys.transpose(1, 2), steps)
+
 
 class ScaledDotScore(DotScore):
     """q^T h / sqrt(Q) (Vaswani et al. 2017, equation 1)."""
@@ -95,6 +124,9 @@ class ScaledDotScore(DotScore):
     def forward(self, queries: Tensor, keys: Tensor) -> Tensor:
         """(B, T, Q), (B, S, Q) -> (B, T, S)"""
         return super().forward(queries, keys) / math.sqrt(queries.shape[-1])
+
+    def at_steps(self, keys: Tensor, steps: int) -> Callable[[Tensor], Tensor]:
+        return super().at_steps(keys / math.sqrt(keys.shape[-1]), steps)
 
 
 class GeneralScore(Score):
@@ -111,6 +143,9 @@ class GeneralScore(Score):
     def forward(self, queries: Tensor, keys: Tensor) -> Tensor:
         """(B, T, Q), (B, S, Q) -> (B, T, S)"""
         return queries @ keys.transpose(1, 2)
+
+    def at_steps(self, keys: Tensor, steps: int) -> Callable[[Tensor], Tensor]:
+        return step_products.step_matmul(keys.transpose(1, 2), steps)
 
 
 class LocationScore(Score):

@@ -1,5 +1,6 @@
 """Bahdanau attention: an encoder-decoder that searches the source anew for every target token."""
 
+from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -7,9 +8,20 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from data.batch import Batch
+from lit_models import step_products
 from lit_models.attention import ScoreName, make_score, masked_softmax
 from lit_models.base import Memory, Output
-from lit_models.recurrent import Cell, Readout, RecurrentSeq2Seq, State, layer_weights, make_layers, step_layers
+from lit_models.recurrent import (
+    Cell,
+    Readout,
+    RecurrentSeq2Seq,
+    State,
+    StepMaps,
+    layer_weights,
+    make_layers,
+    step_layers,
+    step_maps,
+)
 
 
 class BahdanauState(NamedTuple):
@@ -24,6 +36,15 @@ class BahdanauState(NamedTuple):
     blocked: Tensor | None  # (B, 1, S)
 
     of_source = ("source", "keys", "blocked")
+
+
+class LoopMaps(NamedTuple):
+    """The products that every step makes."""
+
+    score: Callable[[Tensor], Tensor]  # (B, K, H) -> (B, K, S)
+    context: Callable[[Tensor], Tensor]  # (B, K, S) -> (B, K, M)
+    of_context: Callable[[Tensor], Tensor]  # (B x K, M) -> (B x K, 3H), its share of the first layer's gates
+    decoder: StepMaps
 
 
 class Bahdanau(RecurrentSeq2Seq):
@@ -97,6 +118,7 @@ class Bahdanau(RecurrentSeq2Seq):
             readout_size or hidden_size,
             self.target_vocab_size,
         )
+        self.tie(self.readout.output)
 
     @property
     def cell(self) -> Cell:
@@ -111,20 +133,22 @@ class Bahdanau(RecurrentSeq2Seq):
 
     def forward(self, batch: Batch, need_attention: bool = True) -> Output:
         state = self.start(self.encode(batch.source, batch.source_lengths))
-        inputs = self.dropout(self.target_embedding(batch.target_in))  # (B, T, E)
+        inputs = self.embed(self.target_embedding, batch.target_in)  # (B, T, E)
+        maps = self._maps(state, *batch.target_in.shape)
         previous, contexts, attention = [], [], []
         for projected in self._project(inputs).unbind(dim=1):
             previous.append(state.layers[-1][0])
-            state, context, weights = self._advance(projected, state)
+            state, context, weights = self._advance(maps, projected, state)
             contexts.append(context)
             attention.append(weights)
         read = torch.cat([torch.stack(previous, 1), inputs, torch.stack(contexts, 1)], dim=-1)
         return Output(self.readout(self.dropout(read)), torch.stack(attention, dim=1))
 
     def step(self, token: Tensor, state: BahdanauState) -> tuple[Tensor, BahdanauState, Tensor]:
-        inputs = self.dropout(self.target_embedding(token))  # (B, E)
+        inputs = self.embed(self.target_embedding, token)  # (B, E)
         before = state.layers[-1][0]
-        state, context, weights = self._advance(self._project(inputs), state)
+        maps = self._maps(state, len(token), steps=1)
+        state, context, weights = self._advance(maps, self._project(inputs), state)
         logits = self.readout(self.dropout(torch.cat([before, inputs, context], dim=-1)))
         return logits, state, weights
 
@@ -133,13 +157,22 @@ class Bahdanau(RecurrentSeq2Seq):
         weight, bias = layer_weights(self.decoder, "ih", 0)
         return F.linear(inputs, weight[:, : self.embedding_size], bias)
 
-    def _advance(self, projected: Tensor, state: BahdanauState) -> tuple[BahdanauState, Tensor, Tensor]:
+    def _maps(self, state: BahdanauState, rows: int, steps: int) -> LoopMaps:
+        """The products of a loop over so many steps."""
+        weight, _ = layer_weights(self.decoder, "ih", 0)
+        return LoopMaps(
+            self.score.at_steps(state.keys, steps),
+            step_products.step_matmul(state.source, steps),
+            step_products.step_linear(weight[:, self.embedding_size :], None, rows, steps),
+            step_maps(self.decoder, rows, steps),
+        )
+
+    def _advance(self, maps: LoopMaps, projected: Tensor, state: BahdanauState) -> tuple[BahdanauState, Tensor, Tensor]:
         """One step: the next state, the context (B, M) and the weights (B, S)."""
         # The hypotheses of a sentence ask the same source, as so many target positions would: (B, K, H).
         queries = state.layers[-1][0].unflatten(0, (len(state.source), -1))
-        weights = masked_softmax(self.score(queries, state.keys), state.blocked)  # (B, K, S)
-        context = (weights @ state.source).flatten(0, 1)
-        weight, _ = layer_weights(self.decoder, "ih", 0)
-        gates = projected + F.linear(context, weight[:, self.embedding_size :])
-        _, layers = step_layers(self.decoder, gates, state.layers, self.dropout.p, self.training)
+        weights = masked_softmax(maps.score(queries), state.blocked)  # (B, K, S)
+        context = maps.context(weights).flatten(0, 1)
+        gates = projected + maps.of_context(context)
+        _, layers = step_layers(self.decoder, maps.decoder, gates, state.layers, self.dropout.p, self.training)
         return state._replace(layers=layers), context, weights.flatten(0, 1)

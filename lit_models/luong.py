@@ -4,6 +4,7 @@ Shapes: B sequences, S source positions, T target positions, H hidden size, L la
 """
 
 from abc import abstractmethod
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
@@ -11,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from data.batch import Batch
+from lit_models import step_products
 from lit_models.attention import ScoreName, make_score
 from lit_models.base import Memory, Output
 from lit_models.recurrent import (
@@ -23,8 +25,11 @@ from lit_models.recurrent import (
     run_layers,
     stack,
     step_layers,
+    step_maps,
     unstack,
 )
+
+Map = Callable[[Tensor], Tensor]
 
 
 class Source(NamedTuple):
@@ -114,19 +119,21 @@ class LuongSeq2Seq(RecurrentSeq2Seq):
         self.initialise(self.decoder)
         self.combine = nn.Linear(memory + hidden, hidden, bias=False)  # W_c
         self.output = nn.Linear(hidden, self.target_vocab_size)  # W_s
+        self.tie(self.output)
 
     @property
     def cell(self) -> Cell:
         return self.options["cell"]  # which is known before the constructor runs
 
     @abstractmethod
-    def attend(self, queries: Tensor, taken: Tensor, source: Source) -> Tensor:
+    def attend(self, queries: Tensor, taken: Tensor, source: Source, score: Map) -> Tensor:
         """Weights of the source positions.
 
         Args:
             queries: (B, T, H) top states of the decoder.
             taken: (B, T) number of steps taken before each of them: its target position, from 0.
             source: what is known of the source.
+            score: (B, T, H) queries -> (B, T, S) scores.
 
         Returns:
             (B, T, S)
@@ -155,34 +162,40 @@ class LuongSeq2Seq(RecurrentSeq2Seq):
 
     def _decode(self, tokens: Tensor, state: LuongState) -> tuple[Tensor, LuongState, Tensor]:
         """(B, T) tokens -> (B, T, H) attentional vectors, the last state, (B, T, S) attention."""
-        inputs = self.dropout(self.target_embedding(tokens))  # (B, T, E)
+        inputs = self.embed(self.target_embedding, tokens)  # (B, T, E)
         if state.fed is not None:
             return self._decode_feeding(inputs, state.fed, state)
         steps = torch.arange(tokens.shape[1], device=tokens.device)
         top, layers = run_layers(self.decoder, inputs, state.layers)
-        attentional, attention = self._attentional(top, state.taken[:, None] + steps, state.source)
+        score, mix = self.score.at_steps(state.source.keys, 1), step_products.step_matmul(state.source.states, 1)
+        context, attention = self._context(top, state.taken[:, None] + steps, state.source, score, mix)
+        attentional = torch.tanh(self.combine(torch.cat([context, top], dim=-1)))
         return attentional, state._replace(layers=layers, taken=state.taken + len(steps)), attention
 
     def _decode_feeding(self, inputs: Tensor, fed: Tensor, state: LuongState) -> tuple[Tensor, LuongState, Tensor]:
         """The same, step by step, each reading the attentional vector of the one before."""
+        rows, steps, _ = inputs.shape
         weight, bias = layer_weights(self.decoder, "ih", 0)
-        weight_fed = weight[:, self.embedding_size :]
+        feed = step_products.step_linear(weight[:, self.embedding_size :], None, rows, steps)
+        combine = step_products.step_linear(self.combine.weight, None, rows, steps)
+        maps = step_maps(self.decoder, rows, steps)
+        score = self.score.at_steps(state.source.keys, steps)
+        mix = step_products.step_matmul(state.source.states, steps)
         layers, taken = unstack(state.layers), state.taken
         vectors, attention = [], []
         for projected in F.linear(inputs, weight[:, : self.embedding_size], bias).unbind(dim=1):
-            gates = projected + F.linear(fed, weight_fed)
-            top, layers = step_layers(self.decoder, gates, layers, self.dropout.p, self.training)
-            attentional, weights = self._attentional(top[:, None], taken[:, None], state.source)
-            fed, taken = attentional[:, 0], taken + 1
+            top, layers = step_layers(self.decoder, maps, projected + feed(fed), layers, self.dropout.p, self.training)
+            context, weights = self._context(top[:, None], taken[:, None], state.source, score, mix)
+            fed, taken = torch.tanh(combine(torch.cat([context[:, 0], top], dim=-1))), taken + 1
             vectors.append(fed)
             attention.append(weights[:, 0])
         state = state._replace(layers=stack(layers), fed=fed, taken=taken)
         return torch.stack(vectors, dim=1), state, torch.stack(attention, dim=1)
 
-    def _attentional(self, top: Tensor, taken: Tensor, source: Source) -> tuple[Tensor, Tensor]:
-        """(B, T, H) top states -> (B, T, H) attentional vectors h~ and (B, T, S) weights."""
+    def _context(self, top: Tensor, taken: Tensor, source: Source, score: Map, mix: Map) -> tuple[Tensor, Tensor]:
+        """(B, T, H) top states -> (B, T, M) contexts and (B, T, S) weights."""
         # The hypotheses of a sentence ask the same source, as so many target positions would.
         sentences = len(source.states)
-        weights = self.attend(top.reshape(sentences, -1, top.shape[2]), taken.reshape(sentences, -1), source)
-        context = (weights @ source.states).view(*top.shape[:2], -1)
-        return torch.tanh(self.combine(torch.cat([context, top], dim=-1))), weights.view(*top.shape[:2], -1)
+        queries = top.reshape(sentences, -1, top.shape[2])
+        weights = self.attend(queries, taken.reshape(sentences, -1), source, score)
+        return mix(weights).view(*top.shape[:2], -1), weights.view(*top.shape[:2], -1)

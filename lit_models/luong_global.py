@@ -3,7 +3,7 @@
 from torch import Tensor
 
 from lit_models.attention import masked_softmax
-from lit_models.luong import LuongSeq2Seq, Source
+from lit_models.luong import LuongSeq2Seq, Map, Source
 
 
 class LuongGlobal(LuongSeq2Seq):
@@ -12,5 +12,5 @@ class LuongGlobal(LuongSeq2Seq):
     Its options are those of LuongSeq2Seq.
     """
 
-    def attend(self, queries: Tensor, taken: Tensor, source: Source) -> Tensor:
-        return masked_softmax(self.score(queries, source.keys), source.blocked)
+    def attend(self, queries: Tensor, taken: Tensor, source: Source, score: Map) -> Tensor:
+        return masked_softmax(score(queries), source.blocked)

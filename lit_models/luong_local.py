@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from lit_models.attention import masked_softmax
 from lit_models.base import require
-from lit_models.luong import LuongSeq2Seq, Source
+from lit_models.luong import LuongSeq2Seq, Map, Source
 
 
 class LuongLocal(LuongSeq2Seq):
@@ -49,13 +49,13 @@ class LuongLocal(LuongSeq2Seq):
             self.position = nn.Linear(hidden_size, hidden_size, bias=False)  # W_p
             self.position_energy = nn.Linear(hidden_size, 1, bias=False)  # v_p
 
-    def attend(self, queries: Tensor, taken: Tensor, source: Source) -> Tensor:
+    def attend(self, queries: Tensor, taken: Tensor, source: Source, score: Map) -> Tensor:
         positions = torch.arange(source.states.shape[1], device=queries.device)
         centre = self.centre(queries, taken, source.lengths)
         distance = positions - centre[:, :, None]  # (B, T, S)
         outside = distance.abs() > self.window
         blocked = outside if source.blocked is None else outside | source.blocked
-        weights = masked_softmax(self.score(queries, source.keys), blocked)
+        weights = masked_softmax(score(queries), blocked)
         if not self.predictive:
             return weights
         sigma = self.window / 2

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from data.batch import Batch
+from lit_models import step_products
 from lit_models.base import LitSeq2Seq, Memory, Output, padding_mask, require
 
 Cell = Literal["rnn", "relu-rnn", "lstm", "gru"]
@@ -74,10 +75,28 @@ def initialise_layers(layers: nn.RNNBase, recurrent_init: RecurrentInit, forget_
                 forget.fill_(forget_bias if name.startswith("bias_ih") else 0.0)
 
 
-def step_cell(layers: nn.RNNBase, layer: int, projected: Tensor, state: State) -> State:
+class StepMaps(NamedTuple):
+    """The linear maps of recurrent layers that a step loop calls in every step, a function for each layer."""
+
+    inputs: list[Callable[[Tensor], Tensor]]  # of the layers above the first: (B, H) -> (B, gates x H)
+    recurrent: list[Callable[[Tensor], Tensor]]  # (B, H) -> (B, gates x H)
+
+
+def step_maps(layers: nn.RNNBase, rows: int, steps: int) -> StepMaps:
+    """The maps for a loop over so many steps with so many rows."""
+    maps: dict[str, list[Callable[[Tensor], Tensor]]] = {}
+    for side in ("ih", "hh"):
+        first = 1 if side == "ih" else 0
+        weights = [layer_weights(layers, side, layer) for layer in range(first, layers.num_layers)]
+        maps[side] = [step_products.step_linear(*each, rows, steps) for each in weights]
+    return StepMaps(maps["ih"], maps["hh"])
+
+
+def step_cell(layers: nn.RNNBase, recurrent: Tensor, projected: Tensor, state: State) -> State:
     """One step of one layer with the same weights as the fused call, for loops that cannot be fused.
 
     Args:
+        recurrent: (B, gates x H) the layer's state h times its recurrent weights, bias included.
         projected: (B, gates x H) the layer's input times its input weights, bias included.
         state: (h,) or (h, c), each (B, H).
 
@@ -85,7 +104,6 @@ def step_cell(layers: nn.RNNBase, layer: int, projected: Tensor, state: State) -
         The next (h,) or (h, c). The gates are those of torch.nn.RNN, LSTM and GRU.
     """
     hidden = state[0]
-    recurrent = F.linear(hidden, *layer_weights(layers, "hh", layer))
     if isinstance(layers, nn.LSTM):
         i, f, g, o = (projected + recurrent).chunk(4, dim=1)
         memory = torch.sigmoid(f) * state[1] + torch.sigmoid(i) * torch.tanh(g)
@@ -101,11 +119,12 @@ def step_cell(layers: nn.RNNBase, layer: int, projected: Tensor, state: State) -
 
 
 def step_layers(
-    layers: nn.RNNBase, projected: Tensor, states: list[State], dropout: float, training: bool
+    layers: nn.RNNBase, maps: StepMaps, projected: Tensor, states: list[State], dropout: float, training: bool
 ) -> tuple[Tensor, list[State]]:
     """One step through all layers.
 
     Args:
+        maps: from `step_maps`.
         projected: (B, gates x H) input of the first layer times its input weights, bias included.
         states: for each layer (h,) or (h, c), each (B, H).
 
@@ -116,8 +135,8 @@ def step_layers(
     for layer, state in enumerate(states):
         if layer > 0:
             below = F.dropout(following[-1][0], dropout, training)
-            projected = F.linear(below, *layer_weights(layers, "ih", layer))
-        following.append(step_cell(layers, layer, projected, state))
+            projected = maps.inputs[layer - 1](below)
+        following.append(step_cell(layers, maps.recurrent[layer](state[0]), projected, state))
     return following[-1][0], following
 
 
@@ -192,6 +211,10 @@ class RecurrentSeq2Seq(LitSeq2Seq):
             orthogonal (Saxe et al. 2014), or identity with zero biases (IRNN, Le, Jaitly & Hinton 2015).
         forget_bias: initial bias of an LSTM's forget gate (Gers et al. 2000; Jozefowicz et al. 2015); 0 leaves it as
             torch draws it.
+        tied_embeddings: one matrix for source, target and output layer (Press & Wolf 2017); the vocabularies must be
+            one, and the output layer as wide as the embeddings.
+        word_dropout: share of words, of source and target, whose whole embedding is dropped in training (Sennrich &
+            Zhang 2019); for small corpora.
         **kwargs: training options, see LitSeq2Seq.
     """
 
@@ -207,6 +230,8 @@ class RecurrentSeq2Seq(LitSeq2Seq):
         reverse_source: bool,
         recurrent_init: RecurrentInit = "default",
         forget_bias: float = 0.0,
+        tied_embeddings: bool = False,
+        word_dropout: float = 0.0,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -223,15 +248,24 @@ class RecurrentSeq2Seq(LitSeq2Seq):
             recurrent_init,
             "is unknown; choose default, orthogonal or identity",
         )
+        require(0 <= word_dropout < 1, "word_dropout", word_dropout, "must lie in [0, 1)")
+        require(
+            not tied_embeddings or self.source_vocab_size == self.target_vocab_size,
+            "tied_embeddings",
+            tied_embeddings,
+            "needs one vocabulary for source and target",
+        )
         require(forget_bias == 0 or self.cell == "lstm", "forget_bias", forget_bias, "needs an LSTM's forget gate")
         self.hidden_size = hidden_size
         self.embedding_size = embedding_size
         self.num_layers = num_layers
         self.reverse_source = reverse_source
         self.source_embedding = nn.Embedding(self.source_vocab_size, embedding_size)
-        self.target_embedding = nn.Embedding(self.target_vocab_size, embedding_size)
+        self.target_embedding = self.source_embedding
+        if not tied_embeddings:
+            self.target_embedding = nn.Embedding(self.target_vocab_size, embedding_size)
         with torch.no_grad():
-            for table in (self.source_embedding, self.target_embedding):
+            for table in dict.fromkeys([self.source_embedding, self.target_embedding]):
                 table.weight *= embedding_std  # torch draws them with a standard deviation of 1
         self.dropout = nn.Dropout(dropout)
         self.encoder = RecurrentEncoder(self.cell, embedding_size, hidden_size, num_layers, bidirectional, dropout)
@@ -246,11 +280,30 @@ class RecurrentSeq2Seq(LitSeq2Seq):
         """Give recurrent layers the initial weights that the options ask for."""
         initialise_layers(layers, self.options["recurrent_init"], self.options["forget_bias"])
 
+    def tie(self, output: nn.Linear) -> None:
+        """Give the output layer the target embeddings for its weights, if the options ask for it."""
+        if self.options["tied_embeddings"]:
+            require(
+                output.in_features == self.embedding_size,
+                "embedding_size",
+                self.embedding_size,
+                f"must be {output.in_features}, the size of the output layer, with tied embeddings",
+            )
+            output.weight = self.target_embedding.weight
+
+    def embed(self, table: nn.Embedding, tokens: Tensor) -> Tensor:
+        """(B, …) tokens -> (B, …, E) their embeddings, with the dropout that the options ask for."""
+        vectors = self.dropout(table(tokens))
+        if self.training and self.options["word_dropout"] > 0:
+            kept = F.dropout(vectors.new_ones(*tokens.shape, 1), self.options["word_dropout"])
+            vectors = vectors * kept
+        return vectors
+
     def encode(self, source: Tensor, source_lengths: Tensor) -> Memory:
         blocked = padding_mask(source_lengths, source.shape[1])
         if self.reverse_source:
             source = reverse_rows(source, source_lengths)
-        inputs = self.dropout(self.source_embedding(source))  # (B, S, E)
+        inputs = self.embed(self.source_embedding, source)  # (B, S, E)
         states, final = self.encoder(inputs, source_lengths, padded=blocked is not None)
         if self.reverse_source:
             states = reverse_rows(states, source_lengths)
@@ -270,7 +323,8 @@ class RecurrentSeq2Seq(LitSeq2Seq):
         if state is None:
             parts = 2 if self.cell == "lstm" else 1
             state = (projected.new_zeros(len(source), self.num_layers, self.hidden_size),) * parts
-        _, states = step_layers(self.encoder.layers, projected, unstack(state), dropout=0.0, training=False)
+        maps = step_maps(self.encoder.layers, len(source), steps=1)
+        _, states = step_layers(self.encoder.layers, maps, projected, unstack(state), dropout=0.0, training=False)
         return stack(states)
 
 
@@ -399,6 +453,7 @@ class FixedContextSeq2Seq(RecurrentSeq2Seq):
         self.decoder = make_layers(self.cell, decoder_input, hidden, num_layers, self.dropout.p)
         self.initialise(self.decoder)
         self.readout = Readout(readout, readout_input, readout_size or hidden, self.target_vocab_size)
+        self.tie(self.readout.output)
 
     def start(self, memory: Memory) -> FixedContextState:
         if not self.every_step:
@@ -419,7 +474,7 @@ class FixedContextSeq2Seq(RecurrentSeq2Seq):
 
     def _decode(self, tokens: Tensor, state: FixedContextState) -> tuple[Tensor, FixedContextState]:
         """(B, T) tokens -> (B, T, V) logits and the last state."""
-        inputs = self.dropout(self.target_embedding(tokens))  # (B, T, E)
+        inputs = self.embed(self.target_embedding, tokens)  # (B, T, E)
         context = state.context
         if context is None:
             outputs, hidden = run_layers(self.decoder, inputs, state.hidden)

@@ -4,8 +4,9 @@ A fused kernel is one node of the autograd graph however many steps it takes ins
 be seen and counted. Shapes: B sequences, T positions, E input size, H hidden size, L layers.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -15,7 +16,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from data.batch import PAD
-from lit_models import attention, base
+from lit_models import attention, base, step_products
 
 CELLS = {"RNN_TANH": torch.rnn_tanh_cell, "RNN_RELU": torch.rnn_relu_cell, "GRU": torch.gru_cell}
 LAYERS = (nn.RNN, nn.GRU, nn.LSTM)
@@ -51,7 +52,19 @@ def _smoothed_cross_entropy(logits: Tensor, targets: Tensor, label_smoothing: fl
     return F.cross_entropy(logits, targets, ignore_index=PAD, label_smoothing=label_smoothing, reduction="sum")
 
 
+def _step_linear(weight: Tensor, bias: Tensor | None, _rows: int, _steps: int) -> Callable[[Tensor], Tensor]:
+    """(B, I) -> (B, O)"""
+    return partial(F.linear, weight=weight, bias=bias)
+
+
+def _step_matmul(matrices: Tensor, _steps: int) -> Callable[[Tensor], Tensor]:
+    """(B, 1, N) -> (B, 1, O)"""
+    return lambda inputs: inputs @ matrices
+
+
 PLAIN: list[tuple[Any, str, Any]] = [
+    (step_products, "step_linear", _step_linear),
+    (step_products, "step_matmul", _step_matmul),
     (attention, "additive_scores", _additive_scores),
     (base, "smoothed_cross_entropy", _smoothed_cross_entropy),
 ]

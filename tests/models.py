@@ -14,6 +14,7 @@ _RECURRENT: list[dict[str, Any]] = [
     {},
     {"num_layers": 2, "bidirectional": True, "embedding_size": 6},
     {"reverse_source": True},
+    {"tied_embeddings": True},
 ]
 _FIXED_CONTEXT = [
     *_RECURRENT,

@@ -8,9 +8,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from data.batch import PAD, Batch
+from data.batch import FIRST_TOKEN, PAD, Batch
 from lit_models.base import LitSeq2Seq
 from lit_models.recurrent import RecurrentSeq2Seq
+from lit_models.step_products import step_matmul
 from lit_models.transformer import MultiHeadAttention, SinusoidalPositions, Transformer
 from tests.models import VOCAB_SIZE, make, random_batch
 
@@ -263,11 +264,30 @@ def test_sinusoidal_positions_grow_with_the_sequence() -> None:
     assert positions(torch.tensor([1000]), 1001)[0, 2].item() == pytest.approx(expected, abs=1e-6)
 
 
-def test_tied_embeddings_are_one_matrix() -> None:
-    tied, untied = make("Transformer", {"tied_embeddings": True}), make("Transformer")
-    assert tied.output.weight is tied.source_embedding.weight is tied.target_embedding.weight
-    # Two matrices of vocabulary x size and the bias of the output layer are gone.
-    assert untied.num_params - tied.num_params == 2 * VOCAB_SIZE * SIZE + VOCAB_SIZE
+@pytest.mark.parametrize("name", ["GRU", "Bahdanau", "LuongGlobal", "Transformer"])
+def test_tied_embeddings_are_one_matrix(name: str) -> None:
+    tied, untied = make(name, {"tied_embeddings": True}), make(name)
+    output = tied.output if hasattr(tied, "output") else tied.readout.output
+    assert output.weight is tied.source_embedding.weight is tied.target_embedding.weight
+    # Two matrices of vocabulary x size are gone, and of the transformer's output layer the bias.
+    gone = 2 * VOCAB_SIZE * SIZE + (VOCAB_SIZE if name == "Transformer" else 0)
+    assert untied.num_params - tied.num_params == gone
+
+
+def test_an_output_layer_of_another_size_cannot_be_tied() -> None:
+    with pytest.raises(ValueError, match="embedding_size: 6 must be 8, the size of the output layer"):
+        make("GRU", {"tied_embeddings": True, "embedding_size": 6})
+
+
+def test_word_dropout_drops_whole_words_and_keeps_their_expectation() -> None:
+    model = make("GRU", {"word_dropout": 0.25}).train()
+    words = torch.full((40, 50), FIRST_TOKEN)
+    vectors = model.embed(model.source_embedding, words) / model.source_embedding.weight[FIRST_TOKEN]
+    dropped = vectors == 0
+    assert torch.equal(dropped.any(dim=-1), dropped.all(dim=-1))
+    torch.testing.assert_close(vectors[~dropped], torch.full_like(vectors[~dropped], 1 / 0.75))
+    assert dropped.float().mean().item() == pytest.approx(0.25, abs=0.03)
+    assert torch.equal(model.eval().embed(model.source_embedding, words), model.source_embedding(words))
 
 
 # ---------------------------------------------------------------------- another toolkit's modules, where installed
@@ -290,7 +310,10 @@ def test_attention_equals_opennmts(score: str, kind: str) -> None:
         theirs.linear_in.weight.data = weights["score.memory.weight"].detach().T
     memory = model.encode(batch.source, batch.source_lengths)
     queries = torch.randn(len(LENGTHS), 3, SIZE)
-    mine, attention = model._attentional(queries, torch.zeros(len(LENGTHS), 3), model.start(memory).source)
+    source = model.start(memory).source
+    score, mix = model.score.at_steps(source.keys, 1), step_matmul(source.states, 1)
+    context, attention = model._context(queries, torch.zeros(len(LENGTHS), 3), source, score, mix)
+    mine = torch.tanh(model.combine(torch.cat([context, queries], dim=-1)))
     vectors, expected = theirs(queries, memory.states, batch.source_lengths)
     torch.testing.assert_close(attention, expected)
     torch.testing.assert_close(mine, torch.tanh(vectors) if kind == "mlp" else vectors)

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from experiments.timing import uniform_batch
 from lit_models import architectures
 from lit_models.sequential_depth import element_paths, longest_chain, path_lengths, sequential_depth
 from lit_models.unfused import unfused
-from tests.models import make, one_row, random_batch
+from tests.models import every_model, label, make, one_row, random_batch
 
 FIXED_CONTEXT = ("VanillaRNN", "LSTM", "GRU")
 CPU = torch.device("cpu")
@@ -145,9 +146,9 @@ def test_layers_are_fused_again_afterwards() -> None:
     assert nn.GRU.forward is before
 
 
-@pytest.mark.parametrize("name", architectures())
-def test_the_unfused_model_equals_the_model_in_values_and_gradients(name: str) -> None:
-    model, batch = make(name).double(), one_row(random_batch([(5, 4)]), 0)
+@pytest.mark.parametrize(("name", "options"), every_model(), ids=label)
+def test_the_unfused_model_equals_the_model_in_values_and_gradients(name: str, options: dict[str, Any]) -> None:
+    model, batch = make(name, options).double(), one_row(random_batch([(5, 4)]), 0)
     found = []
     for context in (torch.enable_grad(), unfused()):
         with context:
