@@ -9,6 +9,7 @@ other toolkits.
 """
 
 import argparse
+import math
 import time
 from typing import Any
 
@@ -56,7 +57,9 @@ def make(name: str, **options: Any) -> LitSeq2Seq:
     """The same weights every time."""
     torch.manual_seed(0)
     kind, sizes = MODELS[name]
-    vocabulary = VOCABULARY + FIRST_TOKEN
+    # Rows of logits that begin anywhere but at a multiple of 64 bytes make the product of the output layer a third
+    # slower on a CPU, hence the rounding, to 8 in other toolkits.
+    vocabulary = math.ceil((VOCABULARY + FIRST_TOKEN) / 16) * 16
     return architectures()[kind](source_vocab_size=vocabulary, target_vocab_size=vocabulary, **{**sizes, **options})
 
 
