@@ -11,6 +11,7 @@ from typing import Any, Literal, NamedTuple
 
 import lightning.pytorch as pl
 import torch
+import torch.nn.functional as F
 from lightning_utilities.core.apply_func import apply_to_collection
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
@@ -299,6 +300,13 @@ def padding_mask(lengths: Tensor, width: int) -> Tensor | None:
     if bool((lengths == width).all()):
         return None
     return torch.arange(width, device=lengths.device)[None, :] >= lengths[:, None]
+
+
+def drop_words(vectors: Tensor, share: float, training: bool) -> Tensor:
+    """Drop whole embeddings (B, …, E), the rest scaled to keep the expectation (Sennrich & Zhang 2019)."""
+    if share == 0 or not training:
+        return vectors
+    return vectors * F.dropout(vectors.new_ones(*vectors.shape[:-1], 1), share)
 
 
 def schedule_factor(schedule: Schedule, warmup_steps: int, total_steps: int) -> Callable[[int], float]:

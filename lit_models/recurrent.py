@@ -18,7 +18,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from data.batch import Batch
 from lit_models import step_products
-from lit_models.base import LitSeq2Seq, Memory, Output, padding_mask, require
+from lit_models.base import LitSeq2Seq, Memory, Output, drop_words, padding_mask, require
 
 Cell = Literal["rnn", "relu-rnn", "lstm", "gru"]
 LAYERS: dict[str, Callable[..., nn.RNNBase]] = {
@@ -293,11 +293,7 @@ class RecurrentSeq2Seq(LitSeq2Seq):
 
     def embed(self, table: nn.Embedding, tokens: Tensor) -> Tensor:
         """(B, …) tokens -> (B, …, E) their embeddings, with the dropout that the options ask for."""
-        vectors = self.dropout(table(tokens))
-        if self.training and self.options["word_dropout"] > 0:
-            kept = F.dropout(vectors.new_ones(*tokens.shape, 1), self.options["word_dropout"])
-            vectors = vectors * kept
-        return vectors
+        return drop_words(self.dropout(table(tokens)), self.options["word_dropout"], self.training)
 
     def encode(self, source: Tensor, source_lengths: Tensor) -> Memory:
         blocked = padding_mask(source_lengths, source.shape[1])

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from data.batch import Batch
-from lit_models.base import LitSeq2Seq, Memory, Output, padding_mask, require
+from lit_models.base import LitSeq2Seq, Memory, Output, drop_words, padding_mask, require
 
 KeysAndValues = tuple[Tensor, Tensor]  # each (B, N, positions, d)
 
@@ -290,6 +290,8 @@ class Transformer(LitSeq2Seq):
         max_positions: longest sequence that learned positions can take.
         tied_embeddings: one matrix for source, target and output layer, as in the paper; the vocabularies must
             then be the same.
+        word_dropout: share of words, of source and target, whose whole embedding is dropped in training (Sennrich &
+            Zhang 2019); for small corpora.
         **kwargs: training options, see LitSeq2Seq.
     """
 
@@ -306,6 +308,7 @@ class Transformer(LitSeq2Seq):
         positions: Literal["sinusoidal", "learned"] = "sinusoidal",
         max_positions: int = 512,
         tied_embeddings: bool = False,
+        word_dropout: float = 0.0,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -326,7 +329,9 @@ class Transformer(LitSeq2Seq):
             tied_embeddings,
             "needs one vocabulary for source and target",
         )
+        require(0 <= word_dropout < 1, "word_dropout", word_dropout, "must lie in [0, 1)")
         self.hidden_size = hidden_size
+        self.word_dropout = word_dropout
         self.source_embedding = nn.Embedding(self.source_vocab_size, hidden_size)
         self.target_embedding = self.source_embedding
         if not tied_embeddings:
@@ -436,7 +441,8 @@ class Transformer(LitSeq2Seq):
 
     def _embed(self, table: nn.Embedding, tokens: Tensor, positions: Tensor, longest: int) -> Tensor:
         """(B, T) -> (B, T, D): embeddings scaled by sqrt(D), plus positions."""
-        return self.dropout(table(tokens) * math.sqrt(self.hidden_size) + self.positions(positions, longest))
+        words = drop_words(table(tokens) * math.sqrt(self.hidden_size), self.word_dropout, self.training)
+        return self.dropout(words + self.positions(positions, longest))
 
 
 def _xavier(module: nn.Module) -> None:

@@ -8,8 +8,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from data.batch import FIRST_TOKEN, PAD, Batch
-from lit_models.base import LitSeq2Seq
+from data.batch import PAD, Batch
+from lit_models import architectures
+from lit_models.base import LitSeq2Seq, drop_words
 from lit_models.recurrent import RecurrentSeq2Seq
 from lit_models.step_products import step_matmul
 from lit_models.transformer import MultiHeadAttention, SinusoidalPositions, Transformer
@@ -280,14 +281,20 @@ def test_an_output_layer_of_another_size_cannot_be_tied() -> None:
 
 
 def test_word_dropout_drops_whole_words_and_keeps_their_expectation() -> None:
-    model = make("GRU", {"word_dropout": 0.25}).train()
-    words = torch.full((40, 50), FIRST_TOKEN)
-    vectors = model.embed(model.source_embedding, words) / model.source_embedding.weight[FIRST_TOKEN]
+    torch.manual_seed(0)
+    vectors = drop_words(torch.ones(40, 50, SIZE), 0.25, training=True)
     dropped = vectors == 0
     assert torch.equal(dropped.any(dim=-1), dropped.all(dim=-1))
     torch.testing.assert_close(vectors[~dropped], torch.full_like(vectors[~dropped], 1 / 0.75))
     assert dropped.float().mean().item() == pytest.approx(0.25, abs=0.03)
-    assert torch.equal(model.eval().embed(model.source_embedding, words), model.source_embedding(words))
+
+
+@pytest.mark.parametrize("name", architectures())
+def test_words_are_dropped_in_training_only(name: str) -> None:
+    batch = random_batch(LENGTHS)
+    model, same = make(name, {"word_dropout": 0.5}), make(name)
+    assert torch.equal(model(batch).logits, same(batch).logits)
+    assert not torch.equal(model.train()(batch).logits, same.train()(batch).logits)
 
 
 # ---------------------------------------------------------------------- another toolkit's modules, where installed
