@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from data.batch import BOS, EOS, PAD
+from lit_models.packed import packed_linear_layers
 
 if TYPE_CHECKING:
     from lit_models.base import LitSeq2Seq
@@ -49,7 +50,7 @@ def greedy(model: "LitSeq2Seq", source: Tensor, source_lengths: Tensor, max_leng
     """
     limits = _limits(max_lengths, source)
     tokens = source.new_full((len(source), int(limits.max())), PAD)
-    with torch.inference_mode():
+    with torch.inference_mode(), packed_linear_layers(model, len(source)):
         rows = torch.arange(len(source), device=source.device)
         token = source.new_full((len(source),), BOS)
         state = model.start(model.encode(source, source_lengths))
@@ -106,7 +107,7 @@ def sample(
     limits = _limits(max_lengths, source).repeat_interleave(samples)
     tokens = source.new_full((len(source) * samples, int(limits.max())), PAD)
     log_probabilities = torch.zeros(len(tokens), device=source.device)
-    with torch.inference_mode():
+    with torch.inference_mode(), packed_linear_layers(model, len(source)):
         rows = torch.arange(len(tokens), device=source.device).view(-1, samples)  # (B, K) where each row's output goes
         state = model.start(model.encode(source, source_lengths))
         state = model.select_hypotheses(state, rows.flatten() // samples)
@@ -170,7 +171,7 @@ def beam_search(
     _require(n_best <= beam_size, "n_best", n_best, f"must be at most decoding.beam_size, which is {beam_size}")
     limits = _limits(max_lengths, source)
     found = _nothing(source, n_best, int(limits.max()))
-    with torch.inference_mode():
+    with torch.inference_mode(), packed_linear_layers(model, len(source)):
         sentences = torch.arange(len(source), device=source.device)
         ended = _nothing(source, n_best, int(limits.max()))
         tokens = ended.tokens[:, :1]  # (B, K, T) of the open hypotheses: one empty one

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from data.batch import BOS, EOS, PAD, Batch
 from lit_models import architectures
@@ -59,10 +59,11 @@ class FakeState(NamedTuple):
     taken: Tensor  # (rows,)
 
 
-class Fake:
+class Fake(nn.Module):
     """Stands in for a model: logits are a table (sentence, position, V), whatever was read before."""
 
     def __init__(self, table: Tensor) -> None:
+        super().__init__()
         self.table = table
         self.rows_asked: list[int] = []
 

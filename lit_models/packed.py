@@ -1,0 +1,55 @@
+"""Linear layers with their weights laid out once for many small products.
+
+A step of decoding multiplies few rows by every weight of the model. On a CPU a matrix product first brings the weights
+into the order its kernel reads them in; with 64 rows that takes a quarter of its time. oneDNN can do it beforehand.
+"""
+
+import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+
+@contextmanager
+def packed_linear_layers(model: nn.Module, rows: int) -> Iterator[None]:
+    """While this lasts, the model's linear layers multiply by packed weights, where that can be done and is quicker.
+
+    That is on an x86 CPU, in single precision and in inference mode; elsewhere nothing changes. Results differ from
+    the unpacked ones by rounding. The weights must not change meanwhile.
+
+    Args:
+        model: its modules of type torch.nn.Linear are meant; what calls their weights by another way is not.
+        rows: how many rows a product typically has.
+    """
+    layers = [each for each in model.modules() if type(each) is nn.Linear and _can_be_packed(each)]
+    for layer in layers:
+        layer.forward = _Packed(layer, rows)  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        for layer in layers:
+            del layer.forward
+
+
+def _can_be_packed(layer: nn.Linear) -> bool:
+    return (
+        layer.weight.device.type == "cpu"
+        and layer.weight.dtype == torch.float32
+        and torch.is_inference_mode_enabled()
+        and not torch.is_autocast_enabled("cpu")
+        and torch.backends.mkldnn.is_available()
+        and platform.machine() in ("x86_64", "AMD64")
+    )
+
+
+class _Packed:
+    """The forward of a linear layer: (…, I) -> (…, O)."""
+
+    def __init__(self, layer: nn.Linear, rows: int) -> None:
+        self.weight = torch.ops.mkldnn._reorder_linear_weight(layer.weight.detach(), rows)
+        self.bias = layer.bias
+
+    def __call__(self, inputs: Tensor) -> Tensor:
+        return torch.ops.mkldnn._linear_pointwise(inputs, self.weight, self.bias, "none", [], "")
