@@ -19,6 +19,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from data.batch import Batch
 from lit_models import step_products
 from lit_models.base import LitSeq2Seq, Memory, Output, drop_words, padding_mask, require
+from lit_models.dropout import Dropout
 
 Cell = Literal["rnn", "relu-rnn", "lstm", "gru"]
 LAYERS: dict[str, Callable[..., nn.RNNBase]] = {
@@ -267,7 +268,7 @@ class RecurrentSeq2Seq(LitSeq2Seq):
         with torch.no_grad():
             for table in dict.fromkeys([self.source_embedding, self.target_embedding]):
                 table.weight *= embedding_std  # torch draws them with a standard deviation of 1
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.encoder = RecurrentEncoder(self.cell, embedding_size, hidden_size, num_layers, bidirectional, dropout)
         self.initialise(self.encoder.layers)
 

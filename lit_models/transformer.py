@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from data.batch import Batch
 from lit_models.base import LitSeq2Seq, Memory, Output, drop_words, padding_mask, require
+from lit_models.dropout import Dropout
 
 KeysAndValues = tuple[Tensor, Tensor]  # each (B, N, positions, d)
 
@@ -78,7 +79,7 @@ class Sublayer(nn.Module):
     def __init__(self, size: int, dropout: float, pre_norm: bool) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(size)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.pre_norm = pre_norm
 
     def before(self, inputs: Tensor) -> Tensor:
@@ -351,7 +352,7 @@ class Transformer(LitSeq2Seq):
         self.decoder_layers = nn.ModuleList(DecoderLayer(*shape) for _ in range(num_layers))
         self.encoder_norm = nn.LayerNorm(hidden_size) if pre_norm else nn.Identity()
         self.decoder_norm = nn.LayerNorm(hidden_size) if pre_norm else nn.Identity()
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.output = nn.Linear(hidden_size, self.target_vocab_size, bias=not tied_embeddings)
         if tied_embeddings:
             self.output.weight = self.target_embedding.weight
