@@ -13,6 +13,7 @@ from lightning.pytorch import callbacks
 from torch import Tensor
 
 from data.batch import PAD, Batch
+from experiments.wandb_run import tell_again
 
 HISTORY_COLUMNS = ("step", "seconds", "split", "metric", "value")
 
@@ -80,6 +81,7 @@ class History(callbacks.Callback):
                 kept = [row for row in csv.reader(file) if row[0].isdigit() and int(row[0]) <= trainer.global_step]
         with self.path.open("w", newline="") as file:
             csv.writer(file).writerows([HISTORY_COLUMNS, *kept])
+        tell_again(trainer.loggers, kept)
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Batch, batch_idx: int
