@@ -25,7 +25,7 @@ from lightning.pytorch.loggers import WandbLogger
 from data.datamodule import Seq2SeqDataModule
 from data.parallel_text import ParallelFiles
 from data.tasks import SPLITS
-from experiments.callbacks import History, Progress, TrialDiverged
+from experiments.callbacks import History, Progress, TrialDiverged, rows_until
 from experiments.checkpoints import CarriedSettings, load_weights
 from experiments.cli import SOLVED, TrialCLI, parse_config, parse_trial, trial_parser
 from experiments.decoding_options import Decoding
@@ -37,7 +37,16 @@ from experiments.machine import is_follower, processor
 from experiments.sizes import pick_width
 from experiments.text_evaluation import ALL, Row, TextResults, describe, evaluate_text, write_attention, write_sentences
 from experiments.validation_text import ValidationBleu
-from experiments.wandb_run import INTERRUPTED, begin_run, end_run, in_sweep, tell_complete, tell_results, wanted
+from experiments.wandb_run import (
+    INTERRUPTED,
+    begin_run,
+    end_run,
+    in_sweep,
+    tell_again,
+    tell_complete,
+    tell_results,
+    wanted,
+)
 from lit_models import LitSeq2Seq, architectures
 
 Report = Callable[[float, str], None]
@@ -375,6 +384,7 @@ def _fit_from(trainer: pl.Trainer, model: LitSeq2Seq, data: Seq2SeqDataModule, l
         shutil.rmtree(last.parent)
         trainer.fit(model, data)
     else:
+        tell_again(trainer.loggers, rows_until(last.parent.parent / "history.csv", content["global_step"]))
         trainer.fit(model, data, ckpt_path=str(last), weights_only=True)
 
 

@@ -34,7 +34,7 @@ def tell_samples(logger: WandbLogger, model: LitSeq2Seq, data: Seq2SeqDataModule
     _tell_table(logger, ["length", "source", "target", "output", "right"], rows)
     with tempfile.TemporaryDirectory() as folder:
         _tell_maps(logger, Path(folder), [
-            (sample.source, sample.output, sample.attention, f"length {sample.length}")
+            (sample.source, sample.output, sample.attention, f"length_{sample.length}")
             for sample in _longest_shown(samples)
         ])  # fmt: skip
 
@@ -49,7 +49,7 @@ def tell_files(logger: WandbLogger, folder: Path) -> None:
         if (path := folder / "attention.json").exists():
             sentences = json.loads(path.read_text(encoding="utf-8"))["sentences"][:MOST_MAPS]
             _tell_maps(logger, Path(drawn), [
-                (each["source"], each["target"], each["attention"], f"sentence {each['id']}") for each in sentences
+                (each["source"], each["target"], each["attention"], f"sentence_{each['id']}") for each in sentences
             ])  # fmt: skip
         if (folder / "gradients.csv").exists():
             _tell_gradient_figures(logger, folder, Path(drawn))
@@ -91,7 +91,7 @@ def _tell_maps(logger: WandbLogger, folder: Path, maps: list[tuple[list[str], li
     for number, (source, output, weights, name) in enumerate(maps):
         path = folder / f"{number}.png"
         draw_attention(path, source, output, weights)
-        _tell_image(logger, f"attention/{name}", path, f"Columns: the source; rows: the model's own output; {name}.")
+        _tell_image(logger, f"attention/{name}", path, "Columns: the source. Rows: the model's own output.")
 
 
 def _tell_image(logger: WandbLogger, key: str, path: Path, caption: str) -> None:

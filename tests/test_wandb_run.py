@@ -89,7 +89,7 @@ def test_a_run_shows_flat_keys_curves_tables_and_images_and_comes_back_as_the_sa
         lengths = [row["test/eval_length"] for row in stored.history if "test/eval_length" in row]
         positions = [row["test/position"] for row in stored.history if "test/position" in row]
         assert (lengths, positions) == ([3, 5, 8], [1, 2, 3, 4, 5, 6, 7, 8])
-        assert {"samples", "attention/length 8", "gradients/gradient_norm"} <= keys(stored)
+        assert {"samples", "attention/length_8", "gradients/gradient_norm"} <= keys(stored)
         images = [name for name in stored.files if name.endswith(".png")]
         assert images and all(stored.files[name].startswith(b"\x89PNG") for name in images)
         model, table = sorted(server.state.artifacts.values(), key=lambda artifact: artifact["type"])
@@ -123,7 +123,7 @@ def test_an_offline_run_of_text_gives_the_same_after_wandb_sync(
         stored = only(server)
         assert (stored.name, stored.group) == (trial.name, f"Bahdanau-{trial.labels['task']}-L60")
         assert {"samples", "test/bleu", "test/all/bleu", "validation/bleu"} <= keys(stored)
-        assert any(key.startswith("attention/sentence ") for key in keys(stored))
+        assert any(key.startswith("attention/sentence_") for key in keys(stored))
         kinds = {artifact["type"]: set(artifact["files"]) for artifact in server.state.artifacts.values()}
         assert kinds["tokenizer"] >= {"source.model", "target.model"}
         assert kinds["model"] >= {"best.ckpt", "config.yaml"}

@@ -20,7 +20,7 @@ from tests.wandb_state import StoredRun
 
 ROOT = Path(__file__).parent.parent
 PATIENCE = 300.0  # a machine may be busy; every step of this takes seconds on an idle one
-LONG = {"trainer.max_steps": 600, "trainer.val_check_interval": 20, "data.train_examples": 4000}
+LONG = {"trainer.max_steps": 300, "trainer.val_check_interval": 20, "data.train_examples": 4000}
 
 
 @pytest.fixture
