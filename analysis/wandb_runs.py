@@ -83,7 +83,7 @@ def mirror(address: str) -> Path:
         return query.folder
     runs: dict[str, dict[str, str]] = {}
     for run in found:
-        if run.summary.get("status") != "complete":  # another program's run
+        if run.summary.get("status") != "complete" or run.summary.get("trial") is None:  # another program's run
             continue
         entry = {"trial": _trial_name(address, run), "heard": str(run.heartbeat_at)}
         if known.get(run.id) != entry:
@@ -128,9 +128,9 @@ def _runs(query: Query) -> Iterator[Any]:
 
 
 def _trial_name(address: str, run: Any) -> str:
-    name = run.name
+    name = run.summary["trial"]
     if not isinstance(name, str) or not re.fullmatch(r"[\w-][\w.-]*", name):
-        raise ReportError(f"{address}: the run {run.id} has the name {name!r}, which is not that of a trial; rename it")
+        raise ReportError(f"{address}: the run {run.id} is of the trial {name!r}, which is no trial's name; delete it")
     return name
 
 
@@ -144,7 +144,7 @@ def _fetch(address: str, run: Any, folder: Path) -> None:
             csv.writer(file).writerows([COLUMNS, *rows])
         for name in KEPT_FILES:
             for stored in run.files([name]):
-                stored.download(root=str(folder), replace=True)
+                stored.download(root=str(folder), replace=True).close()
         told = _plain(run.summary)
         summary = {key: value for key, value in told.items() if not key.startswith("_") and "/" not in key}
         with replacing(folder / "summary.json") as temporary:

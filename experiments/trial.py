@@ -238,10 +238,10 @@ def run_trial(trial: Trial, folder: Path, report: Report) -> dict[str, Any]:
             (folder / "failure.json").unlink(missing_ok=True)
         try:
             summary = _train_and_evaluate(trial, folder, report)
-            end_run(0)
+            end_run(trial, 0)
             return summary
         except (KeyboardInterrupt, SystemExit):  # Lightning makes the latter of Ctrl-C and of SIGTERM
-            end_run(INTERRUPTED)
+            end_run(trial, INTERRUPTED)
             raise KeyboardInterrupt from None
         except Exception as error:
             diverged = isinstance(error, TrialDiverged)
@@ -254,7 +254,7 @@ def run_trial(trial: Trial, folder: Path, report: Report) -> dict[str, Any]:
             }
             if not is_follower():
                 write_json(folder / "failure.json", failure)
-            end_run(1, status=failure["status"], reason=failure["reason"])
+            end_run(trial, 1, status=failure["status"], reason=failure["reason"])
             raise
 
 

@@ -7,7 +7,6 @@ The end of a run is told from the trial's folder, so that W&B shows what the fol
 import csv
 import os
 import shutil
-import sys
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
@@ -50,24 +49,30 @@ def begin_run(trial: "Trial", folder: Path, options: dict[str, Any], num_params:
     Raises:
         UsageError: there is no account here, or the server cannot be reached.
     """
-    logger = WandbLogger(
-        name=trial.name,
-        save_dir=str(folder),
-        project=os.environ.get("WANDB_PROJECT", "lengthwise"),
-        group=os.environ.get("WANDB_RUN_GROUP", "{arch}-{task}-L{train_length}".format(**trial.labels)),
-        job_type=os.environ.get("WANDB_JOB_TYPE", "fit"),
-    )
+    import wandb
+    from wandb.errors import Error as WandbError
+
     try:
-        run = logger.experiment
-    except Exception as error:
+        run = wandb.init(
+            name=trial.name,
+            dir=str(folder),
+            project=os.environ.get("WANDB_PROJECT", "lengthwise"),
+            group=os.environ.get("WANDB_RUN_GROUP", "{arch}-{task}-L{train_length}".format(**trial.labels)),
+            job_type=os.environ.get("WANDB_JOB_TYPE", "fit"),
+            resume="allow",
+        )
+    except (WandbError, ValueError) as error:  # the latter of a key that is none
         reason = str(error).strip().partition("\n")[0]
         raise UsageError(f"--wandb: {reason}; log in with wandb login, or set WANDB_MODE=offline") from None
+    run.define_metric("trainer/global_step")
+    run.define_metric("*", step_metric="trainer/global_step", step_sync=True)
     settings = _dotted({**{key: value for key, value in trial.config.items() if key != "model"}, "model": options})
-    settings |= {**trial.labels, "num_params": num_params}
+    flat = {**trial.labels, "num_params": num_params, "trial": trial.name}  # a run may be renamed, its trial not
+    settings |= flat
     given = set(run.config.keys())  # the sweep's, which are locked, or those of a run that is taken up again
     run.config.update({key: value for key, value in settings.items() if key not in given})
-    run.summary.update({**trial.labels, "num_params": num_params})
-    return logger
+    run.summary.update(flat)
+    return WandbLogger(experiment=run)
 
 
 def tell_again(loggers: Iterable[Logger], rows: Iterable[list[str]]) -> None:
@@ -133,18 +138,22 @@ def _curves(rows: list[dict[str, str]]) -> Iterable[tuple[str, list[dict[str, An
     yield "test/position", list(positions.values())
 
 
-def end_run(exit_code: int, **summary: Any) -> None:
-    """End the run that this process has begun, if any.
+def end_run(trial: "Trial", exit_code: int, **summary: Any) -> None:
+    """End the run of a trial, if it has one.
 
     A run whose agent has gone goes back to its sweep: W&B hands it out again, and where the trial's folder is within
     reach training continues. One that the agent itself has stopped, as the server tells it to, does not.
 
     Args:
+        trial: the trial.
         exit_code: 0 for a complete trial; `INTERRUPTED` for one that can be continued.
         **summary: what the run's summary is to say besides, such as the reason of a failure.
     """
-    wandb = sys.modules.get("wandb")
-    if wandb is None or wandb.run is None:
+    if not wanted(trial.config):
+        return
+    import wandb
+
+    if wandb.run is None:  # it ended before its run began
         return
     wandb.run.summary.update(summary)
     if exit_code == INTERRUPTED and in_sweep() and agent_is_gone():
@@ -162,7 +171,7 @@ def tell_complete(trial: "Trial", folder: Path, summary: dict[str, Any]) -> None
     tell_again([logger], rows)
     tell_results(logger, folder, summary)
     tell_files(logger, folder)
-    end_run(0)
+    end_run(trial, 0)
 
 
 def _dotted(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -136,13 +136,13 @@ def test_an_offline_run_of_text_gives_the_same_after_wandb_sync(
 def complete_run(name: str, positions: int = 3, **changes: Any) -> StoredRun:
     """A run as this suite leaves it, with so many rows of history besides."""
     summary = {
-        "status": "complete", "arch": "GRU", "task": "copy", "train_length": 5, "seed": 0, "min_train_length": 5,
-        "vocabulary": 8, "num_params": 100, "device": "cpu", "threads": 1, "precision": "32-true", "steps": 10,
-        "train_seconds": 1.5, "version": "0.1.0", "model": {"hidden_size": 4},
+        "status": "complete", "trial": name, "arch": "GRU", "task": "copy", "train_length": 5, "seed": 0,
+        "min_train_length": 5, "vocabulary": 8, "num_params": 100, "device": "cpu", "threads": 1,
+        "precision": "32-true", "steps": 10, "train_seconds": 1.5, "version": "0.1.0", "model": {"hidden_size": 4},
     }  # fmt: skip
     rows = [{"test/position": n, "test/greedy_token_accuracy_by_position/9": n / 7} for n in range(1, positions + 1)]
     rows.append({"test/eval_length": 9, "test/loss": 0.25, "test/perplexity": "Infinity"})
-    stored = StoredRun(name, "lengthwise", ["finished"], name=name, summary=summary)
+    stored = StoredRun(name, "lengthwise", ["finished"], name="renamed", summary=summary)
     stored.history = [{"_step": step, **row} for step, row in enumerate(rows)]
     for key, value in changes.items():
         setattr(stored, key, value)

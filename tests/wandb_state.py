@@ -25,7 +25,8 @@ class StoredRun:
         config: plain values.
         history: the rows as they were sent.
         files: what was uploaded, by name.
-        artifacts: name and type of each, with its files.
+        preempting: it has said that it may be handed out again.
+        revision: how often it was heard of.
     """
 
     id: str
