@@ -36,6 +36,7 @@ from analysis.frames import Frame
 from analysis.load_runs import find_trials
 from analysis.pharaoh import project_to_words, words_from_pieces, words_of_pieces
 from analysis.style import TEXT_WIDTH, paper_style, save_figure, styles
+from analysis.wandb_runs import local_folder
 
 ATTENTION_FILE = "attention.json"
 MOST_FIGURES = 4
@@ -509,7 +510,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         files = find_attention(options.runs)
-        folder = Path(options.output or options.runs[0]) / "figures"
+        folder = Path(options.output or local_folder(options.runs[0])) / "figures"
         ids = dict.fromkeys(options.sentences or common_sentences(files))
         for chart in alignment_charts(files, ids, options.pieces):
             paths = save_chart(chart, folder)

@@ -35,6 +35,7 @@ from analysis.summaries import (
     setting_name,
 )
 from analysis.variants import tell_variants_apart
+from analysis.wandb_runs import local_folder
 
 ACCURACIES = {
     "greedy_token_accuracy": "Greedy token accuracy",
@@ -344,7 +345,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         runs = tell_variants_apart(load_runs(options.runs))
-        folder = Path(options.output or options.runs[0]) / "figures"
+        folder = Path(options.output or local_folder(options.runs[0])) / "figures"
         for chart in bottleneck_charts(runs.results):
             paths = save_figure(chart.figure, chart.points, folder, chart.name)
             print(f"{paths['png']}: {chart.caption}")

@@ -30,6 +30,7 @@ from analysis.statistics import MeanInterval, bootstrap_sums, corpus_bleu, perce
 from analysis.style import Style, paper_style, save_figure, styles
 from analysis.summaries import seeds_phrase, setting_name
 from analysis.variants import tell_variants_apart
+from analysis.wandb_runs import local_folder
 
 LEAST_SENTENCES = 20  # BLEU of fewer is noise
 SAMPLES = 1000
@@ -402,7 +403,7 @@ def main(arguments: list[str] | None = None) -> int:
         charts = by_length_charts(tell_variants_apart(load_runs(options.runs)))
         if not charts:
             raise ReportError(f"no trial on text in {', '.join(options.runs)} has a bucket of enough sentences")
-        folder = Path(options.output or options.runs[0]) / "figures"
+        folder = Path(options.output or local_folder(options.runs[0])) / "figures"
         for chart in charts:
             paths = save_figure(chart.figure, chart.points, folder, chart.name)
             print(f"{paths['png']}: {chart.caption}")

@@ -21,6 +21,7 @@ from analysis.gradient_text import gradient_sections, summary
 from analysis.gradient_training import gradient_heatmap_figure, training_norms_figure
 from analysis.gradient_trials import gradients_and_results
 from analysis.style import save_figure
+from analysis.wandb_runs import local_folder
 
 
 def gradient_charts(table: Frame, results: Frame | None = None) -> list[Chart]:
@@ -79,7 +80,7 @@ def main(arguments: list[str] | None = None) -> int:
             raise ReportError(
                 f"no gradients.csv with measurements in {', '.join(options.runs)}; run lengthwise gradients first"
             )
-        folder = Path(options.output or options.runs[0])
+        folder = Path(options.output or local_folder(options.runs[0]))
         print(write_figures(table, folder, results))
         print(f"\ngradients: {folder / 'gradients.md'}")
     except (ReportError, OSError) as error:

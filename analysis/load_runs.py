@@ -1,4 +1,4 @@
-"""From folders of finished trials to one tidy table. The only file that knows what a run folder looks like.
+"""From folders of finished trials, or W&B, to one tidy table. The only file that knows what a run folder looks like.
 
 The contract of a trial folder, its files and metrics is docs/results.md.
 """
@@ -17,6 +17,7 @@ import pandas as pd
 
 from analysis.errors import ReportError
 from analysis.frames import Frame
+from analysis.wandb_runs import local_folder
 
 COLUMNS = [
     "trial", "arch", "task", "vocabulary", "train_length", "seed", "num_params", "device",
@@ -71,7 +72,8 @@ class Runs:
 
 
 def load_runs(paths: Sequence[str | Path]) -> Runs:
-    """Read every trial at or below the given folders: trials, sweeps, or folders of sweeps.
+    """Read every trial at or below the given folders: trials, sweeps, or folders of sweeps. `wandb:ENTITY/PROJECT`
+    stands for the finished runs of a project, see analysis.wandb_runs.
 
     The same trial reached twice counts once. As the name of a trial's folder is derived from its configuration,
     folders of the same name are the same trial.
@@ -133,7 +135,7 @@ def walk(paths: Sequence[str | Path], wanted: str) -> Iterator[tuple[Path, list[
         ReportError: a path that does not exist or is no folder.
     """
     seen: set[Path] = set()
-    for path in map(Path, paths):
+    for path in map(local_folder, paths):
         if not path.is_dir():
             problem = "is not a folder" if path.exists() else "does not exist"
             raise ReportError(f"{path} {problem}; give {wanted}")

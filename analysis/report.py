@@ -35,6 +35,7 @@ from analysis.sections import (
 )
 from analysis.style import save_figure, styles
 from analysis.summaries import SETTING, at_train_length, setting_name, synthetic
+from analysis.wandb_runs import local_folder
 
 MOST_MAPS = 2  # sentences whose attention a report shows
 
@@ -43,7 +44,7 @@ def main(argv: list[str] | None = None) -> int:
     """Write the report of the runs named in `argv`; returns the exit status, 2 for bad input."""
     options = _parser().parse_args(argv)
     try:
-        folder = _output_folder(options.runs[0], options.output)
+        folder = _output_folder(str(local_folder(options.runs[0])), options.output)
         loaded = load_runs(options.runs)
         runs, gradients = with_gradients(options.runs, loaded)
         output = ["--output", options.output] if options.output else []
@@ -229,7 +230,9 @@ def _parser() -> argparse.ArgumentParser:
         "CSV, and results.csv, the table every number comes from. Failed and unfinished trials are listed.",
         epilog="Example: lengthwise report runs/bottleneck",
     )
-    parser.add_argument("runs", nargs="+", metavar="RUNS", help="a trial, a sweep, or a folder of sweeps")
+    parser.add_argument(
+        "runs", nargs="+", metavar="RUNS", help="a trial, a sweep, a folder of sweeps, or wandb:ENTITY/PROJECT[/SWEEP]"
+    )
     parser.add_argument(
         "--output",
         metavar="DIR",

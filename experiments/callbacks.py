@@ -74,10 +74,7 @@ class History(callbacks.Callback):
         self.started = self.interval_start = time.perf_counter()
         if not trainer.is_global_zero:
             return
-        kept = []
-        if self.path.exists() and trainer.global_step > 0:
-            with self.path.open(newline="") as file:
-                kept = [row for row in csv.reader(file) if row[0].isdigit() and int(row[0]) <= trainer.global_step]
+        kept = rows_until(self.path, trainer.global_step) if trainer.global_step > 0 else []
         with self.path.open("w", newline="") as file:
             csv.writer(file).writerows([HISTORY_COLUMNS, *kept])
 
@@ -133,6 +130,14 @@ class History(callbacks.Callback):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.seconds_before = state_dict["seconds"]
+
+
+def rows_until(path: Path, step: int) -> list[list[str]]:
+    """The lines of a history.csv up to a step; none where there is no file yet."""
+    if not path.exists():
+        return []
+    with path.open(newline="") as file:
+        return [row for row in csv.reader(file) if row[0].isdigit() and int(row[0]) <= step]
 
 
 class Progress(callbacks.Callback):

@@ -16,6 +16,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from data.datamodule import Seq2SeqDataModule
+from experiments.agent_arguments import as_spelt, in_order
 from experiments.callbacks import EarlyStopping
 from experiments.decoding_options import Decoding
 from experiments.errors import UsageError
@@ -76,6 +77,9 @@ class TrialCLI(LightningCLI):
             help="choose model.hidden_size so that the model has this many parameters, within 10%%",
         )
         parser.add_argument("--wandb", type=bool, default=False, help="log to W&B; WANDB_MODE says how")
+        parser.add_argument(
+            "--wandb_artifacts", type=bool, default=False, help="give W&B the best checkpoint and the tokenizer too"
+        )
         parser.add_argument("--compile", type=bool, default=False, help="torch.compile the model")
         parser.add_argument("--threads", type=int | None, default=None, help="CPU threads; null leaves it to torch")
         parser.add_argument(
@@ -124,7 +128,7 @@ def parse_trial(arguments: list[str]) -> Namespace:
     Raises:
         UsageError: one line that names the option.
     """
-    arguments = model_first(arguments)
+    arguments = in_order(as_spelt(arguments, trial_parser()))
     try:
         return trial_parser().parse_args(arguments)
     except ArgumentError as error:
@@ -134,19 +138,6 @@ def parse_trial(arguments: list[str]) -> Namespace:
 def parse_config(config: dict[str, Any]) -> Namespace:
     """A resolved configuration, as a nested dictionary, back into the parser's form."""
     return trial_parser().parse_object(config)
-
-
-def model_first(arguments: list[str]) -> list[str]:
-    """Move `--model NAME` before every `--model.option`, which the parser needs and W&B does not promise."""
-    names, rest, pending = [], [], False
-    for argument in arguments:
-        if pending or argument == "--model" or argument.startswith("--model="):
-            names.append(argument)
-            pending = argument == "--model"
-        else:
-            rest.append(argument)
-    first = next((i for i, argument in enumerate(rest) if argument.startswith("--model.")), len(rest))
-    return rest[:first] + names + rest[first:]
 
 
 def _one_line(message: str, arguments: list[str]) -> str:

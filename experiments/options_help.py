@@ -13,6 +13,7 @@ COMMON = (
     "--parameter_budget",
     "--threads",
     "--wandb",
+    "--wandb_artifacts",
     "--compile",
 )
 TRAINING = (

@@ -7,17 +7,20 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from data.batch import EOS, FIRST_TOKEN
 from data.datamodule import Seq2SeqDataModule
 from experiments.callbacks import TrialDiverged
 from experiments.checkpoints import load_weights
 from experiments.cli import TrialCLI, parse_config, trial_parser
 from experiments.decoding_options import Decoding
 from experiments.errors import UsageError
+from experiments.machine import is_follower
 from experiments.options_help import short_help
+from experiments.samples import symbols
+from experiments.stopping import stops_like_ctrl_c
 from experiments.text_evaluation import evaluate_text
 from experiments.translator import Translator
-from experiments.trial import Trial, evaluate, is_follower, resolve_trial, run_trial
+from experiments.trial import Trial, evaluate, resolve_trial, run_trial
+from experiments.wandb_run import in_sweep
 from lit_models import LitSeq2Seq
 
 HELP = {
@@ -48,7 +51,8 @@ def main(verb: str, arguments: list[str]) -> int:
         parser.print_help()
         return 0
     if verb == "fit":
-        return _fit(resolve_trial(arguments))
+        with stops_like_ctrl_c(follow_agent=in_sweep()):
+            return _fit(resolve_trial(arguments))
     checkpoint, arguments = _take_checkpoint(verb, arguments)
     return _use(verb, resolve_trial(arguments), checkpoint)
 
@@ -170,13 +174,7 @@ def _predict(model: LitSeq2Seq, data) -> None:
         for index, batch in enumerate(loader):
             outputs = model.predict_step(batch, index)
             for row in zip(batch.source, batch.target_out, outputs, strict=True):
-                print("\t".join(_symbols(tokens.tolist()) for tokens in row))
-
-
-def _symbols(tokens: list[int]) -> str:
-    """Token ids as the task's own symbols, up to EOS."""
-    end = tokens.index(EOS) if EOS in tokens else len(tokens)
-    return " ".join(str(token - FIRST_TOKEN) for token in tokens[:end] if token >= FIRST_TOKEN)
+                print("\t".join(" ".join(symbols(tokens.tolist())) for tokens in row))
 
 
 if __name__ == "__main__":

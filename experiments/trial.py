@@ -5,7 +5,6 @@ import csv
 import hashlib
 import inspect
 import json
-import os
 import platform
 import shutil
 import subprocess
@@ -26,7 +25,7 @@ from lightning.pytorch.loggers import WandbLogger
 from data.datamodule import Seq2SeqDataModule
 from data.parallel_text import ParallelFiles
 from data.tasks import SPLITS
-from experiments.callbacks import History, Progress, TrialDiverged
+from experiments.callbacks import History, Progress, TrialDiverged, rows_until
 from experiments.checkpoints import CarriedSettings, load_weights
 from experiments.cli import SOLVED, TrialCLI, parse_config, parse_trial, trial_parser
 from experiments.decoding_options import Decoding
@@ -34,10 +33,20 @@ from experiments.errors import UsageError
 from experiments.files import owned, whole_file, write_json
 from experiments.gradient_callback import GradientFlow
 from experiments.gradient_table import Subject, variant
-from experiments.machine import keep_freed_memory, processor
+from experiments.machine import is_follower, keep_freed_memory, processor
 from experiments.sizes import pick_width
 from experiments.text_evaluation import ALL, Row, TextResults, describe, evaluate_text, write_attention, write_sentences
 from experiments.validation_text import ValidationBleu
+from experiments.wandb_run import (
+    INTERRUPTED,
+    begin_run,
+    end_run,
+    in_sweep,
+    tell_again,
+    tell_complete,
+    tell_results,
+    wanted,
+)
 from lit_models import LitSeq2Seq, architectures
 
 Report = Callable[[float, str], None]
@@ -46,7 +55,7 @@ Report = Callable[[float, str], None]
 FORCED = ("loss", "perplexity", "token_accuracy", "padding")
 
 # What says where and how a trial runs, not what it computes: not part of its name.
-NOT_IN_NAME = ("config", "runs", "wandb", "threads", "parameter_budget", "gradients")
+NOT_IN_NAME = ("config", "runs", "wandb", "wandb_artifacts", "threads", "parameter_budget", "gradients")
 NOT_IN_NAME_TRAINER = (
     "accelerator",
     "strategy",
@@ -218,15 +227,21 @@ def run_trial(trial: Trial, folder: Path, report: Report) -> dict[str, Any]:
     summary_path = folder / "summary.json"
     if summary_path.exists():
         try:
-            return json.loads(summary_path.read_text())
+            summary = json.loads(summary_path.read_text())
         except ValueError:
             raise UsageError(f"{summary_path} cannot be read; remove it to run the trial again") from None
+        if in_sweep() and wanted(trial.config) and not is_follower():
+            tell_complete(trial, folder, summary)
+        return summary
     with contextlib.nullcontext() if is_follower() else owned(folder, "--runs"):
         if not is_follower():
             (folder / "failure.json").unlink(missing_ok=True)
         try:
-            return _train_and_evaluate(trial, folder, report)
-        except SystemExit:  # what Lightning makes of Ctrl-C
+            summary = _train_and_evaluate(trial, folder, report)
+            end_run(trial, 0)
+            return summary
+        except (KeyboardInterrupt, SystemExit):  # Lightning makes the latter of Ctrl-C and of SIGTERM
+            end_run(trial, INTERRUPTED)
             raise KeyboardInterrupt from None
         except Exception as error:
             diverged = isinstance(error, TrialDiverged)
@@ -239,12 +254,8 @@ def run_trial(trial: Trial, folder: Path, report: Report) -> dict[str, Any]:
             }
             if not is_follower():
                 write_json(folder / "failure.json", failure)
+            end_run(trial, 1, status=failure["status"], reason=failure["reason"])
             raise
-
-
-def is_follower() -> bool:
-    """Whether this is one of the further processes that data parallelism starts; the first one owns the folder."""
-    return os.environ.get("LOCAL_RANK", "0") != "0" or os.environ.get("NODE_RANK", "0") != "0"
 
 
 def _train_and_evaluate(trial: Trial, folder: Path, report: Report) -> dict[str, Any]:
@@ -264,8 +275,10 @@ def _train_and_evaluate(trial: Trial, folder: Path, report: Report) -> dict[str,
     if data.text is not None:
         trainer.callbacks.insert(0, ValidationBleu(data))  # type: ignore[attr-defined]
         _report_text(data.text.report(), folder)
-    if trial.config["wandb"] or "WANDB_SWEEP_ID" in os.environ:  # a W&B agent wants its run
-        trainer.loggers = [_wandb_logger(trial, folder, model)]
+    logger = None
+    if wanted(trial.config) and not is_follower():
+        logger = begin_run(trial, folder, model.options, model.num_params)
+        trainer.loggers = [logger]
     if trial.config["compile"]:
         model.compile()
     if not is_follower():
@@ -281,14 +294,12 @@ def _train_and_evaluate(trial: Trial, folder: Path, report: Report) -> dict[str,
     load_weights(model, folder / "checkpoints" / "best.ckpt")
     report(1.0, "evaluating")
     rows = evaluate(trainer, model, data)
+    if trainer.received_sigterm:  # while testing, Lightning only takes note of it
+        raise KeyboardInterrupt
     decoding, text = Decoding(**trial.config["decoding"]), None
     if data.text is not None and not is_follower():
         text = _evaluate_text(model, data, decoding, folder, report)
         rows.extend(text.rows)
-    for logger in trainer.loggers:
-        logger.log_metrics(
-            {f"test/{row.metric}/{row.bucket or row.eval_length}": row.value for row in rows if not row.position}
-        )
     summary = {
         "status": "complete",
         **trial.labels,
@@ -308,10 +319,22 @@ def _train_and_evaluate(trial: Trial, folder: Path, report: Report) -> dict[str,
     if not is_follower():
         write_results(folder / "results.csv", rows)
         write_json(folder / "summary.json", summary)
-    for logger in trainer.loggers:
-        if isinstance(logger, WandbLogger):
-            logger.experiment.finish()
+    if logger is not None:
+        _tell_wandb(logger, trial, folder, model, data, summary)
     return summary
+
+
+def _tell_wandb(
+    logger: WandbLogger, trial: Trial, folder: Path, model: LitSeq2Seq, data: Seq2SeqDataModule, summary: dict[str, Any]
+) -> None:
+    from experiments.wandb_media import tell_artifacts, tell_files, tell_samples  # drawing is slow to import
+
+    tell_results(logger, folder, summary)
+    if data.text is None:
+        tell_samples(logger, model, data)
+    tell_files(logger, folder)
+    if trial.config["wandb_artifacts"]:
+        tell_artifacts(logger, trial.name, folder, data)
 
 
 def _gradient_flow(trial: Trial, folder: Path, model: LitSeq2Seq) -> GradientFlow:
@@ -362,6 +385,7 @@ def _fit_from(trainer: pl.Trainer, model: LitSeq2Seq, data: Seq2SeqDataModule, l
         shutil.rmtree(last.parent)
         trainer.fit(model, data)
     else:
+        tell_again(trainer.loggers, rows_until(last.parent.parent / "history.csv", content["global_step"]))
         trainer.fit(model, data, ckpt_path=str(last), weights_only=True)
 
 
@@ -401,31 +425,6 @@ def _write_config(trial: Trial, path: Path) -> None:
     config = {key: value for key, value in trial.config.items() if key not in ("config", "runs")}
     with whole_file(path) as partial:
         partial.write_text(f"# lengthwise {version('lengthwise')}\n" + yaml.safe_dump(config, sort_keys=False))
-
-
-def _wandb_logger(trial: Trial, folder: Path, model: LitSeq2Seq) -> WandbLogger:
-    """A W&B run with flat keys to group by. WANDB_MODE says whether it is online, offline or disabled.
-
-    The configuration goes under dotted names: inside a sweep, W&B locks the sweep's own keys, and a nested `model`
-    would collide with the sweep's `model`.
-    """
-    logger = WandbLogger(name=trial.name, save_dir=str(folder), project="lengthwise", group=trial.labels["arch"])
-    settings = _dotted({key: value for key, value in trial.config.items() if key != "model"})
-    options = _dotted({"model": model.options})
-    flat = {**trial.labels, "num_params": model.num_params}
-    logger.experiment.config.update({**settings, **options, **flat}, allow_val_change=True)
-    return logger
-
-
-def _dotted(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """{"data": {"length": 5}} -> {"data.length": 5}"""
-    flat: dict[str, Any] = {}
-    for key, value in nested.items():
-        if isinstance(value, dict):
-            flat.update(_dotted(value, f"{prefix}{key}."))
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat
 
 
 def device_name(trainer: pl.Trainer) -> str:

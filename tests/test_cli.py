@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.cli import model_first
+from experiments.agent_arguments import in_order
 from experiments.main import main
 from experiments.sizes import pick_width
 from lit_models import architectures
@@ -122,8 +122,8 @@ def test_a_checkpoint_that_is_none_or_another_models_is_one_line(tmp_path: Path,
 
 def test_the_model_may_stand_behind_its_options() -> None:
     given = ["--config=a", "--model.hidden_size=3", "--data.length=4", "--model", "GRU"]
-    assert model_first(given) == ["--config=a", "--model", "GRU", "--model.hidden_size=3", "--data.length=4"]
-    assert model_first(["--model.hidden_size=3", "--model=GRU"]) == ["--model=GRU", "--model.hidden_size=3"]
+    assert in_order(given) == ["--config=a", "--model", "GRU", "--model.hidden_size=3", "--data.length=4"]
+    assert in_order(["--model.hidden_size=3", "--model=GRU"]) == ["--model=GRU", "--model.hidden_size=3"]
 
 
 @pytest.mark.parametrize("verb", ["fit", "validate", "test", "predict", "sweep", "report", "sizes"])

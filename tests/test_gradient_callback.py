@@ -170,7 +170,9 @@ class Recorder(DummyLogger):
 
 def test_loggers_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     recorder = Recorder()
-    monkeypatch.setattr("experiments.trial._wandb_logger", lambda *_: recorder)
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setattr("experiments.trial.begin_run", lambda *_: recorder)
+    monkeypatch.setattr("experiments.trial._tell_wandb", lambda *_: None)
     trial = measured_trial(tmp_path, wandb="true", trainer__max_steps=10)
     run(trial)
     for step in (0, 4, 8, 10):

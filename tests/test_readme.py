@@ -22,6 +22,7 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 ON_TEXT = (ROOT / "docs" / "text.md").read_text()
 ON_GRADIENTS = (ROOT / "docs" / "gradients.md").read_text()
+ON_WANDB = (ROOT / "docs" / "wandb.md").read_text()
 
 
 def commands(word: str, page: str = README) -> list[list[str]]:
@@ -31,7 +32,9 @@ def commands(word: str, page: str = README) -> list[list[str]]:
     return [shlex.split(line.partition(word)[2]) for line in lines]
 
 
-FIT_COMMANDS = [arguments for page in (README, ON_TEXT, ON_GRADIENTS) for arguments in commands("lengthwise fit", page)]
+FIT_COMMANDS = [
+    arguments for page in (README, ON_TEXT, ON_GRADIENTS, ON_WANDB) for arguments in commands("lengthwise fit", page)
+]
 
 
 @pytest.mark.parametrize("arguments", FIT_COMMANDS, ids=" ".join)
@@ -66,6 +69,11 @@ def test_commands_on_gradients_are_understood_and_its_sweeps_exist() -> None:
         parser.parse_args(arguments)
     names = [[f"runs/{read_sweep(ROOT / path).name}"] for (path,) in commands("lengthwise sweep", ON_GRADIENTS)]
     assert commands("lengthwise report", ON_GRADIENTS) == names
+
+
+def test_the_page_on_wandb_lists_every_sweep() -> None:
+    listed = {(ROOT / "docs" / path).resolve() for path in re.findall(r"\]\((\S+\.yaml)\)", ON_WANDB)}
+    assert listed == {ROOT / "sweep.yaml", *(ROOT / "experiments" / "sweeps").glob("*.yaml")}
 
 
 def test_swept_files_exist_and_the_report_reads_where_they_write() -> None:

@@ -275,20 +275,6 @@ def test_checkpoints_hold_nothing_but_plain_values(tmp_path: Path) -> None:
         torch.load(trial.folder / "checkpoints" / name, weights_only=True)
 
 
-def test_wandb_gets_flat_keys_offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("WANDB_MODE", "offline")
-    monkeypatch.setenv("WANDB_SILENT", "true")
-    trial = small_trial(tmp_path, wandb="true", trainer__max_steps=10)
-    run(trial)
-    import wandb
-
-    wandb.finish()
-    (recorded,) = trial.folder.glob("wandb/offline-run-*/*.wandb")
-    content = recorded.read_bytes()
-    for key in (b"arch", b"train_length", b"num_params", b"validation/greedy_token_accuracy", b"test/"):
-        assert key in content
-
-
 def test_every_committed_configuration_resolves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stand_in_corpora(tmp_path, monkeypatch)
     configs = sorted((Path(__file__).parent.parent / "experiments" / "configs").rglob("*.yaml"))

@@ -1,0 +1,51 @@
+"""A few test examples of a task on symbols, with what a model makes of them."""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from lightning.pytorch.utilities import move_data_to_device
+
+from data.batch import BOS, EOS, FIRST_TOKEN, PAD, Batch
+from data.datamodule import Seq2SeqDataModule
+from lit_models import LitSeq2Seq
+
+
+class Sample(NamedTuple):
+    """One example. Attributes: test length, S source symbols, the target, T symbols of the output, weights (T, S)."""
+
+    length: int
+    source: list[str]
+    target: list[str]
+    output: list[str]
+    attention: list[list[float]] | None
+
+
+@torch.no_grad()
+def symbol_samples(model: LitSeq2Seq, data: Seq2SeqDataModule, count: int) -> list[Sample]:
+    """Decode the first so many test examples of every length, greedily.
+
+    Args:
+        model: a trained model.
+        data: a task on symbols.
+        count: examples of each length.
+    """
+    model.eval()
+    samples = []
+    for length, loader in zip(data.eval_lengths, data.predict_dataloader(), strict=True):
+        store = loader.store
+        batch = move_data_to_device(store.batch(np.arange(min(count, len(store)))), model.device)
+        outputs = model.predict_step(batch, 0)
+        target_in = torch.cat([torch.full_like(outputs[:, :1], BOS), outputs[:, :-1]], dim=1)
+        weights = model(Batch(batch.source, batch.source_lengths, target_in, outputs), need_attention=True).attention
+        for row, output in enumerate(outputs):
+            source, written = symbols(batch.source[row].tolist()), symbols(output.tolist())
+            own = None if weights is None else weights[row, : len(written), : len(source)].float().tolist()
+            samples.append(Sample(length, source, symbols(batch.target_out[row].tolist()), written, own))
+    return samples
+
+
+def symbols(tokens: list[int]) -> list[str]:
+    """Token ids as the task's own symbols, up to EOS; a question mark is no symbol of the task."""
+    end = tokens.index(EOS) if EOS in tokens else len(tokens)
+    return [str(token - FIRST_TOKEN) if token >= FIRST_TOKEN else "?" for token in tokens[:end] if token != PAD]
