@@ -1,5 +1,7 @@
 """The sections of a report, each a piece of Markdown made from the runs; empty where they have nothing to show."""
 
+import json
+
 from analysis import markdown
 from analysis.bottleneck import bits_points
 from analysis.by_length import (
@@ -20,12 +22,15 @@ from analysis.summaries import (
     PROPORTION,
     SETTING,
     at_train_length,
+    ended_badly,
     interval_of,
     over_seeds,
     setting_name,
     synthetic,
 )
 
+UNKNOWN = "not known"
+SIZES = ("hidden_size", "source_vocab_size", "target_vocab_size")
 MATCHED = 1.10  # largest over smallest parameter count that still counts as a fair comparison
 
 LITERATURE = """\
@@ -61,7 +66,7 @@ def what_was_run(runs: Runs) -> str:
         f"Architectures: {markdown.listing(names)}",
         f"Seeds: {_values(trials['seed'])}",
         f"Trials: {len(trials)} complete, {len(runs.failures)} failed or diverged, {len(runs.unfinished)} unfinished",
-        f"Training: {_span(trials['steps'])} steps a trial, {trials['train_seconds'].sum() / 3600:.2f} hours in all",
+        f"Training: {_span(trials['steps'])} steps a trial, {_hours(trials['train_seconds'])} in all",
         f"Device: {_values(trials['device'])}; threads: {_values(trials['threads'])}; "
         f"precision: {_values(trials['precision'])}",
         f"Version: {_values(trials['version'])}",
@@ -204,17 +209,32 @@ def alignments(runs: Runs) -> str:
 def models(runs: Runs) -> str:
     """Sizes of the models, and whether they match where they are compared."""
     trials = runs.trials
+    each = [set(_options(own["model"]).items()) for _, own in trials.groupby("arch")]
+    common = set.intersection(*each)
     rows = []
     for arch, look in styles(trials["arch"]).items():
         own = trials[trials["arch"] == arch]
-        rows.append([look.name, _values(own["hidden_size"].dropna()), _span(own["num_params"])])
+        options = _options(own["model"])
+        special = ", ".join(f"{key}={value}" for key, value in options.items() if (key, value) not in common)
+        hidden = "-" if own["hidden_size"].isna().all() else _values(own["hidden_size"])
+        rows.append([look.name, hidden, _span(own["num_params"]), special or ("-" if options else UNKNOWN), len(own)])
     notes: dict[tuple[str, str], list[int]] = {}
     for (task, vocabulary, length), group in trials.groupby([*SETTING, "train_length"]):
         notes.setdefault((setting_name(task, vocabulary), matching(group)), []).append(length)
     said = "\n".join(
         f"- {setting}, length {markdown.listing(lengths)}: {note}" for (setting, note), lengths in notes.items()
     )
-    return f"## Models\n\n{markdown.table(['Architecture', 'Hidden size', 'Parameters'], rows)}\n\n{said}"
+    shared = ", ".join(sorted(f"{key}={value}" for key, value in common))
+    said = f"Options that all share: {shared}.\n\n{said}" if shared else said
+    header = ["Architecture", "Hidden size", "Parameters", "Options of its own", "Trials"]
+    return f"## Models\n\n{markdown.table(header, rows)}\n\n{said}"
+
+
+def _options(models: Column) -> dict[str, str]:
+    """The options that all models of an architecture have in common, but for its sizes, which stand apart."""
+    first, *others = models
+    shared = {key: value for key, value in first.items() if all(other.get(key) == value for other in others)}
+    return {key: json.dumps(value) for key, value in shared.items() if key not in SIZES}
 
 
 def matching(trials: Frame) -> str:
@@ -343,9 +363,8 @@ def _in_words(found: list[Change], shortest: int, longest: int, looks: dict) -> 
 def _seeds(change: Change, failures: Frame, task: str, length: int) -> str:
     """How many seeds stand behind a mean, and how many of the same class and length failed."""
     count = change.token_accuracy.count if change.token_accuracy else 0
-    arch = change.arch.partition(" [")[0]
-    failed = (failures["arch"] == arch) & (failures["task"] == task) & (failures["train_length"] == length)
-    return f"{count} ({failed.sum()} failed)" if failed.any() else str(count)
+    lost = ended_badly(failures, change.arch, task, length)
+    return f"{count} ({lost})" if lost else str(count)
 
 
 def _cautions(trials: Frame) -> str:
@@ -377,12 +396,20 @@ def _settings(rows: Frame) -> list[tuple[str, int]]:
 
 def _values(column: Column) -> str:
     """The distinct values in order; whole numbers without decimals."""
-    distinct = sorted(column.unique(), key=lambda value: (str(type(value)), value))
+    distinct = sorted(column.dropna().unique(), key=lambda value: (str(type(value)), value))
+    if not distinct:
+        return UNKNOWN
     return markdown.listing([int(v) if isinstance(v, float) and v.is_integer() else v for v in distinct])
 
 
+def _hours(seconds: Column) -> str:
+    return UNKNOWN if seconds.isna().all() else f"{seconds.sum() / 3600:.2f} hours"
+
+
 def _span(column: Column) -> str:
-    least, most = column.min(), column.max()
+    if column.isna().all():
+        return UNKNOWN
+    least, most = int(column.min()), int(column.max())
     return f"{least:,}" if least == most else f"{least:,} to {most:,}"
 
 
