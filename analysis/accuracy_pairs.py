@@ -2,6 +2,7 @@
 
 import math
 import warnings
+from typing import Any
 
 import numpy as np
 from scipy.stats import ttest_ind
@@ -40,7 +41,7 @@ def _welch(first: np.ndarray, second: np.ndarray) -> tuple[MeanInterval, float]:
     difference = float(first.mean() - second.mean())
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # seeds that all agree have no variance
-        test = ttest_ind(first, second, equal_var=False)
+        test: Any = ttest_ind(first, second, equal_var=False)
         low, high = test.confidence_interval(0.95)
     if np.ptp(first) == 0 and np.ptp(second) == 0:  # no variance, so no estimate of what another seed would do
         return MeanInterval(difference, math.nan, math.nan, count), 1.0

@@ -136,7 +136,10 @@ def bits_figure(results: Frame) -> Chart | None:
 def bits_points(results: Frame) -> Frame:
     """Bits a sequence at the train length: task, vocabulary, arch, train_length, bits_presented, mean … seeds."""
     by = [*SETTING, "arch", "train_length"]
-    points = over_seeds(at_train_length(results, "bits_recovered"), by)
+    recovered = at_train_length(results, "bits_recovered")
+    if recovered.empty:
+        return pd.DataFrame(columns=[*by, "bits_presented", "mean", "low", "high", "seeds"])
+    points = over_seeds(recovered, by)
     presented = at_train_length(results, "bits_presented").groupby(by, as_index=False)["value"].mean()
     points = points.merge(presented.rename(columns={"value": "bits_presented"}), on=by)
     return points[[*by, "bits_presented", "mean", "low", "high", "seeds"]]

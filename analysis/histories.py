@@ -41,7 +41,7 @@ def _read(path: Path) -> Frame:
         raise ReportError(f"{path} is no table; {problem}") from error
     if missing := [column for column in HISTORY_COLUMNS if column not in table]:
         raise ReportError(f"{path} has no column '{missing[0]}'; {problem}")
-    shown = table[(table["split"] == "validation") & table["metric"].isin(CURVES)]
+    shown: Frame = table[(table["split"] == "validation") & table["metric"].isin(CURVES)]
     measured = ["step", "seconds", "value"]
     numbers = shown[measured].apply(pd.to_numeric, errors="coerce")
     # The loss of a trial that diverges is nan, which is a number here; a step is not.

@@ -5,7 +5,7 @@ Both are fitted to the curve of each seed, so that their spread over seeds is kn
 
 import math
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.optimize import minimize_scalar
@@ -99,7 +99,7 @@ def fitted_capacity(presented: np.ndarray, recovered: np.ndarray) -> float:
 
     # Between two neighbouring points the error is a parabola; the best of these pieces is the best of all.
     ends = [0.0, *np.unique(presented)]
-    pieces = [minimize_scalar(error, bounds=pair, method="bounded") for pair in pairwise(ends)]
+    pieces: list[Any] = [minimize_scalar(error, bounds=pair, method="bounded") for pair in pairwise(ends)]
     best = float(min(pieces, key=lambda piece: piece.fun).x)
     return math.inf if best > REACHED * most else best
 
@@ -133,7 +133,8 @@ def _over_logs(values: list[float]) -> MeanInterval | None:
     if max(values) == math.inf:
         return None
     logs = mean_interval(np.log(values))
-    return MeanInterval(*np.exp(logs[:3]).tolist(), logs.count)
+    mean, low, high = np.exp(logs[:3])
+    return MeanInterval(float(mean), float(low), float(high), logs.count)
 
 
 def _with_presented(results: Frame) -> Frame:

@@ -49,7 +49,7 @@ TRIAL_FILES = {"config.yaml", "summary.json", "failure.json"}
 NOT_SEARCHED = {"checkpoints", "figures", "latex", "report_tables", "wandb"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Runs:
     """Everything that was found below the given folders.
 

@@ -14,6 +14,7 @@ from analysis.gallery import Gallery, what_to_see
 from analysis.gradient_fits import fits
 from analysis.gradient_text import gradient_sections
 from analysis.length_fits import LengthFit, length_fits
+from analysis.model_table import models
 from analysis.parallelism_tables import crossing_table, serial_table, vaswani_table
 from analysis.sections import (
     GRADIENT_LITERATURE,
@@ -22,7 +23,6 @@ from analysis.sections import (
     bottleneck_claim,
     capacities,
     left_out,
-    models,
     translations,
     what_was_run,
 )

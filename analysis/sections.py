@@ -1,7 +1,5 @@
 """The sections of a report, each a piece of Markdown made from the runs; empty where they have nothing to show."""
 
-import json
-
 from analysis import markdown
 from analysis.bottleneck import bits_points
 from analysis.by_length import (
@@ -16,6 +14,7 @@ from analysis.by_length import (
 from analysis.claims import BLEU_RULE, RULE, UNTOLD, Change, LengthClaim, changes, length_claim, pairs
 from analysis.frames import Column, Frame
 from analysis.load_runs import ALL, BLEU_STATISTICS, Runs
+from analysis.model_table import UNKNOWN, span, values
 from analysis.statistics import MeanInterval, capacity, corpus_bleu
 from analysis.style import styles
 from analysis.summaries import (
@@ -28,10 +27,6 @@ from analysis.summaries import (
     setting_name,
     synthetic,
 )
-
-UNKNOWN = "not known"
-SIZES = ("hidden_size", "source_vocab_size", "target_vocab_size")
-MATCHED = 1.10  # largest over smallest parameter count that still counts as a fair comparison
 
 LITERATURE = """\
 **The claim.** An encoder that hands over one fixed-size vector loses information as the source grows; attention
@@ -62,14 +57,14 @@ def what_was_run(runs: Runs) -> str:
     settings = trials[SETTING].drop_duplicates().sort_values(SETTING).itertuples(index=False, name=None)
     lines = [
         f"Tasks: {'; '.join(setting_name(*setting) for setting in settings)}",
-        f"Source lengths in training: {_values(trials['train_length'])} tokens{_ranges(trials)}",
+        f"Source lengths in training: {values(trials['train_length'])} tokens{_ranges(trials)}",
         f"Architectures: {markdown.listing(names)}",
-        f"Seeds: {_values(trials['seed'])}",
+        f"Seeds: {values(trials['seed'])}",
         f"Trials: {len(trials)} complete, {len(runs.failures)} failed or diverged, {len(runs.unfinished)} unfinished",
-        f"Training: {_span(trials['steps'])} steps a trial, {_hours(trials['train_seconds'])} in all",
-        f"Device: {_values(trials['device'])}; threads: {_values(trials['threads'])}; "
-        f"precision: {_values(trials['precision'])}",
-        f"Version: {_values(trials['version'])}",
+        f"Training: {span(trials['steps'])} steps a trial, {_hours(trials['train_seconds'])} in all",
+        f"Device: {values(trials['device'])}; threads: {values(trials['threads'])}; "
+        f"precision: {values(trials['precision'])}",
+        f"Version: {values(trials['version'])}",
     ]
     return "## What was run\n\n" + "\n".join(f"- {line}" for line in lines) + _cautions(trials)
 
@@ -204,51 +199,6 @@ def alignments(runs: Runs) -> str:
         "## Alignment accuracy\n\n" + markdown.table(header, lines) + "\n\n"
         "Share of target tokens whose largest attention weight lies on the gold source position."
     )
-
-
-def models(runs: Runs) -> str:
-    """Sizes of the models, and whether they match where they are compared."""
-    trials = runs.trials
-    each = [set(_options(own["model"]).items()) for _, own in trials.groupby("arch")]
-    common = set.intersection(*each)
-    rows = []
-    for arch, look in styles(trials["arch"]).items():
-        own = trials[trials["arch"] == arch]
-        options = _options(own["model"])
-        special = ", ".join(f"{key}={value}" for key, value in options.items() if (key, value) not in common)
-        hidden = "-" if own["hidden_size"].isna().all() else _values(own["hidden_size"])
-        rows.append([look.name, hidden, _span(own["num_params"]), special or ("-" if options else UNKNOWN), len(own)])
-    notes: dict[tuple[str, str], list[int]] = {}
-    for (task, vocabulary, length), group in trials.groupby([*SETTING, "train_length"]):
-        notes.setdefault((setting_name(task, vocabulary), matching(group)), []).append(length)
-    said = "\n".join(
-        f"- {setting}, length {markdown.listing(lengths)}: {note}" for (setting, note), lengths in notes.items()
-    )
-    shared = ", ".join(sorted(f"{key}={value}" for key, value in common))
-    said = f"Options that all share: {shared}.\n\n{said}" if shared else said
-    header = ["Architecture", "Hidden size", "Parameters", "Options of its own", "Trials"]
-    return f"## Models\n\n{markdown.table(header, rows)}\n\n{said}"
-
-
-def _options(models: Column) -> dict[str, str]:
-    """The options that all models of an architecture have in common, but for its sizes, which stand apart."""
-    first, *others = models
-    shared = {key: value for key, value in first.items() if all(other.get(key) == value for other in others)}
-    return {key: json.dumps(value) for key, value in shared.items() if key not in SIZES}
-
-
-def matching(trials: Frame) -> str:
-    """How the sizes of models compared with each other match: by parameters, by hidden size, or not."""
-    if trials["arch"].nunique() < 2:
-        return "one architecture, nothing to match"
-    ratio = trials["num_params"].max() / trials["num_params"].min()
-    same_width = trials["hidden_size"].notna().all() and len(trials["hidden_size"].unique()) == 1
-    by_width = f"matched hidden size ({_values(trials['hidden_size'])})" if same_width else ""
-    if ratio <= MATCHED:
-        return f"parameter counts matched within 10% (largest/smallest = {ratio:.2f})"
-    if by_width:
-        return f"{by_width}, parameter counts NOT matched: largest/smallest = {ratio:.2f}"
-    return f"NOT matched: largest/smallest parameter count = {ratio:.2f}"
 
 
 def left_out(runs: Runs) -> str:
@@ -394,23 +344,8 @@ def _settings(rows: Frame) -> list[tuple[str, int]]:
     return list(rows[SETTING].drop_duplicates().sort_values(SETTING).itertuples(index=False, name=None))
 
 
-def _values(column: Column) -> str:
-    """The distinct values in order; whole numbers without decimals."""
-    distinct = sorted(column.dropna().unique(), key=lambda value: (str(type(value)), value))
-    if not distinct:
-        return UNKNOWN
-    return markdown.listing([int(v) if isinstance(v, float) and v.is_integer() else v for v in distinct])
-
-
 def _hours(seconds: Column) -> str:
     return UNKNOWN if seconds.isna().all() else f"{seconds.sum() / 3600:.2f} hours"
-
-
-def _span(column: Column) -> str:
-    if column.isna().all():
-        return UNKNOWN
-    least, most = int(column.min()), int(column.max())
-    return f"{least:,}" if least == most else f"{least:,} to {most:,}"
 
 
 def _steps(row: list) -> list:

@@ -114,10 +114,10 @@ BOTTLENECK_RULE = (
     f"be told, between the shortest and the greatest length. {RULE} The claim *holds* where every architecture that "
     "could be told of the fixed contexts degrades and every one of those with attention does not, at least one of "
     "each kind; it *does not hold* where fixed contexts do not degrade; it *holds in part* where the architectures of "
-    f"a kind differ, where attention degrades too, or where all that is sure is that attention is ahead: p < {LEVEL} in "
-    "every pair of an architecture with attention and one with a fixed context at the greatest length (Welch's t, "
-    "corrected by Holm's method for the number of pairs). Recall of a single symbol is no test of this claim. On text: "
-    f"{BLEU_RULE}"
+    "a kind differ, where attention degrades too, or where all that is sure is that attention is ahead: "
+    f"p < {LEVEL} in every pair of an architecture with attention and one with a fixed context at the greatest length "
+    "(Welch's t, corrected by Holm's method for the number of pairs). Recall of a single symbol is no test of "
+    f"this claim. On text: {BLEU_RULE}"
 )
 
 

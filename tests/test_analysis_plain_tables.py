@@ -1,6 +1,7 @@
 """A report can be made again from the tables it leaves behind; a table that cannot be read is named in one line."""
 
 import json
+import shutil
 
 import pandas as pd
 import pytest
@@ -88,6 +89,7 @@ def test_a_report_folder_is_read_by_the_tables_it_keeps(tmp_path):
     (report / "report.md").touch()
     (report / "results.csv").write_text("not read\n")
     assert len(gather([str(report)]).runs.trials) == 1
+    shutil.rmtree(tmp_path / "runs")
     assert read_tables([tmp_path]).runs.trials.empty  # a report below a path is no evidence of its own
 
 
@@ -121,7 +123,7 @@ def broken(tables, tmp_path, name, change):
         ("trials.csv", lambda text: "".join(text.splitlines(True)[:-1]), r"trials.csv lacks .* of results.csv"),
         ("curves.csv", lambda text: text.replace(",0.0,", ",soon,", 1), r"curves.csv: line \d+: seconds is 'soon'"),
         ("environment.csv", lambda text: "", r"environment.csv ends in the middle|environment.csv is no table"),
-        ("parallelism.csv", lambda text: text.replace(",0.97", ",x", 1), r"parallelism.csv|lower"),
+        ("parallelism.csv", lambda text: text.replace("step_seconds,", "step_seconds,x", 1), "'median' holds some"),
     ],
 )  # fmt: skip
 def test_a_table_that_cannot_be_read_is_named(tables, tmp_path, name, change, said):

@@ -3,8 +3,9 @@
 import pytest
 
 from analysis.load_runs import COLUMNS, load_runs
+from analysis.model_table import matching
 from analysis.report import main
-from analysis.sections import bleu_by_length, matching, translations
+from analysis.sections import bleu_by_length, translations
 from tests.analysis_tables import (
     ATTENTION,
     plausible_rows,
