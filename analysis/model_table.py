@@ -16,15 +16,16 @@ MATCHED = 1.10  # largest over smallest parameter count that still counts as a f
 def models(runs: Runs) -> str:
     """Sizes of the models, and whether they match where they are compared."""
     trials = runs.trials
-    each = [set(_options(own["model"]).items()) for _, own in trials.groupby("arch")]
-    common = set.intersection(*each)
-    rows = []
+    options = {arch: _options(own["model"]) for arch, own in trials.groupby("arch")}
+    common = set.intersection(*(set(own.items()) for own in options.values()))
+    rows, special = [], []
     for arch, look in styles(trials["arch"]).items():
         own = trials[trials["arch"] == arch]
-        options = _options(own["model"])
-        special = ", ".join(f"{key}={value}" for key, value in options.items() if (key, value) not in common)
         hidden = "-" if own["hidden_size"].isna().all() else values(own["hidden_size"])
-        rows.append([look.name, hidden, span(own["num_params"]), special or ("-" if options else UNKNOWN), len(own)])
+        rows.append([look.name, hidden, span(own["num_params"]), len(own)])
+        listed = ", ".join(f"{key}={value}" for key, value in options[arch].items() if (key, value) not in common)
+        if listed:
+            special.append(f"- {look.name}: `{listed}`")
     notes: dict[tuple[str, str], list[int]] = {}
     for (task, vocabulary, length), group in trials.groupby([*SETTING, "train_length"]):
         notes.setdefault((setting_name(task, vocabulary), matching(group)), []).append(length)
@@ -32,9 +33,15 @@ def models(runs: Runs) -> str:
         f"- {setting}, length {markdown.listing(lengths)}: {note}" for (setting, note), lengths in notes.items()
     )
     shared = ", ".join(sorted(f"{key}={value}" for key, value in common))
-    said = f"Options that all share: {shared}.\n\n{said}" if shared else said
-    header = ["Architecture", "Hidden size", "Parameters", "Options of its own", "Trials"]
-    return f"## Models\n\n{markdown.table(header, rows)}\n\n{said}"
+    parts = [
+        "## Models",
+        markdown.table(["Architecture", "Hidden size", "Parameters", "Trials"], rows),
+        said,
+        f"Options that all share: `{shared}`" if shared else "",
+        "Options of each, other than its size:\n\n" + "\n".join(special) if special else "",
+        "" if any(options.values()) else f"Options: {UNKNOWN}.",
+    ]
+    return "\n\n".join(part for part in parts if part)
 
 
 def _options(models: Column) -> dict[str, str]:

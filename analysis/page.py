@@ -3,6 +3,7 @@
 import base64
 import html
 import io
+import json
 import re
 from collections.abc import Mapping
 from importlib.resources import files
@@ -10,8 +11,8 @@ from importlib.resources import files
 from markdown_it import MarkdownIt
 
 from analysis.bottleneck import Chart
-from analysis.style import paper_style
-from analysis.vector import inline_svg
+from analysis.style import KNOWN, paper_style
+from analysis.vector import inline_svg, sizes
 from analysis.verdicts import Answer
 
 FIGURE = re.compile(
@@ -32,7 +33,7 @@ PAGE = """<!DOCTYPE html>
 {style}</style>
 </head>
 <body>
-<main>
+<main data-order="{order}">
 {body}</main>
 <script>
 {script}</script>
@@ -59,7 +60,10 @@ def page(report: str, charts: Mapping[str, Chart], maps: Mapping[str, str] | Non
     body, contents = _anchored(body)
     body = body.replace("</h1>\n", f"</h1>\n{contents}", 1)
     title = re.sub("<[^>]+>", "", body.partition("<h1>")[2].partition("</h1>")[0])
-    return PAGE.format(title=title, style=_resource("report.css"), body=body, script=_resource("report.js"))
+    order = html.escape(json.dumps([look.name.removesuffix(" attention") for look in KNOWN.values()]))
+    return PAGE.format(
+        title=title, order=order, style=_resource("report.css"), body=body, script=_resource("report.js")
+    )
 
 
 def _figure(chart: Chart, title: str, caption: str, label: str | None) -> str:
@@ -75,8 +79,7 @@ def _picture(chart: Chart, title: str) -> str:
     with paper_style():
         chart.figure.savefig(buffer, format="png", dpi=150)
     data = base64.b64encode(buffer.getvalue()).decode()
-    width = chart.figure.get_figwidth() * 125
-    return f'<img alt="{title}" style="width:{width:.0f}px" src="data:image/png;base64,{data}">'
+    return f'<img alt="{title}" style="{sizes(chart.figure)}" src="data:image/png;base64,{data}">'
 
 
 def _anchored(body: str) -> tuple[str, str]:

@@ -4,6 +4,10 @@
   const hidden = new Set();
   const linesOf = (figure) => [...figure.querySelectorAll("[data-line]")];
 
+  const order = JSON.parse(document.querySelector("main").dataset.order);
+  // Of what is not in the list, the last: a class that was added, whose lines keep the order they are drawn in.
+  const rank = (name) => (order.findIndex((known) => name.startsWith(known)) + order.length + 1) % (order.length + 1);
+
   function show() {
     for (const line of document.querySelectorAll("[data-line]")) {
       line.classList.toggle("off", hidden.has(line.dataset.line));
@@ -48,6 +52,7 @@
   for (const figure of document.querySelectorAll("figure")) {
     const names = [...new Set(linesOf(figure).map((line) => line.dataset.line))];
     if (names.length < 2) continue;
+    names.sort((first, second) => rank(first) - rank(second));
     const legend = document.createElement("div");
     legend.className = "legend";
     legend.setAttribute("role", "group");

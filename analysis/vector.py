@@ -1,6 +1,5 @@
 """Figures as SVG inside a page: every line of an architecture in a group of its own, ids that clash with no other."""
 
-import html
 import io
 import re
 
@@ -71,10 +70,13 @@ def _own_ids(text: str, name: str) -> str:
     return text.replace('href="#', f'href="#{name}-').replace("url(#", f"url(#{name}-")
 
 
-def _sized(text: str, figure: Figure) -> str:
-    """The width a reader needs instead of that of paper; the page shrinks it where there is less room."""
+def sizes(figure: Figure) -> str:
+    """The CSS of the width a reader needs instead of that of paper, where there is room and where there is not."""
     width, height = figure.get_size_inches()
+    return f"width:{width * PIXELS:.0f}px;min-width:{width * LEAST_PIXELS:.0f}px;aspect-ratio:{width:.3f}/{height:.3f}"
+
+
+def _sized(text: str, figure: Figure) -> str:
     head, rest = text.split(">", 1)
     head = re.sub(r' (width|height)="[^"]*"', "", head)
-    style = f"width:{width * PIXELS:.0f}px;min-width:{width * LEAST_PIXELS:.0f}px"
-    return f'{head} role="img" style="{html.escape(style)};aspect-ratio:{width:.3f}/{height:.3f}">{rest}'
+    return f'{head} role="img" style="{sizes(figure)}">{rest}'

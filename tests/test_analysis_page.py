@@ -43,12 +43,14 @@ A second section of one name.
 
 
 def line_chart(name: str, archs=("LSTM", "GRU")) -> Chart:
+    """A chart whose bands, drawn before all lines, come in another order than its lines."""
     with paper_style():
         figure = Figure(figsize=(3.3, 2))
         axes = figure.subplots()
         for place, look in enumerate(styles(archs).values()):
             axes.errorbar([1, 2], [place, place + 1], yerr=0.1, **look.of_line())
-            band = axes.fill_between([1, 2], place, place + 1)
+        for look in reversed(styles(archs).values()):
+            band = axes.fill_between([1, 2], 0, 1, color=look.color)
             band.set_gid(gid(look.name, axes, "band"))
         axes.axhline(0.5, label="chance")
     return Chart(name, figure, pd.DataFrame({"x": [1]}), "100% of x_1 & y.")

@@ -65,7 +65,7 @@ def test_the_tidy_table_alone_makes_a_smaller_report(tmp_path):
     results.to_csv(alone / "results.csv", index=False)
     report = text_of(alone)
     assert "Trials: 12 complete" in report and "Device: cpu" in report
-    assert "| LSTM | - | 100,000 | not known |" in report
+    assert "| LSTM | - | 100,000 | 6 |" in report and "Options: not known." in report
     assert (
         report.split("## The fixed-context bottleneck")[1].split("## Models")[0]
         == (text_of(sweep).split("## The fixed-context bottleneck")[1].split("## Models")[0])

@@ -239,9 +239,9 @@ def test_models_are_listed_with_the_options_they_do_not_share(tmp_path):
     write_trial(tmp_path, "LSTM", model={"hidden_size": 48, "dropout": 0.1, "forget_bias": 1.0})
     assert main([str(tmp_path)]) == 0
     models = (tmp_path / "report.md").read_text().split("## Models")[1]
-    assert "| LSTM | 48 | 100,000 | forget_bias=1.0 | 1 |" in models
-    assert "| GRU | 64 | 100,000 | num_layers=2 | 1 |" in models
-    assert "Options that all share: dropout=0.1." in models
+    assert "| LSTM | 48 | 100,000 | 1 |" in models and "- LSTM: `forget_bias=1.0`" in models
+    assert "| GRU | 64 | 100,000 | 1 |" in models and "- GRU: `num_layers=2`" in models
+    assert "Options that all share: `dropout=0.1`" in models
 
 
 def test_a_path_that_does_not_exist_exits_2(tmp_path, capsys):
