@@ -57,7 +57,7 @@ def gather(paths: Sequence[str]) -> Evidence:
     tables = read_tables(plain)
     loaded = _together(collect_runs(folders), tables)
     searched = [*paths, *map(str, tables.folders)]
-    runs, gradients = with_gradients(searched, loaded)
+    runs, gradients = with_gradients(searched, loaded, tables.variants)
     parallelism = read_parallelism(searched)
     if runs.trials.empty and gradients.empty and parallelism.empty:
         raise ReportError(nothing_complete(paths, loaded))

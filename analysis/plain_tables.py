@@ -3,7 +3,8 @@
 `write_tables` writes them, `read_tables` reads them back. A folder of tables holds results.csv, the tidy table, and
 whatever else is known:
 
-    trials.csv        a row a trial, columns `TRIAL_COLUMNS`; `model` and `signatures` are JSON
+    trials.csv        a row a trial, columns `TRIAL_COLUMNS` and `label`, its line in figures; `model` and `signatures`
+                      are JSON
     failures.csv      a row a trial that failed or diverged
     sentences.csv     what BLEU is computed from
     curves.csv        see analysis.histories
@@ -41,18 +42,28 @@ RESULTS, REPORT = "results.csv", "report.md"
 TABLES = "report_tables"  # the folder below a report that keeps all it was made from; no walk enters it
 JSON_COLUMNS = ("model", "signatures", "packages")
 TEXTS = {
-    "trial", "arch", "task", "device", "split", "bucket", "metric", "precision", "version", "reference", "status",
-    "reason", "decoding", "source_language", "target_language", "test_name", "python", "platform", "processor",
-    "commit",
+    "trial", "arch", "label", "task", "device", "split", "bucket", "metric", "precision", "version", "reference",
+    "status", "reason", "decoding", "source_language", "target_language", "test_name", "python", "platform",
+    "processor", "commit",
 }  # fmt: skip
 WHOLE = {"vocabulary", "train_length", "seed", "num_params", "eval_length", "line", "source_length"}  # never missing
 
 
 class Tables(NamedTuple):
-    """What the plain tables in some folders say of trials; `notes` are sentences on what they lack."""
+    """What the plain tables in some folders say of trials.
+
+    Attributes:
+        folders: those with tables.
+        runs: their trials.
+        variants: what sets a trial apart, as its label says, by the name of the trial.
+        curves: see analysis.histories.
+        environments: see analysis.environments.
+        notes: sentences on what is missing.
+    """
 
     folders: list[Path]
     runs: Runs
+    variants: dict[str, str]
     curves: Frame
     environments: Frame
     notes: list[str]
@@ -86,19 +97,20 @@ def read_tables(paths: Sequence[str | Path]) -> Tables:
         raise ReportError(f"{', '.join(map(str, folders))}: two tables have {repeated['trial'].iloc[0]}; give only one")
     curves = _joined([one.curves for one in each], CURVE_COLUMNS)
     environments = _joined([one.environments for one in each], ENVIRONMENT_COLUMNS)
-    return Tables(folders, runs, curves, environments, [note for one in each for note in one.notes])
+    variants = {trial: variant for one in each for trial, variant in one.variants.items()}
+    return Tables(folders, runs, variants, curves, environments, [note for one in each for note in one.notes])
 
 
 def write_tables(
-    folder: Path, runs: Runs, curves: Frame, environments: Frame, gradients: Frame, parallelism: Frame
+    folder: Path, runs: Runs, labels: Column, curves: Frame, environments: Frame, gradients: Frame, parallelism: Frame
 ) -> None:
-    """Write all tables that have rows; the same rows give the same bytes.
+    """Write all tables that have rows; the same rows give the same bytes. `labels` are those of the trials in figures.
 
     Raises:
         OSError: the folder cannot be written.
     """
     tables = {
-        RESULTS: runs.results, "trials.csv": runs.trials, "failures.csv": runs.failures,
+        RESULTS: runs.results, "trials.csv": runs.trials.assign(label=labels), "failures.csv": runs.failures,
         "sentences.csv": runs.sentences, "curves.csv": curves, "environment.csv": environments,
         "gradients.csv": gradients, "parallelism.csv": parallelism,
     }  # fmt: skip
@@ -142,7 +154,12 @@ def _read_folder(folder: Path) -> Tables:
     results["position"] = results["position"].astype("Int64")
     if wrong := [bucket for bucket in results["bucket"].unique() if not BUCKET.fullmatch(bucket)]:
         raise ReportError(f"{folder / RESULTS}: the bucket '{wrong[0]}' is neither empty nor all nor one such as 1-10")
-    trials = _optional(folder / "trials.csv", TRIAL_COLUMNS)
+    trials = _optional(folder / "trials.csv", [*TRIAL_COLUMNS, "label"])
+    variants = {
+        trial: label.partition(" [")[2].removesuffix("]")
+        for trial, label in zip(trials["trial"], trials["label"], strict=True)
+    }
+    trials = trials[TRIAL_COLUMNS]
     sentences = _optional(folder / "sentences.csv", SENTENCE_COLUMNS)
     if trials.empty:
         trials = _trials_of(results)
@@ -161,7 +178,7 @@ def _read_folder(folder: Path) -> Tables:
         raise ReportError(f"{folder / 'trials.csv'} lacks {min(stray)} of results.csv; write both anew")
     runs = Runs(results, trials, sentences, _optional(folder / "failures.csv", FAILURE_COLUMNS), [])
     curves = _optional(folder / "curves.csv", CURVE_COLUMNS)
-    return Tables([folder], runs, curves, _optional(folder / "environment.csv", ENVIRONMENT_COLUMNS), notes)
+    return Tables([folder], runs, variants, curves, _optional(folder / "environment.csv", ENVIRONMENT_COLUMNS), notes)
 
 
 def _optional(path: Path, columns: list[str]) -> Frame:

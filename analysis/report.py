@@ -149,7 +149,8 @@ def _write_evidence(evidence: Evidence, folder: Path) -> None:
     loaded, kept = evidence.loaded, folder / TABLES
     with replacing(folder / "results.csv") as temporary:
         loaded.results.to_csv(temporary, index=False, lineterminator="\n")
-    write_tables(kept, loaded, evidence.curves, evidence.environments, evidence.gradients, evidence.parallelism)
+    labels = evidence.runs.trials["arch"]
+    write_tables(kept, loaded, labels, evidence.curves, evidence.environments, evidence.gradients, evidence.parallelism)
     for number, file in enumerate(evidence.attention, start=1):
         copy = kept / "attention" / str(number) / file.path.name
         if copy.resolve() != file.path.resolve():

@@ -3,7 +3,6 @@
 import json
 import shutil
 
-import pandas as pd
 import pytest
 
 from analysis.errors import ReportError
@@ -12,10 +11,10 @@ from analysis.gallery import Gallery
 from analysis.plain_tables import TABLES, read_tables, write_tables
 from analysis.report_text import compose
 from tests.analysis_tables import write_sweep, write_text_trial, write_trial
+from tests.gradient_tables import exponential, rows_of, table_of, written
 from tests.report_folders import write_everything
 
 NO_FIGURES = Gallery([], [], [], [], [], [], "")
-NOTHING = pd.DataFrame()
 
 
 def text_of(path) -> str:
@@ -25,7 +24,8 @@ def text_of(path) -> str:
 def tables_of(path, folder):
     """The plain tables of what lies below a path."""
     found = gather([str(path)])
-    write_tables(folder, found.loaded, found.curves, found.environments, found.gradients, found.parallelism)
+    labels = found.runs.trials["arch"]
+    write_tables(folder, found.loaded, labels, found.curves, found.environments, found.gradients, found.parallelism)
     return folder
 
 
@@ -55,6 +55,16 @@ def test_plain_tables_of_plain_tables_are_the_same_bytes(tables, tmp_path):
         "sentences.csv", "trials.csv",
     ]  # fmt: skip
     assert all((again / name).read_bytes() == (tables / name).read_bytes() for name in names)
+
+
+def test_variants_that_gradients_name_keep_their_names_in_plain_tables(tmp_path):
+    identity = {"recurrent_init": "identity", "nonlinearity": "relu"}
+    for variant, model in (("", {}), ("IRNN", identity)):
+        folder = write_trial(tmp_path / "runs", "VanillaRNN", model={"hidden_size": 8, **model}, suffix=f"0{variant}")
+        written(table_of(rows_of("VanillaRNN", exponential(0.5), variant=variant, task="reverse")), folder)
+    report = text_of(tmp_path / "runs")
+    assert "Vanilla RNN [IRNN]" in report and "nonlinearity=relu]" not in report
+    assert text_of(tables_of(tmp_path / "runs", tmp_path / "tables")) == report
 
 
 def test_the_tidy_table_alone_makes_a_smaller_report(tmp_path):
