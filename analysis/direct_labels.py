@@ -37,7 +37,7 @@ def label_lines(axes: Axes, points: Frame, x: str, looks: dict[str, Style], heig
             looks[name].name, ends[name], (1.06, place), "axes fraction", "axes fraction", fontsize=7, color=INK,
             va="center", annotation_clip=False, gid=gid(looks[name].name, axes, "label"),
             arrowprops={
-                "arrowstyle": "-", "color": looks[name].color, "linewidth": 0.9, "shrinkA": 1, "shrinkB": 2,
+                "arrowstyle": "-", "color": looks[name].color, "linewidth": 0.7, "alpha": 0.7, "shrinkA": 1, "shrinkB": 2,
                 "relpos": (0, 0.5),
             },
         )  # fmt: skip

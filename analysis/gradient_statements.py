@@ -28,7 +28,7 @@ def statements(found: Sequence[Fit]) -> list[Statement]:
     Only architectures with default options count. Two decays differ where their 95% intervals do not overlap.
     """
     said = []
-    for where, by_arch in _settings(found):
+    for where, by_arch in by_setting(found):
         said += [
             Statement("The vanilla RNN decays fastest", where, *_fastest(by_arch)),
             Statement("LSTM and GRU decay slower than the vanilla RNN", where, *_slower(by_arch)),
@@ -45,7 +45,7 @@ def exponential_vanilla(found: Sequence[Fit]) -> list[Statement]:
     claim = "The vanilla RNN decays exponentially with distance"
     answers = {True: AGREES, False: DISAGREES, None: UNTOLD}
     said = []
-    for where, by_arch in _settings(found):
+    for where, by_arch in by_setting(found):
         fit = by_arch.get("VanillaRNN")
         if fit is None:
             said.append(Statement(claim, where, UNTOLD, "the vanilla RNN was not measured"))
@@ -55,7 +55,7 @@ def exponential_vanilla(found: Sequence[Fit]) -> list[Statement]:
     return said
 
 
-def _settings(found: Sequence[Fit]) -> Iterator[tuple[str, dict[str, Fit]]]:
+def by_setting(found: Sequence[Fit]) -> Iterator[tuple[str, dict[str, Fit]]]:
     """Each task and phase with the fits at its greatest length, by architecture; only default options count."""
     for task, phase in sorted({(fit.task, fit.phase) for fit in found}):
         own = [fit for fit in found if (fit.task, fit.phase) == (task, phase) and not fit.variant]

@@ -13,8 +13,8 @@ from analysis.summaries import PROPORTION, SETTING, longest, seeds_phrase, setti
 
 # In the order of preference: what is drawn of a trial is the first that it has.
 METRICS = {
-    "greedy_token_accuracy": ("Greedy token accuracy", PROPORTION),
     "bleu": ("BLEU", (0.0, 100.0)),
+    "greedy_token_accuracy": ("Greedy token accuracy", PROPORTION),
     "loss": ("Loss (nats a token)", None),
 }
 LABELS = {"minutes": "Minutes of training", "step": "Optimiser steps"}

@@ -117,8 +117,10 @@ def claims(said: Sequence[Verdict]) -> list[str]:
     rows = []
     for number, verdict in enumerate(said, start=1):
         told = f"**{verdict.answer}**" if verdict.findings else "not measured"
-        rows.append([f"{number}. {TITLES[verdict.key]}", told, verdict.claim, verdict.by_whom])
-    parts = ["## The three claims", markdown.table(["Claim", "Verdict", "What is claimed", "By whom"], rows)]
+        settings = [finding.answer != Answer.UNTOLD for finding in verdict.findings]
+        by = f"{sum(settings)} of {len(settings)} settings" if settings else "-"
+        rows.append([f"{number}. {TITLES[verdict.key]}", told, by, verdict.claim, verdict.by_whom])
+    parts = ["## The three claims", markdown.table(["Claim", "Verdict", "Told by", "What is claimed", "By whom"], rows)]
     for number, verdict in enumerate(said, start=1):
         parts += [f"### {number}. {TITLES[verdict.key]}", verdict.claim]
         if not verdict.findings:

@@ -15,7 +15,7 @@ from analysis.by_length import Comparison, setting_title
 from analysis.claims import BLEU_RULE, RULE, Change, changes, length_claim
 from analysis.frames import Frame
 from analysis.gradient_fits import LEAST_R_SQUARED, Fit
-from analysis.gradient_statements import AGREES, DISAGREES, exponential_vanilla, statements
+from analysis.gradient_statements import AGREES, DISAGREES, by_setting, exponential_vanilla, statements
 from analysis.kinds import attending, fixed_context
 from analysis.parallelism_tables import MACHINE, THEORY, law, law_text
 from analysis.parallelism_tables import setting_name as machine_setting
@@ -229,7 +229,16 @@ def gradient_verdict(found: Sequence[Fit]) -> Verdict:
     for one in [*exponential_vanilla(found), *statements(found)]:
         part = Part(one.claim, OF_STATEMENTS.get(one.verdict, Answer.UNTOLD), one.reason)
         by_where.setdefault(one.where, []).append(part)
-    return _verdict("gradients", [Finding(where, together(parts), tuple(parts)) for where, parts in by_where.items()])
+    seeds = {where: _seeds(fits.values()) for where, fits in by_setting(found)}
+    return _verdict(
+        "gradients",
+        [Finding(f"{where}, {seeds[where]}", together(parts), tuple(parts)) for where, parts in by_where.items()],
+    )
+
+
+def _seeds(found: Iterable[Fit]) -> str:
+    counts = {fit.decay.count for fit in found if fit.decay} or {0}
+    return f"n = {min(counts)} seeds" if len(counts) == 1 else f"n = {min(counts)} to {max(counts)} seeds"
 
 
 PARALLELISM_RULE = (

@@ -152,7 +152,9 @@ def gradients_of(decays=DECAYS, attention=EVEN):
 def test_vanishing_gradients_hold_where_every_sentence_agrees():
     verdict = gradient_verdict(gradients_of())
     assert verdict.answer == HOLDS
-    assert [part.answer for part in verdict.findings[0].parts] == [HOLDS] * 4
+    [finding] = verdict.findings
+    assert [part.answer for part in finding.parts] == [HOLDS] * 4
+    assert finding.where == "first-token-recall, length 30, at initialisation, n = 3 seeds"
 
 
 def test_vanishing_gradients_hold_in_part_where_attention_decays_as_well():
