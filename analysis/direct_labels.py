@@ -33,14 +33,14 @@ def label_lines(axes: Axes, points: Frame, x: str, looks: dict[str, Style], heig
     order = sorted(ends, key=lambda name: -ends[name][1])
     places = spread([min(max(ends[name][1], 0), 1) for name in order], LINE_HEIGHT / height)
     for name, place in zip(order, places, strict=True):
-        axes.annotate(
+        leader = {"arrowstyle": "-", "color": looks[name].color, "linewidth": 0.7, "alpha": 0.7, "relpos": (0, 0.5)}
+        label = axes.annotate(
             looks[name].name, ends[name], (1.06, place), "axes fraction", "axes fraction", fontsize=7, color=INK,
             va="center", annotation_clip=False, gid=gid(looks[name].name, axes, "label"),
-            arrowprops={
-                "arrowstyle": "-", "color": looks[name].color, "linewidth": 0.7, "alpha": 0.7, "shrinkA": 1, "shrinkB": 2,
-                "relpos": (0, 0.5),
-            },
+            arrowprops={**leader, "shrinkA": 1, "shrinkB": 2},
         )  # fmt: skip
+        if label.arrow_patch is not None:
+            label.arrow_patch.set_gid(gid(looks[name].name, axes, "leader"))
 
 
 def spread(wanted: Sequence[float], gap: float) -> list[float]:

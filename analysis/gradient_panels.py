@@ -112,7 +112,7 @@ def draw_bands(axes: Axes, points: Frame, x: str, looks: dict[str, Style], by: s
         band.set_gid(gid(looks[name].name, axes, "band"))
         axes.plot(
             own[x], own["mean"], markevery=(place * every // len(lines), every), markeredgewidth=0,
-            **looks[name].of_line(),
+            gid=gid(looks[name].name, axes, "line"), **looks[name].of_line(),
         )  # fmt: skip
     axes.grid(True, axis="y")
 

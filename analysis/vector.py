@@ -9,7 +9,7 @@ from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from analysis.style import KNOWN, LINE_ID, gid, paper_style
+from analysis.style import LINE_ID, gid, paper_style
 
 LARGEST = 600_000  # characters; a map of many cells weighs less as PNG
 FONTS = "'DejaVu Sans', Verdana, 'Helvetica Neue', Arial, sans-serif"
@@ -39,12 +39,12 @@ def inline_svg(figure: Figure, name: str) -> str | None:
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.S)
     text = re.sub(rf'<g id="{LINE_ID}(.*?)~[^"]*">', r'<g data-line="\1">', text)
     text = _own_ids(text, name)
-    text = re.sub(r"font: ([\d.]+)px [^;\"]*", rf"font: \1px {FONTS}", text)
+    text = re.sub(r'font-family: [^;"]*', f"font-family: {FONTS}", text)
     return _sized(text, figure)
 
 
 def _mark_lines(figure: Figure) -> None:
-    """Give every line that is labelled as an architecture, and the bars that belong to it, an id to be found by."""
+    """Give lines with error bars, and these bars, an id by their label; others have theirs where they are drawn."""
     for axes in figure.axes:
         for number, container in enumerate(axes.containers):
             label = str(container.get_label())
@@ -52,15 +52,6 @@ def _mark_lines(figure: Figure) -> None:
                 parts = [part for part in container.get_children() if isinstance(part, Line2D | Collection)]
                 for place, part in enumerate(parts):
                     part.set_gid(gid(label, axes, f"{number}.{place}"))
-        for number, line in enumerate(axes.lines):
-            label = str(line.get_label())
-            if line.get_gid() is None and _is_architecture(label):
-                line.set_gid(gid(label, axes, f"line{number}"))
-
-
-def _is_architecture(label: str) -> bool:
-    """Whether a line is that of an architecture that figures know; guides have names of their own."""
-    return any(label == look.name or label.startswith(f"{look.name} [") for look in KNOWN.values())
 
 
 def _own_ids(text: str, name: str) -> str:

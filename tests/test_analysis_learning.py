@@ -7,6 +7,7 @@ from analysis.direct_labels import spread
 from analysis.errors import ReportError
 from analysis.histories import CURVE_COLUMNS, read_histories
 from analysis.learning import learning_figure, learning_points
+from analysis.vector import inline_svg
 from tests.analysis_tables import write_trial
 from tests.report_folders import with_history
 
@@ -54,6 +55,10 @@ def test_one_seed_is_said_in_the_caption():
     chart = learning_figure(curves_of(("GRU-0", ACCURACY, (0, 0.0, 0.5), (50, 1.0, 0.9))), trials_of("GRU-0"))
     assert chart is not None and "One seed, so without intervals" in chart.caption
     assert [text.get_text() for text in chart.figure.axes[1].texts] == ["GRU"]
+    drawing = inline_svg(chart.figure, "learning_curves")
+    assert drawing is not None
+    # Lines of two panels, without bands as it is one seed, a label and its leader: a page hides them together.
+    assert drawing.count('data-line="GRU"') == 4
 
 
 def test_histories_are_read_from_trials_and_a_half_written_line_is_left_out(tmp_path):
