@@ -33,7 +33,7 @@ from analysis.bottleneck import Chart
 from analysis.errors import ReportError
 from analysis.files import replacing
 from analysis.frames import Frame
-from analysis.load_runs import find_trials
+from analysis.load_runs import walk
 from analysis.pharaoh import project_to_words, words_from_pieces, words_of_pieces
 from analysis.style import TEXT_WIDTH, paper_style, save_figure, styles
 from analysis.wandb_runs import local_folder
@@ -223,18 +223,16 @@ def save_chart(chart: Chart, folder: Path) -> dict[str, Path]:
 
 
 def find_attention(runs: Sequence[str | Path]) -> list[AttentionFile]:
-    """The attention files of all trials at or below the given folders, one a label: the first, as seeds share it.
+    """The attention files at or below the given folders, one a label: the first, as seeds share it; maybe none.
 
     Raises:
-        ReportError: no such file, a path that is no folder, or a file that cannot be understood.
+        ReportError: a path that is no folder, or a file that cannot be understood.
     """
-    paths = [folder / ATTENTION_FILE for folder in find_trials(runs)]
+    found = walk(runs, "the folder of a trial or of a sweep")
+    paths = [folder / ATTENTION_FILE for folder, _, names in found if ATTENTION_FILE in names]
     files: dict[str, AttentionFile] = {}
-    for file in map(read_attention, filter(Path.is_file, paths)):
+    for file in map(read_attention, paths):
         files.setdefault(file.label, file)
-    if not files:
-        where = ", ".join(map(str, runs))
-        raise ReportError(f"no trial in {where} has an {ATTENTION_FILE}; test a model with attention on text first")
     return list(files.values())
 
 
@@ -510,6 +508,9 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         files = find_attention(options.runs)
+        if not files:
+            where = ", ".join(options.runs)
+            raise ReportError(f"no trial in {where} has an {ATTENTION_FILE}; test a model with attention on text first")
         folder = Path(options.output or local_folder(options.runs[0])) / "figures"
         ids = dict.fromkeys(options.sentences or common_sentences(files))
         for chart in alignment_charts(files, ids, options.pieces):

@@ -41,6 +41,7 @@ ACCURACIES = {
     "greedy_token_accuracy": "Greedy token accuracy",
     "greedy_exact_match": "Greedy exact match",
 }
+LONGEST_LABEL = 28  # letters, of which four columns of a legend fit beside each other
 LEAST_TICK_DISTANCE = 17  # points of paper; labels of three digits closer than this would touch
 MOST_COLUMNS = 4
 WIDTHS = {1: COLUMN_WIDTH, 2: TEXT_WIDTH}  # of a figure with so many square panels in a row
@@ -136,7 +137,10 @@ def bits_figure(results: Frame) -> Chart | None:
 def bits_points(results: Frame) -> Frame:
     """Bits a sequence at the train length: task, vocabulary, arch, train_length, bits_presented, mean … seeds."""
     by = [*SETTING, "arch", "train_length"]
-    points = over_seeds(at_train_length(results, "bits_recovered"), by)
+    recovered = at_train_length(results, "bits_recovered")
+    if recovered.empty:
+        return pd.DataFrame(columns=[*by, "bits_presented", "mean", "low", "high", "seeds"])
+    points = over_seeds(recovered, by)
     presented = at_train_length(results, "bits_presented").groupby(by, as_index=False)["value"].mean()
     points = points.merge(presented.rename(columns={"value": "bits_presented"}), on=by)
     return points[[*by, "bits_presented", "mean", "low", "high", "seeds"]]
@@ -263,6 +267,7 @@ def _draw_map(axes: Axes, points: Frame, looks: dict[str, Style]) -> None:
     table = table.loc[[name for name in looks if name in table.index]]
     seaborn.heatmap(
         table, ax=axes, vmin=0, vmax=1, cmap="cividis", xticklabels=False,
+        linewidths=0.2, linecolor="face",  # else white seams show between cells of an SVG or PDF
         yticklabels=[looks[name].name for name in table.index],
         cbar_kws={"label": "Accuracy", "pad": 0.01, "fraction": 0.05},
     )  # fmt: skip
@@ -330,6 +335,8 @@ def _legend(
     shown = [look for name, look in looks.items() if name in set(points["arch"])]
     handles = [Line2D([], [], markeredgewidth=0, **look.of_line()) for look in shown]
     handles += [Line2D([], [], **guide) for guide in guides]
+    longest_label = max(len(str(handle.get_label())) for handle in handles)
+    columns = min(columns, 3) if longest_label > LONGEST_LABEL else columns  # else the legend is wider than the figure
     figure.legend(handles=handles, loc="outside lower center", ncols=columns, handlelength=3)
 
 

@@ -12,6 +12,7 @@ import sys
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -119,6 +120,7 @@ def text_trials(runs: Runs) -> Frame:
     return runs.trials[runs.trials["test_name"].notna()]
 
 
+@lru_cache(maxsize=1)  # a report asks for them many times, and drawing test sets is what takes its time
 def comparisons(runs: Runs) -> list[Comparison]:
     """The trials on text, put together with those they can be compared with.
 

@@ -17,7 +17,7 @@ from analysis.frames import Frame
 from analysis.gradient_fits import FLOAT_FLOOR, HORIZON_SHARE
 from analysis.gradient_table import LINE
 from analysis.statistics import mean_interval
-from analysis.style import COLUMN_WIDTH, TEXT_WIDTH, Style
+from analysis.style import COLUMN_WIDTH, TEXT_WIDTH, Style, gid
 from analysis.summaries import seeds_phrase
 
 WIDTHS = {1: COLUMN_WIDTH, 2: TEXT_WIDTH}  # of a figure with so many panels in a row
@@ -108,10 +108,11 @@ def draw_bands(axes: Axes, points: Frame, x: str, looks: dict[str, Style], by: s
     for place, (name, own) in enumerate(lines):
         own = own.sort_values(x)
         every = max(1, len(own) // MARKERS)
-        axes.fill_between(own[x], own["low"], own["high"], color=looks[name].color, alpha=0.12, linewidth=0)
+        band = axes.fill_between(own[x], own["low"], own["high"], color=looks[name].color, alpha=0.12, linewidth=0)
+        band.set_gid(gid(looks[name].name, axes, "band"))
         axes.plot(
             own[x], own["mean"], markevery=(place * every // len(lines), every), markeredgewidth=0,
-            **looks[name].of_line(),
+            gid=gid(looks[name].name, axes, "line"), **looks[name].of_line(),
         )  # fmt: skip
     axes.grid(True, axis="y")
 

@@ -1,16 +1,16 @@
 """What measured decays say to three sentences of textbooks on gradient flow: agrees, disagrees, or cannot be told."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from analysis.gradient_fits import WHEN, Fit
+from analysis.kinds import ATTENDING
 from analysis.markdown import interval
 from analysis.style import styles
 
 AGREES, DISAGREES, UNTOLD = "agrees", "disagrees", "cannot be told"
 GATED = ("LSTM", "GRU")
-ATTENDING = ("Bahdanau", "LuongGlobal", "LuongLocal", "Transformer")
 
 
 class Statement(NamedTuple):
@@ -28,11 +28,7 @@ def statements(found: Sequence[Fit]) -> list[Statement]:
     Only architectures with default options count. Two decays differ where their 95% intervals do not overlap.
     """
     said = []
-    for task, phase in sorted({(fit.task, fit.phase) for fit in found}):
-        own = [fit for fit in found if (fit.task, fit.phase) == (task, phase) and not fit.variant]
-        longest = max((fit.length for fit in own), default=0)
-        by_arch = {fit.arch: fit for fit in own if fit.length == longest}
-        where = f"{task}, length {longest}, {WHEN[phase]}"
+    for where, by_arch in by_setting(found):
         said += [
             Statement("The vanilla RNN decays fastest", where, *_fastest(by_arch)),
             Statement("LSTM and GRU decay slower than the vanilla RNN", where, *_slower(by_arch)),
@@ -42,6 +38,29 @@ def statements(found: Sequence[Fit]) -> list[Statement]:
         ]
     claims = [statement.claim for statement in said]
     return sorted(said, key=lambda statement: claims.index(statement.claim))
+
+
+def exponential_vanilla(found: Sequence[Fit]) -> list[Statement]:
+    """Whether the vanilla RNN decays exponentially, as `statements` says its sentences."""
+    claim = "The vanilla RNN decays exponentially with distance"
+    answers = {True: AGREES, False: DISAGREES, None: UNTOLD}
+    said = []
+    for where, by_arch in by_setting(found):
+        fit = by_arch.get("VanillaRNN")
+        if fit is None:
+            said.append(Statement(claim, where, UNTOLD, "the vanilla RNN was not measured"))
+        else:
+            numbers = f"decay per step {_decays([fit], with_fit=True)}"
+            said.append(Statement(claim, where, answers[fit.exponential], numbers))
+    return said
+
+
+def by_setting(found: Sequence[Fit]) -> Iterator[tuple[str, dict[str, Fit]]]:
+    """Each task and phase with the fits at its greatest length, by architecture; only default options count."""
+    for task, phase in sorted({(fit.task, fit.phase) for fit in found}):
+        own = [fit for fit in found if (fit.task, fit.phase) == (task, phase) and not fit.variant]
+        longest = max((fit.length for fit in own), default=0)
+        yield f"{task}, length {longest}, {WHEN[phase]}", {fit.arch: fit for fit in own if fit.length == longest}
 
 
 def is_slower(fit: Fit, than: Fit) -> bool | None:

@@ -1,6 +1,6 @@
 """Gradient flow and results of the same trial carry the same name, so that one can be drawn beside the other."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from analysis.frames import Frame
@@ -9,18 +9,26 @@ from analysis.load_runs import Runs, find_trials, load_runs
 from analysis.variants import tell_variants_apart
 
 
-def with_gradients(paths: Sequence[str | Path], runs: Runs) -> tuple[Runs, Frame]:
+def with_gradients(
+    paths: Sequence[str | Path], runs: Runs, known: Mapping[str, str] | None = None
+) -> tuple[Runs, Frame]:
     """Every gradients.csv below the folders, and the runs with their variants told apart.
 
     What gradients.csv calls the variant of a trial names the line of its results too; where that does not tell
     trials apart, options do, and the table of gradients takes on their names.
+
+    Args:
+        paths: folders.
+        runs: the trials in them.
+        known: what sets a trial apart, by its name, where that is known from elsewhere.
 
     Raises:
         ReportError: as `read_gradients` and `tell_variants_apart` raise it.
     """
     rows = read_rows(paths)
     of_trials = rows[rows["trial"] != ""].drop_duplicates("trial")
-    runs = tell_variants_apart(runs, dict(zip(of_trials["trial"], of_trials["variant"], strict=True)))
+    in_gradients = dict(zip(of_trials["trial"], of_trials["variant"], strict=True))
+    runs = tell_variants_apart(runs, {**(known or {}), **in_gradients})
     return runs, measured_once(_renamed(rows, runs.trials))
 
 

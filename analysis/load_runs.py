@@ -45,11 +45,12 @@ IDENTITY = ["arch", "task", "vocabulary", "train_length", "min_train_length", "s
 
 BUCKET = re.compile(r"|all|(\d+)-(\d+)|(\d+)\+")
 ALL = "all"  # the bucket that is the whole test set
+ENDED_BADLY = ("failed", "diverged")
 TRIAL_FILES = {"config.yaml", "summary.json", "failure.json"}
-NOT_SEARCHED = {"checkpoints", "figures", "wandb"}
+NOT_SEARCHED = {"checkpoints", "figures", "latex", "report_tables", "wandb"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Runs:
     """Everything that was found below the given folders.
 
@@ -75,12 +76,23 @@ def load_runs(paths: Sequence[str | Path]) -> Runs:
     """Read every trial at or below the given folders: trials, sweeps, or folders of sweeps. `wandb:ENTITY/PROJECT`
     stands for the finished runs of a project, see analysis.wandb_runs.
 
+    Raises:
+        ReportError: as `collect_runs` raises it, or no complete trial at all.
+    """
+    runs = collect_runs(paths)
+    if runs.trials.empty:
+        raise ReportError(nothing_complete(paths, runs))
+    return runs
+
+
+def collect_runs(paths: Sequence[str | Path]) -> Runs:
+    """What `load_runs` reads, with empty tables where no trial is complete.
+
     The same trial reached twice counts once. As the name of a trial's folder is derived from its configuration,
     folders of the same name are the same trial.
 
     Raises:
-        ReportError: a path that is no folder, a file that cannot be understood, two different trials of one
-            name, or no complete trial at all.
+        ReportError: a path that is no folder, a file that cannot be understood, or two different trials of one name.
     """
     summaries: dict[str, dict[str, Any]] = {}
     folders: dict[str, Path] = {}
@@ -94,15 +106,14 @@ def load_runs(paths: Sequence[str | Path]) -> Runs:
                 _check_same(summaries[name], summary, folders[name], folder)
             else:
                 summaries[name], folders[name] = summary, folder
-        elif (folder / "failure.json").is_file():
-            failures.setdefault(name, _read_failure(folder))
+        elif (failure := _read_failure(folder)) is not None:
+            failures.setdefault(name, failure)
         else:
             unfinished.setdefault(name, folder)
-    if not summaries:
-        raise ReportError(_nothing_complete(paths, failures, unfinished))
+    rows = [_trial_row(name, summary) for name, summary in summaries.items()]
     return Runs(
         results=_tidy(summaries, folders),
-        trials=pd.DataFrame([_trial_row(name, summary) for name, summary in summaries.items()])[TRIAL_COLUMNS],
+        trials=pd.DataFrame(rows)[TRIAL_COLUMNS] if rows else pd.DataFrame(columns=TRIAL_COLUMNS),
         sentences=_sentences(summaries, folders),
         failures=pd.DataFrame([failures[name] for name in failures if name not in summaries], columns=FAILURE_COLUMNS),
         unfinished=[folder for name, folder in unfinished.items() if name not in summaries | failures],
@@ -189,13 +200,26 @@ def _check_text(path: Path, summary: dict[str, Any]) -> None:
             raise _corrupt(path, f"'{key}' is {summary[key]!r}, not {name}")
 
 
-def _read_failure(folder: Path) -> dict[str, Any]:
+def _read_failure(folder: Path) -> dict[str, Any] | None:
+    """How a trial ended badly, by its failure.json or else by a summary that is not one of a complete trial."""
     path = folder / "failure.json"
+    if not path.is_file():
+        return _read_bad_end(folder)
     failure = _read_json(path)
     for key in ("status", "reason"):
         if not isinstance(failure.get(key), str):
             raise _corrupt(path, f"'{key}' is missing or not text")
     return {"trial": folder.name, **{key: failure.get(key) for key in FAILURE_COLUMNS[1:]}}
+
+
+def _read_bad_end(folder: Path) -> dict[str, Any] | None:
+    """What a summary of status `diverged` says; its numbers, if it has any, count in no mean."""
+    path = folder / "summary.json"
+    summary = _read_json(path) if path.is_file() else {}
+    if summary.get("status") not in ENDED_BADLY:
+        return None
+    told = {"reason": "training diverged", "step": summary.get("diverged_step"), **summary}
+    return {"trial": folder.name, **{key: told.get(key) for key in FAILURE_COLUMNS[1:]}}
 
 
 def _read_json(path: Path) -> dict[str, Any]:
@@ -338,10 +362,11 @@ def _corrupt(path: Path, problem: str) -> ReportError:
     return ReportError(f"{path}: {problem}; run this trial again or move its folder away")
 
 
-def _nothing_complete(paths: Sequence[str | Path], failures: dict[str, Any], unfinished: dict[str, Path]) -> str:
+def nothing_complete(paths: Sequence[str | Path], runs: Runs) -> str:
+    """The line that says that no trial below these folders is complete, and why."""
     where = ", ".join(map(str, paths))
-    found = f"{len(failures)} failed, {len(unfinished)} unfinished"
-    if failures:
-        name, failure = next(iter(failures.items()))
-        found += f"; {name} {failure['status']}: {failure['reason']}"
+    found = f"{len(runs.failures)} failed, {len(runs.unfinished)} unfinished"
+    if len(runs.failures):
+        failure = runs.failures.iloc[0]
+        found += f"; {failure['trial']} {failure['status']}: {failure['reason']}"
     return f"no complete trial in {where} ({found}); run a sweep first"

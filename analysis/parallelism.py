@@ -22,6 +22,7 @@ from analysis.bottleneck import GUIDE, Chart, is_leftmost, panels
 from analysis.errors import ReportError
 from analysis.files import replacing
 from analysis.frames import Frame
+from analysis.load_runs import walk
 from analysis.markdown import plain_table, table
 from analysis.parallelism_tables import MACHINE, crossing_table, serial_table, speedups, vaswani_table
 from analysis.style import COLUMN_WIDTH, TEXT_WIDTH, Style, paper_style, save_figure, styles
@@ -31,6 +32,7 @@ COLUMNS = [
     "device", "processor", "threads", "precision", "sweep", "arch", "hidden_size", "num_params", "length",
     "batch_size", "metric", "median", "lower", "upper", "repeats", "note",
 ]  # fmt: skip
+NUMBERS = ["threads", "length", "batch_size", "median", "lower", "upper", "repeats"]
 SWEEPS = {"fixed_batch": "fixed batch size", "fixed_tokens": "fixed tokens a batch"}
 MEBIBYTE = 2**20
 IDEAL = {**GUIDE, "linestyle": ":", "label": "ideal"}
@@ -52,7 +54,21 @@ def load(folders: Sequence[str | Path]) -> Frame:
             raise ReportError(f"{path} cannot be read; `lengthwise parallelism --output {folder}` writes it") from None
         if missing := [column for column in COLUMNS if column not in tables[-1]]:
             raise ReportError(f"{path} has no column '{missing[0]}'; `lengthwise parallelism` writes it anew")
+        for column in NUMBERS:
+            if not pd.api.types.is_numeric_dtype(tables[-1][column]):
+                raise ReportError(f"{path}: '{column}' holds something that is no number; measure again")
     return pd.concat(tables, ignore_index=True).drop_duplicates(ignore_index=True)
+
+
+def read_parallelism(paths: Sequence[str | Path]) -> Frame:
+    """Every parallelism.csv at or below the folders as one table; none at all gives an empty one.
+
+    Raises:
+        ReportError: as `load` raises it, or a path that is no folder.
+    """
+    found = walk(paths, f"a folder that holds {RESULTS}, or a folder of such")
+    folders = [folder for folder, _, files in found if RESULTS in files]
+    return load(folders) if folders else pd.DataFrame(columns=COLUMNS)
 
 
 def parallelism_charts(results: Frame) -> list[Chart]:

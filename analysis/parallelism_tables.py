@@ -46,13 +46,13 @@ def vaswani_table(results: Frame) -> Table:
             rows.append(
                 [
                     look.name,
-                    "-" if machine is None else _setting(machine),
+                    "-" if machine is None else setting_name(machine),
                     _exponent(_fit(_of(timed, machine), name)),
                     _exponent(_fit(_of(_fixed_batch(results, "flops"), machine), name)),
                     theory[0],
-                    _law(results, name, "sequential_depth"),
+                    law_text(results, name, "sequential_depth"),
                     theory[1],
-                    _law(results, name, "path_length"),
+                    law_text(results, name, "path_length"),
                     theory[2],
                 ]
             )
@@ -85,7 +85,7 @@ def crossing_table(results: Frame) -> Table:
                     _crossing(_of(_fixed_batch(results, metric), machine), first, second)
                     for metric in ("flops", "step_seconds")
                 ]
-                rows.append([looks[first].name, looks[second].name, _setting(machine), *cells])
+                rows.append([looks[first].name, looks[second].name, setting_name(machine), *cells])
     caption = (
         "Length from which on the attention of the first costs more than the recurrence of the second, in "
         "floating-point operations and in time of a training step at a fixed batch size, and matched parameters."
@@ -126,7 +126,7 @@ def serial_table(results: Frame) -> Table:
         *machine, sweep = key
         most = own[own["workers"] == own["workers"].max()].set_index("arch")
         workers = "sequences" if sweep == "batch" else "threads"
-        setting = _setting(machine) if sweep == "batch" else f"{machine[0]}, {machine[3]}"
+        setting = setting_name(machine) if sweep == "batch" else f"{machine[0]}, {machine[3]}"
         for name in (name for name in looks if name in most.index):
             row = most.loc[name]
             cells = [f"{row['workers']} {workers}", f"{row['speedup']:.2f}", f"{row['serial_fraction']:.2f}"]
@@ -151,7 +151,8 @@ def _counts(results: Frame, arch: str, metric: str) -> Frame:
     return own.drop_duplicates("length").sort_values("length")
 
 
-def _law(results: Frame, arch: str, metric: str) -> str:
+def law_text(results: Frame, arch: str, metric: str) -> str:
+    """A count as a function of the length n: `6 n + 4`, `60`, or its range where it is no straight line."""
     own = _counts(results, arch, metric)
     if own.empty:
         return "-"
@@ -198,6 +199,7 @@ def _crossing(rows: Frame, first: str, second: str) -> str:
     return f"{always} within {int(both.index[0])} to {int(both.index[-1])}"
 
 
-def _setting(machine: Sequence[Any]) -> str:
+def setting_name(machine: Sequence[Any]) -> str:
+    """What tables call device, processor, threads and precision."""
     device, _, threads, precision = machine
     return f"{device}, {precision}" if device == "cuda" else f"{device}, {int(threads)} threads, {precision}"

@@ -1,10 +1,11 @@
 """The report of finished runs: `lengthwise report RUNS... [--output DIR]`.
 
-Writes results.csv, figures/ and, last of all, report.md. Nothing is written before everything has been read.
+Writes results.csv, report_tables/, figures/ and latex/, and last of all report.md and report.html. Nothing is written
+before everything has been read and drawn.
 """
 
 import argparse
-import shlex
+import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,158 +13,86 @@ from pathlib import Path
 import pandas as pd
 
 from analysis import markdown
-from analysis.alignments import alignment_charts, common_sentences, find_attention, save_chart
-from analysis.bottleneck import Chart, bottleneck_charts
-from analysis.by_length import by_length_charts, comparisons, line_name, scored, setting_title
+from analysis.alignments import save_chart
+from analysis.bottleneck import Chart
+from analysis.by_length import comparisons, line_name, scored, setting_title
 from analysis.errors import ReportError
+from analysis.evidence import Evidence, gather
 from analysis.files import replacing
 from analysis.frames import Frame
-from analysis.gradient_text import gradient_sections
-from analysis.gradient_trials import with_gradients
-from analysis.gradients import gradient_charts
-from analysis.load_runs import Runs, is_trial, load_runs
-from analysis.sections import (
-    GRADIENT_LITERATURE,
-    alignments,
-    bleu_by_length,
-    bottleneck_claim,
-    capacities,
-    left_out,
-    models,
-    translations,
-    what_was_run,
-)
-from analysis.style import save_figure, styles
+from analysis.gallery import Gallery, draw
+from analysis.latex import figure_snippet, table_snippets
+from analysis.load_runs import Runs, is_trial
+from analysis.page import page
+from analysis.plain_tables import TABLES, write_tables
+from analysis.report_text import TITLES, compose, verdicts
+from analysis.style import styles
 from analysis.summaries import SETTING, at_train_length, setting_name, synthetic
 from analysis.wandb_runs import local_folder
-
-MOST_MAPS = 2  # sentences whose attention a report shows
 
 
 def main(argv: list[str] | None = None) -> int:
     """Write the report of the runs named in `argv`; returns the exit status, 2 for bad input."""
     options = _parser().parse_args(argv)
     try:
-        folder = _output_folder(str(local_folder(options.runs[0])), options.output)
-        loaded = load_runs(options.runs)
-        runs, gradients = with_gradients(options.runs, loaded)
+        paths = [str(local_folder(path)) for path in options.runs]
+        evidence = gather(paths)
+        folder = _output_folder(paths[0], options.output, evidence.plain)
+        gallery = draw(evidence)
+        if options.figures:
+            for path in write_figures(_chosen(gallery, options.figures), folder):
+                print(path)
+            return 0
         output = ["--output", options.output] if options.output else []
-        command = shlex.join(["lengthwise", "report", *options.runs, *output])
-        maps, note = attention_maps(options.runs)
-        path = write_report(runs, loaded.results, gradients, folder, command, maps, note)
+        path = write_report(evidence, gallery, folder, ["lengthwise", "report", *options.runs, *output])
     except (ReportError, OSError) as error:
         print(f"lengthwise report: error: {error}", file=sys.stderr)
         return 2
-    print(overview(runs))
-    print(f"\nreport: {path}")
+    print(overview(evidence))
+    print(f"\nreport: {path.with_suffix('.html')}, {path}")
     return 0
 
 
-def attention_maps(paths: Sequence[str]) -> tuple[list[Chart], str]:
-    """Attention maps of a few test sentences where trials kept some, and a note where they cannot be drawn together."""
-    try:
-        files = find_attention(paths)
-    except ReportError:  # none of these trials is one of text with attention
-        return [], ""
-    try:
-        return list(alignment_charts(files, common_sentences(files, MOST_MAPS))), ""
-    except ReportError as error:
-        return [], f"Attention maps are left out: {error}"
-
-
-def write_report(
-    runs: Runs,
-    table: Frame,
-    gradients: Frame,
-    folder: Path,
-    command: str,
-    maps: list[Chart] | None = None,
-    note: str = "",
-) -> Path:
-    """Write results.csv (the tidy table), figures/ and report.md into a folder; returns the path of report.md.
+def write_report(evidence: Evidence, gallery: Gallery, folder: Path, command: Sequence[str]) -> Path:
+    """Write the tables, figures, LaTeX snippets, report.html and report.md into a folder; returns that of report.md.
 
     Args:
-        runs: what was found, variants told apart.
-        table: the tidy table as it was loaded.
-        gradients: the table of gradient flow, empty where none was measured.
+        evidence: what was found.
+        gallery: its figures.
         folder: where to.
-        command: what the user called.
-        maps: attention maps.
-        note: why there are none.
+        command: the words that the user called.
 
     Raises:
         OSError: the folder cannot be written.
     """
-    charts, text_charts = bottleneck_charts(runs.results), by_length_charts(runs)
-    flow = gradient_charts(gradients, runs.results) if len(gradients) else []
-    sections = gradient_sections(gradients, runs.results, flow, "###") if len(gradients) else []
-    text = compose(runs, charts, text_charts, sections, command, maps or [], note)
-    for chart in [*charts, *text_charts, *flow]:
-        save_figure(chart.figure, chart.points, folder / "figures", chart.name)
-    for chart in maps or []:
-        save_chart(chart, folder / "figures")
-    with replacing(folder / "results.csv") as temporary:
-        table.to_csv(temporary, index=False, lineterminator="\n")
-    with replacing(folder / "report.md") as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    charts = {chart.name: chart for chart in gallery.charts()}
+    text = compose(evidence, gallery, command)
+    html = page(text, charts, {chart.name: _map_label(chart) for chart in gallery.attention if _is_map(chart)})
+    write_figures(list(charts.values()), folder)
+    snippets = {name: figure_snippet(chart) for name, chart in charts.items()} | table_snippets(text)
+    for name, snippet in snippets.items():
+        _write(folder / "latex" / f"{name}.tex", snippet)
+    _write_evidence(evidence, folder)
+    _write(folder / "report.html", html)
+    _write(folder / "report.md", text)
     return folder / "report.md"
 
 
-def compose(
-    runs: Runs,
-    charts: list[Chart],
-    text_charts: list[Chart],
-    gradients: list[str],
-    command: str,
-    maps: list[Chart],
-    note: str,
-) -> str:
-    """The text of report.md.
+def write_figures(charts: Sequence[Chart], folder: Path) -> list[Path]:
+    """Write PNG, PDF and CSV of figures into figures/; returns the paths of the PNGs.
 
-    `charts` are those of synthetic tasks, `text_charts` and `maps` those of text; `gradients` are sections.
+    Raises:
+        OSError: the folder cannot be written.
     """
-    buckets = runs.results["bucket"]
-    measures = [name for name, found in (("accuracy", (buckets == "").any()), ("BLEU", (buckets != "").any())) if found]
-    flow = ["gradients"] if gradients else []
-    sections = [
-        f"# Lengthwise: what length did to {' and '.join(measures)}",
-        what_was_run(runs),
-        bottleneck_claim(runs),
-        *map(_figure, charts),
-        capacities(runs),
-        alignments(runs),
-        GRADIENT_LITERATURE if gradients else "",
-        *gradients,
-        bleu_by_length(runs),
-        *map(_figure, text_charts),
-        translations(runs),
-        "## Where attention looks" if maps or note else "",
-        note,
-        *map(_figure, maps),
-        models(runs),
-        left_out(runs),
-        f"## How this report was made\n\n```\n{command}\n```\n\n{' '.join(_sources([*measures, *flow]))}",
-    ]
-    return "\n\n".join(section for section in sections if section) + "\n"
+    return [save_chart(chart, folder / "figures")["png"] for chart in charts]
 
 
-def _sources(measures: list[str]) -> list[str]:
-    """Where the numbers of each measure come from."""
-    table = "[results.csv](results.csv), a row per trial, test length, position and metric"
-    said = {
-        "accuracy": f"Every number and figure above is computed from {table}. Intervals are 95% Student t intervals "
-        "over seeds.",
-        "BLEU": "BLEU and length ratios by source length and all their intervals are computed from sentences.csv of "
-        f"each trial, its test sentences; the other scores of translations stand in {table}.",
-        "gradients": "The section on gradient flow is computed from gradients.csv of each trial as well.",
-    }
-    return [said[measure] for measure in measures]
-
-
-def overview(runs: Runs) -> str:
-    """The main scores of synthetic tasks and of text, as plain text for a terminal."""
+def overview(evidence: Evidence) -> str:
+    """The main scores of synthetic tasks and of text, and the verdicts, as plain text for a terminal."""
+    runs = evidence.runs
     parts = [] if synthetic(runs.results).empty else [accuracy_overview(runs.results)]
-    return "\n\n".join([*parts, *bleu_overviews(runs)])
+    said = [f"{TITLES[each.key]}: {each.answer}" for each in verdicts(evidence) if each.findings]
+    return "\n\n".join([*parts, *bleu_overviews(runs), "\n".join(said)])
 
 
 def bleu_overviews(runs: Runs) -> list[str]:
@@ -203,21 +132,58 @@ def accuracy_overview(results: Frame) -> str:
     return "\n\n".join(parts)
 
 
-def _figure(chart: Chart) -> str:
-    link = f"figures/{chart.name}"
-    title = chart.name.replace("_", " ")
-    return f"![{title}]({link}.png)\n\n*{chart.caption}* [PDF]({link}.pdf), [points]({link}.csv)"
+def _chosen(gallery: Gallery, names: Sequence[str]) -> list[Chart]:
+    """The figures of these names.
+
+    Raises:
+        ReportError: a name that none of them has.
+    """
+    charts = {chart.name: chart for chart in gallery.charts()}
+    if unknown := [name for name in names if name not in charts]:
+        raise ReportError(
+            f"--figures: these runs have no figure {unknown[0]}; they have {markdown.listing(list(charts))}"
+        )
+    return [charts[name] for name in names]
 
 
-def _output_folder(first: str, chosen: str | None) -> Path:
-    """Where the report goes; never into the folder of a trial, which has a results.csv of its own.
+def _write_evidence(evidence: Evidence, folder: Path) -> None:
+    """The tidy table, and beside the figures everything they were made from, as plain tables."""
+    loaded, kept = evidence.loaded, folder / TABLES
+    with replacing(folder / "results.csv") as temporary:
+        loaded.results.to_csv(temporary, index=False, lineterminator="\n")
+    labels = evidence.runs.trials["arch"]
+    write_tables(kept, loaded, labels, evidence.curves, evidence.environments, evidence.gradients, evidence.parallelism)
+    for number, file in enumerate(evidence.attention, start=1):
+        copy = kept / "attention" / str(number) / file.path.name
+        if copy.resolve() != file.path.resolve():
+            with replacing(copy) as temporary:
+                shutil.copyfile(file.path, temporary)
+
+
+def _write(path: Path, text: str) -> None:
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def _is_map(chart: Chart) -> bool:
+    return chart.name.startswith("alignment_")
+
+
+def _map_label(chart: Chart) -> str:
+    """What the slider says of an attention map: how long its source is, `</s>` not counted."""
+    words = int(chart.points.groupby("label")["source_position"].max().max())
+    return f"{words} words"
+
+
+def _output_folder(first: str, chosen: str | None, plain: Sequence[str]) -> Path:
+    """Where the report goes; never into a trial or among plain tables, whose results.csv it would replace.
 
     Raises:
         ReportError: the chosen folder is that of a trial.
     """
     folder = Path(chosen or first)
     if not (folder.is_dir() and is_trial([entry.name for entry in folder.iterdir()])):
-        return folder
+        return folder / "report" if first in plain and not chosen else folder
     if chosen:
         raise ReportError(f"{chosen} is a trial, whose results.csv the report would replace; choose another --output")
     return folder / "report"
@@ -226,17 +192,23 @@ def _output_folder(first: str, chosen: str | None) -> Path:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="lengthwise report",
-        description="Turn finished runs into a report: report.md with tables and verdicts, figures as PNG, PDF and "
-        "CSV, and results.csv, the table every number comes from. Failed and unfinished trials are listed.",
-        epilog="Example: lengthwise report runs/bottleneck",
+        description="Turn finished runs into a report: report.html, one file that needs no network, and report.md, "
+        "with verdicts, tables and figures; figures as PNG, PDF and CSV, LaTeX snippets, and every table it was made "
+        "from. Failed, diverged and unfinished trials are listed.",
+        epilog="Examples: lengthwise report runs/bottleneck; lengthwise report docs/reference --output reference",
     )
     parser.add_argument(
-        "runs", nargs="+", metavar="RUNS", help="a trial, a sweep, a folder of sweeps, or wandb:ENTITY/PROJECT[/SWEEP]"
-    )
+        "runs", nargs="+", metavar="RUNS",
+        help="a trial, a sweep, a folder of sweeps, of lengthwise gradients or of lengthwise parallelism, "
+        "wandb:ENTITY/PROJECT[/SWEEP], or a folder of plain tables such as report_tables/ of an earlier report",
+    )  # fmt: skip
     parser.add_argument(
         "--output",
         metavar="DIR",
-        help="folder of the report (default: the first RUNS; for a single trial its subfolder report/)",
+        help="folder of the report (default: the first RUNS; its subfolder report/ where that is a trial or has none)",
+    )
+    parser.add_argument(
+        "--figures", nargs="+", metavar="NAME", help="write only these figures, such as accuracy, and no report"
     )
     return parser
 

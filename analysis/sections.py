@@ -14,19 +14,19 @@ from analysis.by_length import (
 from analysis.claims import BLEU_RULE, RULE, UNTOLD, Change, LengthClaim, changes, length_claim, pairs
 from analysis.frames import Column, Frame
 from analysis.load_runs import ALL, BLEU_STATISTICS, Runs
+from analysis.model_table import UNKNOWN, span, values
 from analysis.statistics import MeanInterval, capacity, corpus_bleu
 from analysis.style import styles
 from analysis.summaries import (
     PROPORTION,
     SETTING,
     at_train_length,
+    ended_badly,
     interval_of,
     over_seeds,
     setting_name,
     synthetic,
 )
-
-MATCHED = 1.10  # largest over smallest parameter count that still counts as a fair comparison
 
 LITERATURE = """\
 **The claim.** An encoder that hands over one fixed-size vector loses information as the source grows; attention
@@ -57,14 +57,14 @@ def what_was_run(runs: Runs) -> str:
     settings = trials[SETTING].drop_duplicates().sort_values(SETTING).itertuples(index=False, name=None)
     lines = [
         f"Tasks: {'; '.join(setting_name(*setting) for setting in settings)}",
-        f"Source lengths in training: {_values(trials['train_length'])} tokens{_ranges(trials)}",
+        f"Source lengths in training: {values(trials['train_length'])} tokens{_ranges(trials)}",
         f"Architectures: {markdown.listing(names)}",
-        f"Seeds: {_values(trials['seed'])}",
+        f"Seeds: {values(trials['seed'])}",
         f"Trials: {len(trials)} complete, {len(runs.failures)} failed or diverged, {len(runs.unfinished)} unfinished",
-        f"Training: {_span(trials['steps'])} steps a trial, {trials['train_seconds'].sum() / 3600:.2f} hours in all",
-        f"Device: {_values(trials['device'])}; threads: {_values(trials['threads'])}; "
-        f"precision: {_values(trials['precision'])}",
-        f"Version: {_values(trials['version'])}",
+        f"Training: {span(trials['steps'])} steps a trial, {_hours(trials['train_seconds'])} in all",
+        f"Device: {values(trials['device'])}; threads: {values(trials['threads'])}; "
+        f"precision: {values(trials['precision'])}",
+        f"Version: {values(trials['version'])}",
     ]
     return "## What was run\n\n" + "\n".join(f"- {line}" for line in lines) + _cautions(trials)
 
@@ -201,36 +201,6 @@ def alignments(runs: Runs) -> str:
     )
 
 
-def models(runs: Runs) -> str:
-    """Sizes of the models, and whether they match where they are compared."""
-    trials = runs.trials
-    rows = []
-    for arch, look in styles(trials["arch"]).items():
-        own = trials[trials["arch"] == arch]
-        rows.append([look.name, _values(own["hidden_size"].dropna()), _span(own["num_params"])])
-    notes: dict[tuple[str, str], list[int]] = {}
-    for (task, vocabulary, length), group in trials.groupby([*SETTING, "train_length"]):
-        notes.setdefault((setting_name(task, vocabulary), matching(group)), []).append(length)
-    said = "\n".join(
-        f"- {setting}, length {markdown.listing(lengths)}: {note}" for (setting, note), lengths in notes.items()
-    )
-    return f"## Models\n\n{markdown.table(['Architecture', 'Hidden size', 'Parameters'], rows)}\n\n{said}"
-
-
-def matching(trials: Frame) -> str:
-    """How the sizes of models compared with each other match: by parameters, by hidden size, or not."""
-    if trials["arch"].nunique() < 2:
-        return "one architecture, nothing to match"
-    ratio = trials["num_params"].max() / trials["num_params"].min()
-    same_width = trials["hidden_size"].notna().all() and len(trials["hidden_size"].unique()) == 1
-    by_width = f"matched hidden size ({_values(trials['hidden_size'])})" if same_width else ""
-    if ratio <= MATCHED:
-        return f"parameter counts matched within 10% (largest/smallest = {ratio:.2f})"
-    if by_width:
-        return f"{by_width}, parameter counts NOT matched: largest/smallest = {ratio:.2f}"
-    return f"NOT matched: largest/smallest parameter count = {ratio:.2f}"
-
-
 def left_out(runs: Runs) -> str:
     """Trials without results. They are in no mean, so that means over the others may look too good."""
     title = "## Trials left out\n\n"
@@ -343,9 +313,8 @@ def _in_words(found: list[Change], shortest: int, longest: int, looks: dict) -> 
 def _seeds(change: Change, failures: Frame, task: str, length: int) -> str:
     """How many seeds stand behind a mean, and how many of the same class and length failed."""
     count = change.token_accuracy.count if change.token_accuracy else 0
-    arch = change.arch.partition(" [")[0]
-    failed = (failures["arch"] == arch) & (failures["task"] == task) & (failures["train_length"] == length)
-    return f"{count} ({failed.sum()} failed)" if failed.any() else str(count)
+    lost = ended_badly(failures, change.arch, task, length)
+    return f"{count} ({lost})" if lost else str(count)
 
 
 def _cautions(trials: Frame) -> str:
@@ -375,15 +344,8 @@ def _settings(rows: Frame) -> list[tuple[str, int]]:
     return list(rows[SETTING].drop_duplicates().sort_values(SETTING).itertuples(index=False, name=None))
 
 
-def _values(column: Column) -> str:
-    """The distinct values in order; whole numbers without decimals."""
-    distinct = sorted(column.unique(), key=lambda value: (str(type(value)), value))
-    return markdown.listing([int(v) if isinstance(v, float) and v.is_integer() else v for v in distinct])
-
-
-def _span(column: Column) -> str:
-    least, most = column.min(), column.max()
-    return f"{least:,}" if least == most else f"{least:,} to {most:,}"
+def _hours(seconds: Column) -> str:
+    return UNKNOWN if seconds.isna().all() else f"{seconds.sum() / 3600:.2f} hours"
 
 
 def _steps(row: list) -> list:

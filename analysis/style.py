@@ -5,6 +5,7 @@ and full lines. The colours are those of Okabe & Ito (2008), told apart with any
 the lines apart in grey.
 """
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,6 +18,7 @@ from analysis.frames import Frame
 
 COLUMN_WIDTH = 3.3  # inches, of a two-column page
 TEXT_WIDTH = 6.9
+LINE_ID = "line~"  # what ids of lines begin with
 
 
 class Style(NamedTuple):
@@ -94,10 +96,12 @@ def styles(architectures: Iterable[str]) -> dict[str, Style]:
     return found
 
 
-def _place(name: str) -> tuple[int, str]:
+def _place(name: str) -> tuple[int, list[tuple[int, str]]]:
+    """By namesake, then by name, with the numbers in names by their size: `hidden_size=64` before `=128`."""
     order = list(KNOWN)
     namesake = _namesake(name)
-    return (order.index(namesake) if namesake in order else len(order), name)
+    parts = [(int(part), "") if part.isdecimal() else (0, part) for part in re.split(r"(\d+)", name)]
+    return (order.index(namesake) if namesake in order else len(order), parts)
 
 
 def _namesake(name: str) -> str:
@@ -113,6 +117,17 @@ def _display(name: str) -> str:
 def paper_style():
     """Context in which figures are drawn at their printed size, legible in a paper's column."""
     return rc_context(PAPER)
+
+
+def gid(name: str, axes: Any, part: str) -> str:
+    """The id in an SVG of what belongs to a line: by it, a page shows and hides an architecture.
+
+    Args:
+        name: display name of the architecture.
+        axes: the panel; ids are unique within a figure.
+        part: what of the line it is.
+    """
+    return f"{LINE_ID}{name}~{axes.figure.axes.index(axes)}~{part}"
 
 
 def save_figure(figure: Figure, points: Frame, folder: Path, name: str) -> dict[str, Path]:

@@ -59,3 +59,13 @@ def seeds_phrase(points: Frame) -> str:
     if most == 1:
         return "one seed"
     return f"{most} seeds" if least == most else f"{least} to {most} seeds"
+
+
+def ended_badly(failures: Frame, arch: str, task: str, length: int) -> str:
+    """`1 diverged, 2 failed` of the class of an architecture at one length of a task; empty where none did.
+
+    Means are over the trials that completed; beside their number stands this one.
+    """
+    own = failures[failures["arch"] == arch.partition(" [")[0]]
+    own = own[(own["task"] == task) & (own["train_length"] == length)]
+    return ", ".join(f"{count} {status}" for status, count in own["status"].value_counts().sort_index().items())

@@ -2,9 +2,10 @@
 
 import pytest
 
-from analysis.load_runs import load_runs
+from analysis.load_runs import COLUMNS, load_runs
+from analysis.model_table import matching
 from analysis.report import main
-from analysis.sections import bleu_by_length, matching, translations
+from analysis.sections import bleu_by_length, translations
 from tests.analysis_tables import (
     ATTENTION,
     plausible_rows,
@@ -15,6 +16,8 @@ from tests.analysis_tables import (
     write_text_trial,
     write_trial,
 )
+from tests.gradient_tables import seven_architectures, written
+from tests.report_folders import write_parallelism
 
 LENGTHS = (4, 40)
 
@@ -49,7 +52,7 @@ def test_measured_table_gives_mean_interval_seeds_and_verdict(report, sweep):
     )["value"]
     cells = row_of(report, "LSTM")
     assert cells[1].startswith(f"{values.mean():.3f} [")
-    assert cells[3] == "3 (1 failed)"
+    assert cells[3] == "3 (1 diverged)"
     assert cells[5] == "degrades"
     assert row_of(report, "Bahdanau attention")[5] == "does not degrade"
 
@@ -100,7 +103,8 @@ def test_overview_goes_to_the_terminal(sweep, tmp_path, capsys):
     assert main([str(sweep), "--output", str(tmp_path)]) == 0
     out = capsys.readouterr().out
     assert "length" in out and "Bahdanau attention  1.000  1.000" in out
-    assert out.endswith(f"report: {tmp_path / 'report.md'}\n")
+    assert "\nFixed-context bottleneck: holds\n" in out
+    assert out.endswith(f"report: {tmp_path / 'report.html'}, {tmp_path / 'report.md'}\n")
 
 
 @pytest.mark.parametrize(
@@ -173,6 +177,73 @@ def test_broken_file_leaves_the_last_report_as_it_was(tmp_path):
     assert {path: path.read_bytes() for path in before} == before
 
 
+def test_a_diverged_trial_with_a_summary_is_counted_and_its_numbers_are_in_no_mean(tmp_path):
+    write_trial(tmp_path, seed=0)
+    diverged = write_trial(tmp_path, seed=1, status="diverged", diverged_step=250)
+    assert main([str(tmp_path)]) == 0
+    report = (tmp_path / "report.md").read_text()
+    assert f"| {diverged.name} | diverged | 250 | training diverged |" in report
+    assert row_of(report.split("## The fixed-context bottleneck")[1], "GRU")[3] == "1 (1 diverged)"
+    assert "Of 2 trials that ended, 1 diverged; they are in no mean" in report
+
+
+def test_gradients_and_timings_alone_make_a_report_of_two_claims(tmp_path, capsys):
+    written(seven_architectures(), tmp_path / "gradients")
+    write_parallelism(tmp_path / "parallelism")
+    assert main([str(tmp_path), "--output", str(tmp_path / "out")]) == 0
+    report = (tmp_path / "out/report.md").read_text()
+    assert report.startswith("# Lengthwise: what length did to gradients and the cost of training\n")
+    assert "| 1. Fixed-context bottleneck | not measured |" in report
+    assert "| 2. Vanishing gradients | **holds** |" in report
+    assert "| 3. Training-time parallelism | **holds** |" in report
+    assert "lengthwise sweep sweep.yaml" in report
+    assert capsys.readouterr().out.startswith("Vanishing gradients: holds\nTraining-time parallelism: holds\n")
+
+
+def test_plain_tables_are_left_as_they_are(tmp_path):
+    write_parallelism(tmp_path)
+    (tmp_path / "results.csv").write_text(",".join(COLUMNS) + "\n")
+    before = (tmp_path / "results.csv").read_bytes()
+    assert main([str(tmp_path)]) == 0
+    assert (tmp_path / "report/report.html").is_file() and (tmp_path / "results.csv").read_bytes() == before
+
+
+def test_figures_alone_are_those_of_the_report(report, sweep, tmp_path, capsys):
+    assert main([str(sweep), "--output", str(tmp_path), "--figures", "bits"]) == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["figures"]
+    assert sorted(path.name for path in (tmp_path / "figures").iterdir()) == ["bits.csv", "bits.pdf", "bits.png"]
+    for name in ("bits.csv", "bits.pdf", "bits.png"):
+        assert (tmp_path / "figures" / name).read_bytes() == (sweep / "figures" / name).read_bytes()
+    assert f"lengthwise report '{sweep}' --figures bits" in report
+    assert capsys.readouterr().out == f"{tmp_path / 'figures/bits.png'}\n"
+
+
+def test_a_figure_that_is_not_there_is_named_with_those_that_are(sweep, tmp_path, capsys):
+    assert main([str(sweep), "--output", str(tmp_path / "out"), "--figures", "bites"]) == 2
+    error = capsys.readouterr().err
+    assert "--figures: these runs have no figure bites; they have accuracy, bits, accuracy_by_position" in error
+    assert error.count("\n") == 1 and not (tmp_path / "out").exists()
+
+
+def test_the_page_has_every_figure_and_every_table_of_the_markdown(report, sweep):
+    html = (sweep / "report.html").read_text()
+    names = [part.split(".png)")[0] for part in report.split("](figures/")[1:] if ".png)" in part.split("\n")[0]]
+    assert len(names) >= 3 and all(f'<figure id="{name}">' in html for name in names)
+    assert html.count("<table") == report.count("\n| --- ")
+    assert all((sweep / "latex" / f"{name}.tex").is_file() for name in names)
+    assert (sweep / "latex" / "table_models.tex").is_file()
+
+
+def test_models_are_listed_with_the_options_they_do_not_share(tmp_path):
+    write_trial(tmp_path, "GRU", model={"hidden_size": 64, "dropout": 0.1, "num_layers": 2})
+    write_trial(tmp_path, "LSTM", model={"hidden_size": 48, "dropout": 0.1, "forget_bias": 1.0})
+    assert main([str(tmp_path)]) == 0
+    models = (tmp_path / "report.md").read_text().split("## Models")[1]
+    assert "| LSTM | 48 | 100,000 | 1 |" in models and "- LSTM: `forget_bias=1.0`" in models
+    assert "| GRU | 64 | 100,000 | 1 |" in models and "- GRU: `num_layers=2`" in models
+    assert "Options that all share: `dropout=0.1`" in models
+
+
 def test_a_path_that_does_not_exist_exits_2(tmp_path, capsys):
     assert main([str(tmp_path / "nowhere")]) == 2
     assert "nowhere does not exist" in capsys.readouterr().err
@@ -232,8 +303,8 @@ def test_a_mixed_report_shows_both_and_keeps_them_apart(tmp_path, capsys):
     assert main([str(tmp_path), "--output", str(tmp_path / "out")]) == 0
     report = (tmp_path / "out/report.md").read_text()
     assert report.startswith("# Lengthwise: what length did to accuracy and BLEU\n")
-    section = alone.split("## The fixed-context bottleneck")[1].split("## Models")[0]
-    assert section in report.replace(report[report.index("## BLEU by source") : report.index("## Models")], "")
+    section = alone.split("## The fixed-context bottleneck")[1].split("![Accuracy]")[0]
+    assert section in report
     for name in ("accuracy", "bits"):
         figures = [tmp_path / folder / "figures" / f"{name}.png" for folder in ("synthetic", "out")]
         assert figures[0].read_bytes() == figures[1].read_bytes()
