@@ -13,6 +13,7 @@ import pandas as pd
 
 from analysis import markdown
 from analysis.alignments import alignment_charts, common_sentences, find_attention, save_chart
+from analysis.arguments import OneLineParser
 from analysis.bottleneck import Chart, bottleneck_charts
 from analysis.by_length import by_length_charts, comparisons, line_name, scored, setting_title
 from analysis.errors import ReportError
@@ -22,6 +23,7 @@ from analysis.gradient_text import gradient_sections
 from analysis.gradient_trials import with_gradients
 from analysis.gradients import gradient_charts
 from analysis.load_runs import Runs, is_trial, load_runs
+from analysis.losses import not_in_means
 from analysis.sections import (
     GRADIENT_LITERATURE,
     alignments,
@@ -41,8 +43,8 @@ MOST_MAPS = 2  # sentences whose attention a report shows
 
 def main(argv: list[str] | None = None) -> int:
     """Write the report of the runs named in `argv`; returns the exit status, 2 for bad input."""
-    options = _parser().parse_args(argv)
     try:
+        options = _parser().parse_args(argv)
         folder = _output_folder(options.runs[0], options.output)
         loaded = load_runs(options.runs)
         runs, gradients = with_gradients(options.runs, loaded)
@@ -123,22 +125,22 @@ def compose(
     """
     buckets = runs.results["bucket"]
     measures = [name for name, found in (("accuracy", (buckets == "").any()), ("BLEU", (buckets != "").any())) if found]
-    flow = ["gradients"] if gradients else []
+    flow, lost = ["gradients"] if gradients else [], not_in_means(runs.failures)
     sections = [
         f"# Lengthwise: what length did to {' and '.join(measures)}",
         what_was_run(runs),
         bottleneck_claim(runs),
-        *map(_figure, charts),
+        *(_figure(chart, lost) for chart in charts),
         capacities(runs),
         alignments(runs),
         GRADIENT_LITERATURE if gradients else "",
         *gradients,
         bleu_by_length(runs),
-        *map(_figure, text_charts),
+        *(_figure(chart, lost) for chart in text_charts),
         translations(runs),
         "## Where attention looks" if maps or note else "",
         note,
-        *map(_figure, maps),
+        *(_figure(chart, "") for chart in maps),
         models(runs),
         left_out(runs),
         f"## How this report was made\n\n```\n{command}\n```\n\n{' '.join(_sources([*measures, *flow]))}",
@@ -160,9 +162,10 @@ def _sources(measures: list[str]) -> list[str]:
 
 
 def overview(runs: Runs) -> str:
-    """The main scores of synthetic tasks and of text, as plain text for a terminal."""
+    """The main scores of synthetic tasks and of text, and what is in none of them, as plain text for a terminal."""
     parts = [] if synthetic(runs.results).empty else [accuracy_overview(runs.results)]
-    return "\n\n".join([*parts, *bleu_overviews(runs)])
+    lost = not_in_means(runs.failures)
+    return "\n\n".join([*parts, *bleu_overviews(runs), *([lost] if lost else [])])
 
 
 def bleu_overviews(runs: Runs) -> list[str]:
@@ -202,10 +205,12 @@ def accuracy_overview(results: Frame) -> str:
     return "\n\n".join(parts)
 
 
-def _figure(chart: Chart) -> str:
+def _figure(chart: Chart, lost: str) -> str:
+    """A chart with its caption, which says what is in none of its means."""
     link = f"figures/{chart.name}"
     title = chart.name.replace("_", " ")
-    return f"![{title}]({link}.png)\n\n*{chart.caption}* [PDF]({link}.pdf), [points]({link}.csv)"
+    caption = f"{chart.caption} {lost}".rstrip()
+    return f"![{title}]({link}.png)\n\n*{caption}* [PDF]({link}.pdf), [points]({link}.csv)"
 
 
 def _output_folder(first: str, chosen: str | None) -> Path:
@@ -223,7 +228,7 @@ def _output_folder(first: str, chosen: str | None) -> Path:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = OneLineParser(
         prog="lengthwise report",
         description="Turn finished runs into a report: report.md with tables and verdicts, figures as PNG, PDF and "
         "CSV, and results.csv, the table every number comes from. Failed and unfinished trials are listed.",
