@@ -170,9 +170,9 @@ def read_history(path: Path) -> list[list[str]]:
     rows = list(csv.reader((text + end).splitlines()))
     if rows and tuple(rows[0]) != HISTORY_COLUMNS:
         raise ValueError(f"{path} has other columns")
-    for row in rows[1:]:
-        step, seconds, _, _, value = row
-        int(step), float(seconds), float(value)
+    for step, seconds, _, _, value in rows[1:]:
+        for number in (int(step), seconds, value):
+            float(number)
     return rows[1:]
 
 

@@ -22,6 +22,14 @@ from experiments.errors import UsageError
 from lit_models import architectures
 
 IMPORTED = ("trainer", "optimizer", "lr_scheduler", "early_stopping", "checkpoint")  # the parser imports what they name
+GROUPS = {
+    "data": "task",
+    "decoding": "method",
+    "gradients": "every",
+    "trainer": "max_steps",
+    "early_stopping": "monitor",
+    "checkpoint": "monitor",
+}  # of options, and one of each
 PATHS = ("trainer.default_root_dir", "checkpoint.dirpath", "checkpoint.filename")
 DOTTED = re.compile(r"[A-Za-z_]\w*(\.\w+)+")
 
@@ -41,7 +49,7 @@ def refuse_foreign_code(arguments: list[str]) -> None:
             if isinstance(value, str) and not known:
                 raise UsageError(where + unknown_model(value))
         elif key == "trainer" or group in ("optimizer", "lr_scheduler"):
-            if value is not None:
+            if value is not None:  # null is what a configuration of an earlier trial has there
                 raise UsageError(f"{where}--{key}: {value} cannot be given; its options are --trainer.* and --model.*")
         elif group in IMPORTED and key not in PATHS and isinstance(value, str) and DOTTED.fullmatch(value):
             raise UsageError(f"{where}--{key}: {value} would run other code; a configuration names only values")
@@ -81,6 +89,17 @@ def _leaves(name: str, value: Any) -> Iterator[tuple[str, Any]]:
             yield from _leaves(name, inner)
     else:
         yield name, value
+
+
+def require_groups(parsed: Namespace) -> None:
+    """Refuse `data: null` and the like, which the parser takes.
+
+    Raises:
+        UsageError: one line that names the group.
+    """
+    for group, option in GROUPS.items():
+        if not isinstance(parsed.get(group), Namespace) or option not in parsed[group]:
+            raise UsageError(f"{group}: give options such as {group}.{option}, or leave it out for the defaults")
 
 
 def check_settings(parsed: Namespace) -> None:

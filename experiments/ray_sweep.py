@@ -4,6 +4,7 @@ Every machine needs this suite and its data at the same paths, and one file syst
 that is started again elsewhere continues from the last checkpoint in its folder.
 """
 
+import logging
 import os
 import sys
 import time
@@ -37,11 +38,11 @@ def run_on_ray(
         UsageError: Ray is not installed, or the cluster does not answer or can never hold a job.
     """
     try:
-        import ray
+        import ray  # type: ignore[import-not-found]  # an optional extra
     except ImportError:
         raise UsageError("--ray: Ray is not installed; pip install 'lengthwise[ray]'") from None
     try:
-        ray.init(address=address, log_to_driver=False, logging_level="error")
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, RuntimeError, ValueError, AssertionError, TimeoutError) as error:
         first = str(error).strip().partition("\n")[0]
         raise UsageError(f"--ray: no cluster at {address}: {first}; start one with ray start --head") from None
@@ -61,7 +62,8 @@ def _check_share(most: float, option: str, wanted: float) -> None:
 
 
 def _collect(running: dict, watcher: Watcher) -> list[Outcome]:
-    import ray
+    import ray  # type: ignore[import-not-found]
+    from ray.exceptions import RayError  # type: ignore[import-not-found]
 
     outcomes = []
     try:
@@ -70,7 +72,7 @@ def _collect(running: dict, watcher: Watcher) -> list[Outcome]:
             job = running.pop(ended)
             try:
                 reason, seconds = ray.get(ended)
-            except ray.exceptions.RayError as error:
+            except RayError as error:
                 reason, seconds = f"{type(error).__name__} after {RETRIES + 1} starts", 0.0
             outcomes.append(Outcome(job, "failed" if reason else "done", reason, seconds))
             watcher.started(job)
@@ -82,7 +84,7 @@ def _collect(running: dict, watcher: Watcher) -> list[Outcome]:
 
 def _work_in_folder(job: Job, work: Work, directory: Path) -> tuple[str, float]:
     """What happens on a machine: the reason of a failure, empty where there is none, and seconds."""
-    import ray
+    import ray  # type: ignore[import-not-found]
 
     begin = time.monotonic()
     try:

@@ -28,7 +28,7 @@ from data.parallel_text import ParallelFiles
 from data.tasks import SPLITS
 from experiments.callbacks import History, Progress, read_history
 from experiments.checkpoints import CarriedSettings, WholeCheckpoints, load_weights
-from experiments.checks import check_settings, refuse_foreign_code
+from experiments.checks import check_settings, refuse_foreign_code, require_groups
 from experiments.cli import SOLVED, TrialCLI, parse_config, parse_trial, trial_parser
 from experiments.decoding_options import Decoding
 from experiments.errors import UsageError
@@ -95,6 +95,7 @@ def resolve_trial(arguments: list[str]) -> Trial:
     """
     refuse_foreign_code(arguments)
     parsed = parse_trial(arguments)
+    require_groups(parsed)
     model_class = architectures()[parsed.model.class_path.rpartition(".")[2]]
     data = _checked("data", Seq2SeqDataModule, _data_options(parsed))
     _checked("decoding", Decoding, parsed.decoding.as_dict())
