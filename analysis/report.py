@@ -14,6 +14,7 @@ import pandas as pd
 
 from analysis import markdown
 from analysis.alignments import save_chart
+from analysis.arguments import OneLineParser
 from analysis.bottleneck import Chart
 from analysis.by_length import comparisons, line_name, scored, setting_title
 from analysis.errors import ReportError
@@ -23,6 +24,7 @@ from analysis.frames import Frame
 from analysis.gallery import Gallery, draw
 from analysis.latex import figure_snippet, table_snippets
 from analysis.load_runs import Runs, is_trial
+from analysis.losses import not_in_means
 from analysis.page import page
 from analysis.plain_tables import TABLES, write_tables
 from analysis.report_text import TITLES, compose, verdicts
@@ -33,8 +35,8 @@ from analysis.wandb_runs import local_folder
 
 def main(argv: list[str] | None = None) -> int:
     """Write the report of the runs named in `argv`; returns the exit status, 2 for bad input."""
-    options = _parser().parse_args(argv)
     try:
+        options = _parser().parse_args(argv)
         paths = [str(local_folder(path)) for path in options.runs]
         evidence = gather(paths)
         folder = _output_folder(paths[0], options.output, evidence.plain)
@@ -92,7 +94,8 @@ def overview(evidence: Evidence) -> str:
     runs = evidence.runs
     parts = [] if synthetic(runs.results).empty else [accuracy_overview(runs.results)]
     said = [f"{TITLES[each.key]}: {each.answer}" for each in verdicts(evidence) if each.findings]
-    return "\n\n".join([*parts, *bleu_overviews(runs), "\n".join(said)])
+    lost = not_in_means(runs.failures)
+    return "\n\n".join([*parts, *bleu_overviews(runs), "\n".join(said), *([lost] if lost else [])])
 
 
 def bleu_overviews(runs: Runs) -> list[str]:
@@ -190,7 +193,7 @@ def _output_folder(first: str, chosen: str | None, plain: Sequence[str]) -> Path
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = OneLineParser(
         prog="lengthwise report",
         description="Turn finished runs into a report: report.html, one file that needs no network, and report.md, "
         "with verdicts, tables and figures; figures as PNG, PDF and CSV, LaTeX snippets, and every table it was made "

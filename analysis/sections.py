@@ -14,6 +14,7 @@ from analysis.by_length import (
 from analysis.claims import BLEU_RULE, RULE, UNTOLD, Change, LengthClaim, changes, length_claim, pairs
 from analysis.frames import Column, Frame
 from analysis.load_runs import ALL, BLEU_STATISTICS, Runs
+from analysis.losses import not_in_means
 from analysis.model_table import UNKNOWN, span, values
 from analysis.statistics import MeanInterval, capacity, corpus_bleu
 from analysis.style import styles
@@ -106,6 +107,8 @@ def bottleneck_claim(runs: Runs) -> str:
             f"**Measured here: {setting_name(task, vocabulary)}.** {_in_words(found, shortest, longest, looks)}",
             markdown.table(header, rows),
         ]
+        if lost := not_in_means(runs.failures[runs.failures["task"] == task]):
+            parts.append(f"**{lost}** What completed may look better than what was tried.")
     parts.append(f"Mean [95% t interval over seeds], cut at 0 and 1. Verdicts by the token accuracy: {RULE}")
     return "\n\n".join(parts)
 
@@ -311,7 +314,7 @@ def _in_words(found: list[Change], shortest: int, longest: int, looks: dict) -> 
 
 
 def _seeds(change: Change, failures: Frame, task: str, length: int) -> str:
-    """How many seeds stand behind a mean, and how many of the same class and length failed."""
+    """How many seeds stand behind a mean, and how many of the same class and length have none."""
     count = change.token_accuracy.count if change.token_accuracy else 0
     lost = ended_badly(failures, change.arch, task, length)
     return f"{count} ({lost})" if lost else str(count)

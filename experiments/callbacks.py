@@ -13,16 +13,28 @@ from lightning.pytorch import callbacks
 from torch import Tensor
 
 from data.batch import PAD, Batch
+from experiments.files import whole_file
 
 HISTORY_COLUMNS = ("step", "seconds", "split", "metric", "value")
 
 
-class TrialDiverged(Exception):
-    """The loss is no longer a finite number. Carries the step."""
+EXPLODED = (
+    1000.0  # nats a token: a guess among all tokens costs their logarithm, some 10; no training returns from here
+)
 
-    def __init__(self, step: int) -> None:
-        super().__init__(f"the loss is not finite at step {step}; lower model.learning_rate")
+
+class TrialDiverged(Exception):
+    """The loss is no longer a finite number, or beyond all measure. Carries the step."""
+
+    def __init__(self, loss: float, step: int) -> None:
+        what = f"has exploded to {loss:.3g}" if math.isfinite(loss) else "is not finite"
+        super().__init__(f"the loss {what} at step {step}; lower model.learning_rate")
         self.step = step
+
+
+def _check_loss(loss: float, step: int) -> None:
+    if not loss < EXPLODED:  # so that NaN is caught too
+        raise TrialDiverged(loss, step)
 
 
 class EarlyStopping(callbacks.EarlyStopping):
@@ -47,6 +59,22 @@ class EarlyStopping(callbacks.EarlyStopping):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         super().load_state_dict(state_dict)
         self.stopped = state_dict["stopped"]
+
+
+class ModelCheckpoint(callbacks.ModelCheckpoint):
+    """Lightning's ModelCheckpoint that knows its files again where their folder has been moved.
+
+    It would otherwise forget the best score so far, and take the next checkpoint for the best.
+    """
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        def moved(path: str) -> str:
+            return str(Path(str(self.dirpath)) / Path(path).name) if path else path
+
+        paths = ("best_model_path", "kth_best_model_path", "last_model_path")
+        here = {name: moved(state_dict[name]) for name in paths}
+        best = {moved(path): score for path, score in state_dict["best_k_models"].items()}
+        super().load_state_dict({**state_dict, **here, "best_k_models": best, "dirpath": self.dirpath})
 
 
 class History(callbacks.Callback):
@@ -74,8 +102,9 @@ class History(callbacks.Callback):
         self.started = self.interval_start = time.perf_counter()
         if not trainer.is_global_zero:
             return
-        kept = rows_until(self.path, trainer.global_step) if trainer.global_step > 0 else []
-        with self.path.open("w", newline="") as file:
+        resumed = trainer.global_step > 0 and self.path.exists()
+        kept = rows_until(self.path, trainer.global_step) if resumed else []
+        with whole_file(self.path) as partial, partial.open("w", newline="") as file:
             csv.writer(file).writerows([HISTORY_COLUMNS, *kept])
 
     def on_train_batch_end(
@@ -90,8 +119,7 @@ class History(callbacks.Callback):
 
     def _write_training(self, trainer: pl.Trainer) -> None:
         loss = float(torch.stack(self.losses).mean())
-        if not math.isfinite(loss):
-            raise TrialDiverged(trainer.global_step)
+        _check_loss(loss, trainer.global_step)
         now = time.perf_counter()
         values = {
             "loss": loss,
@@ -111,8 +139,7 @@ class History(callbacks.Callback):
             for name, value in trainer.callback_metrics.items()
             if name.startswith("validation/")
         }
-        if not math.isfinite(values["loss"]):
-            raise TrialDiverged(trainer.global_step)
+        _check_loss(values["loss"], trainer.global_step)
         self._append(trainer, "validation", values)
         self.interval_start = time.perf_counter()
 
@@ -133,11 +160,29 @@ class History(callbacks.Callback):
 
 
 def rows_until(path: Path, step: int) -> list[list[str]]:
-    """The lines of a history.csv up to a step; none where there is no file yet."""
-    if not path.exists():
-        return []
-    with path.open(newline="") as file:
-        return [row for row in csv.reader(file) if row[0].isdigit() and int(row[0]) <= step]
+    """The rows of a history file up to a step.
+
+    Raises:
+        OSError: the file is not there.
+        ValueError: the file is something else.
+    """
+    return [row for row in read_history(path) if int(row[0]) <= step]
+
+
+def read_history(path: Path) -> list[list[str]]:
+    """The rows of a history file, without its header and without a last row that a killed process left unfinished.
+
+    Raises:
+        ValueError: the file is something else.
+    """
+    text, end, _ = path.read_text(encoding="utf-8").rpartition("\n")
+    rows = list(csv.reader((text + end).splitlines()))
+    if rows and tuple(rows[0]) != HISTORY_COLUMNS:
+        raise ValueError(f"{path} has other columns")
+    for step, seconds, _, _, value in rows[1:]:
+        for number in (int(step), seconds, value):
+            float(number)
+    return rows[1:]
 
 
 class Progress(callbacks.Callback):

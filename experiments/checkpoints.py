@@ -1,15 +1,18 @@
 """Checkpoints: the weights, and everything needed to use them elsewhere; read without running anything they contain."""
 
+import io
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import lightning.pytorch as pl
 import torch
 from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from data.datamodule import Seq2SeqDataModule
 from data.tokenizer import Tokenizer
 from experiments.errors import UsageError
+from experiments.files import whole_file
 from lit_models import LitSeq2Seq, architectures
 
 KEY = "lengthwise"  # where in a checkpoint the following stands
@@ -31,6 +34,21 @@ class Checkpoint(NamedTuple):
     task: str
     text: TextContent | None
     step: int
+
+
+class WholeCheckpoints(TorchCheckpointIO):
+    """Writes a checkpoint beside its place and then puts it there.
+
+    Lightning writes it to the system's temporary folder: from there it cannot be moved to another disk in one step,
+    and a killed process leaves it behind.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        content = io.BytesIO()  # torch, writing to a full disk itself, would not say so
+        torch.save(checkpoint, content)
+        with whole_file(Path(path)) as partial:
+            partial.write_bytes(content.getbuffer())
 
 
 class CarriedSettings(Callback):

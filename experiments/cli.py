@@ -12,12 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from jsonargparse import ArgumentParser, Namespace
-from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from data.datamodule import Seq2SeqDataModule
 from experiments.agent_arguments import as_spelt, in_order
-from experiments.callbacks import EarlyStopping
+from experiments.callbacks import EarlyStopping, ModelCheckpoint
 from experiments.decoding_options import Decoding
 from experiments.errors import UsageError
 from lit_models import LitSeq2Seq, architectures
@@ -168,7 +167,7 @@ def _one_line(message: str, arguments: list[str]) -> str:
     if union := re.search(r'Parser key "([\w.]+)":.*?Expected an? (\S.*?)\n.*Given value: (.*)$', message, re.S):
         key, kind, value = union.groups()  # of several types, such as a number or nothing, the first
         return f"--{key}: {value.strip()} is not {_kind(kind)}"
-    return re.sub(r"\s+", " ", message)[:300]
+    return re.sub(r'^Parser key "([\w.]+)":', r"--\1:", re.sub(r"\s+", " ", message))[:300]
 
 
 def _kind(kind: str) -> str:

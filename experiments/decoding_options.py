@@ -1,5 +1,6 @@
 """How a trained model produces text: the options of a decoder, and the decoder they name."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -41,7 +42,10 @@ class Decoding:
 
     def __post_init__(self) -> None:
         """Raises ValueError for an option out of range; the message names it."""
-        least = {"beam_size": 1, "length_penalty": 0, "top_k": 0, "samples": 1}
+        for option in ("length_penalty", "temperature", "top_p"):
+            if not math.isfinite(getattr(self, option)):
+                raise ValueError(f"decoding.{option}: {getattr(self, option)} is not a finite number")
+        least = {"beam_size": 1, "length_penalty": 0, "top_k": 0, "samples": 1, "seed": 0}
         for option, bound in least.items():
             if getattr(self, option) < bound:
                 raise ValueError(f"decoding.{option}: {getattr(self, option)} must be at least {bound}")

@@ -3,3 +3,6 @@
 
 class UsageError(Exception):
     """Bad input. The message is one line that names the option, file or key and says what to do."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(" ".join(message.splitlines()))  # what it quotes may have several

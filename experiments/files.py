@@ -3,6 +3,7 @@
 import contextlib
 import fcntl
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -37,11 +38,16 @@ def owned(folder: Path, option: str) -> Iterator[None]:
 @contextlib.contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
     """Write a file that is either whole or not there: the context writes to the path it is given, which then
-    replaces the real one."""
+    replaces the real one. It is on the disk by then: a machine that loses power leaves no empty file of this name."""
     partial = path.with_name(path.name + ".partial")
     try:
         yield partial
+        with partial.open("rb") as written:
+            os.fsync(written.fileno())
         partial.replace(path)
+    except OSError as error:
+        error.filename = error.filename or str(path)  # writing says of itself only that it failed
+        raise
     finally:
         partial.unlink(missing_ok=True)
 

@@ -67,6 +67,11 @@ def main(arguments: list[str] | None = None) -> int:
     except UsageError as error:
         print(f"lengthwise {verb}: error: {error}", file=sys.stderr)
         return 2
+    except OSError as error:  # a full disk, a folder that is for reading only
+        print(
+            f"lengthwise {verb}: error: {error.strerror or error}: {error.filename or 'no file named'}", file=sys.stderr
+        )
+        return 2
     except KeyboardInterrupt:
         print(f"\nlengthwise {verb}: stopped; the same command continues where it was", file=sys.stderr)
         return 130

@@ -251,8 +251,8 @@ def _checked(options: argparse.Namespace) -> argparse.Namespace:
     require_at_least("repeats", options.repeats, 3)
     require_at_least("tokens", options.tokens, options.lengths[-1])
     for name in ("time_limit", "memory_limit"):
-        if getattr(options, name) <= 0:
-            raise UsageError(f"--{name}: {getattr(options, name):g} must be above 0")
+        if not 0 < getattr(options, name) < math.inf:
+            raise UsageError(f"--{name}: {getattr(options, name):g} must be above 0 and finite")
     require_architectures(options.models)
     for name in options.models:  # before anything is measured
         pick_width(architectures()[name], _sizes(options), options.parameter_budget)

@@ -1,6 +1,5 @@
 """`lengthwise sizes`: parameter counts, and the widths at which architectures match."""
 
-import argparse
 import functools
 import json
 import sys
@@ -9,6 +8,7 @@ from collections.abc import Callable, Sequence
 import torch
 
 from data.batch import FIRST_TOKEN
+from experiments.arguments import OneLineParser
 from experiments.errors import UsageError
 from lit_models import LitSeq2Seq, architectures
 
@@ -96,7 +96,7 @@ def size_table(
 
 def main(arguments: list[str]) -> int:
     """Print the table."""
-    parser = argparse.ArgumentParser(
+    parser = OneLineParser(
         prog="lengthwise sizes",
         description="Print the parameter counts of all architectures at one hidden size, or, with --budget, the "
         "hidden size of each whose count lies nearest to the budget, so that all match within 10%%.",

@@ -1,6 +1,7 @@
 """`lengthwise sweep FILE`: run the trials of a W&B sweep file here, in parallel, without W&B."""
 
 import argparse
+import contextlib
 import re
 import sys
 import time
@@ -10,9 +11,11 @@ from typing import Any
 
 from tqdm import tqdm
 
+from experiments.arguments import OneLineParser, require_at_least
 from experiments.errors import UsageError
 from experiments.files import owned, write_json
 from experiments.machine import available_cores
+from experiments.outcome import read_summary
 from experiments.sweep_file import expand, read_sweep, to_arguments
 from experiments.trial import Trial, resolve_trial, run_trial
 from experiments.workers import Job, Outcome, Watcher, run_jobs
@@ -136,24 +139,33 @@ def main(arguments: list[str]) -> int:
     trials, runs, notes = make_trials(options.file, options.output, options.count, options.seed)
     cores = available_cores()
     workers = options.workers if options.workers is not None else cores
-    if workers < 1:
-        raise UsageError(f"--workers: {workers} must be at least 1")
     threads = max(1, cores // workers)
     for note in notes:
         print(f"note: {note}", file=sys.stderr)
+    if options.dry_run:
+        return _dry_run(trials, workers, threads)
     with owned(runs, "--output"):
         return _run(trials, runs, workers, threads)
 
 
+def _dry_run(trials: list[Trial], workers: int, threads: int) -> int:
+    from experiments.dry_run import cells, table, total
+
+    found = cells(trials)
+    for line in table(found, threads):
+        print(line, flush=True)
+    print(total(found, workers, threads))
+    return 0
+
+
 def _run(trials: list[Trial], runs: Path, workers: int, threads: int) -> int:
     """Run the trials that are missing; the exit code."""
-    missing = [trial for trial in trials if not (trial.folder / "summary.json").exists()]
+    missing = [trial for trial in trials if read_summary(trial.folder) is None]
     already = len(trials) - len(missing)
     jobs = [Job(trial.name, trial.folder, (trial, threads), trial.cost) for trial in missing]
     print(
-        f"{len(trials)} trials in {runs}"
-        + (f", {already} of them complete already" if already else "")
-        + f"; {workers} at a time, {threads} thread{'s' if threads > 1 else ''} each",
+        f"{len(trials)} trials in {runs}{f', {already} of them complete already' if already else ''}; "
+        f"{workers} at a time, {threads} thread{'s' if threads > 1 else ''} each",
         file=sys.stderr,
         flush=True,
     )
@@ -168,7 +180,8 @@ def _run(trials: list[Trial], runs: Path, workers: int, threads: int) -> int:
             # The worker died before it could say why itself.
             labels = outcome.job.payload[0].labels
             failure = {"status": "failed", "reason": outcome.reason, "step": None, **labels}
-            write_json(outcome.job.folder / "failure.json", failure)
+            with contextlib.suppress(OSError):  # a full disk, of which the worker has died
+                write_json(outcome.job.folder / "failure.json", failure)
     return _summary(outcomes, already, len(jobs), runs, time.monotonic() - begin)
 
 
@@ -193,7 +206,7 @@ def _summary(outcomes: list[Outcome], already: int, wanted: int, runs: Path, sec
 
 
 def _options(arguments: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+    parser = OneLineParser(
         prog="lengthwise sweep",
         description="Run the trials of a W&B sweep file on this machine, without W&B: in parallel, each in a folder "
         "named after its configuration. The same command again runs only what is missing.",
@@ -203,9 +216,9 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--workers", type=int, metavar="N", help="trials at a time (default: one a core)")
     parser.add_argument("--count", type=int, metavar="N", help="most trials; a random sweep needs it")
     parser.add_argument("--seed", type=int, default=0, help="what a random sweep draws from (default %(default)s)")
+    parser.add_argument("--dry-run", action="store_true", help="print the trials, their sizes and the time; run none")
     options = parser.parse_args(arguments)
-    if options.count is not None and options.count < 1:
-        parser.error(f"argument --count: {options.count} must be at least 1")
-    if options.seed < 0:
-        parser.error(f"argument --seed: {options.seed} must be at least 0")
+    for name, least in (("count", 1), ("seed", 0), ("workers", 1)):
+        if getattr(options, name) is not None:
+            require_at_least(name, getattr(options, name), least)
     return options

@@ -15,6 +15,7 @@ from experiments.decoding_options import Decoding
 from experiments.errors import UsageError
 from experiments.machine import is_follower
 from experiments.options_help import short_help
+from experiments.outcome import read_summary, reason
 from experiments.samples import symbols
 from experiments.stopping import stops_like_ctrl_c
 from experiments.text_evaluation import evaluate_text
@@ -58,7 +59,7 @@ def main(verb: str, arguments: list[str]) -> int:
 
 
 def _fit(trial: Trial) -> int:
-    if (trial.folder / "summary.json").exists():
+    if read_summary(trial.folder) is not None:
         print(f"{trial.folder} is complete already")
     bar = None
 
@@ -77,6 +78,8 @@ def _fit(trial: Trial) -> int:
         summary = run_trial(trial, trial.folder, report)
     except TrialDiverged as error:
         raise UsageError(f"diverged: {error}; see {trial.folder}") from None
+    except MemoryError as error:
+        raise UsageError(f"{reason(error)}; make model.hidden_size or data.batch_tokens smaller") from None
     except ValueError as error:
         if str(error).startswith(("data.", "model.")):  # an option that only the run itself could refuse
             raise UsageError(str(error)) from None

@@ -16,7 +16,7 @@ from tqdm import tqdm
 from analysis.alignments import draw_attention
 from analysis.errors import ReportError
 from analysis.pharaoh import project_to_words, words_from_pieces, words_of_pieces
-from experiments.arguments import OneLineParser
+from experiments.arguments import OneLineParser, require_at_least
 from experiments.checkpoints import load_checkpoint
 from experiments.decoding_options import Decoding
 from experiments.errors import UsageError
@@ -123,6 +123,7 @@ def _decoding(options: argparse.Namespace) -> Decoding:
 
 def _translator(options: argparse.Namespace) -> Translator:
     if options.threads is not None:
+        require_at_least("threads", options.threads, 1)
         torch.set_num_threads(options.threads)
     if options.device != "cpu" and not (options.device.startswith("cuda") and torch.cuda.is_available()):
         raise UsageError(f"--device: {options.device} is not here; use cpu")

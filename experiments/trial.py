@@ -25,8 +25,9 @@ from lightning.pytorch.loggers import WandbLogger
 from data.datamodule import Seq2SeqDataModule
 from data.parallel_text import ParallelFiles
 from data.tasks import SPLITS
-from experiments.callbacks import History, Progress, TrialDiverged, rows_until
-from experiments.checkpoints import CarriedSettings, load_weights
+from experiments.callbacks import History, Progress, rows_until
+from experiments.checkpoints import CarriedSettings, WholeCheckpoints, load_weights
+from experiments.checks import check_settings, refuse_foreign_code, require_groups
 from experiments.cli import SOLVED, TrialCLI, parse_config, parse_trial, trial_parser
 from experiments.decoding_options import Decoding
 from experiments.errors import UsageError
@@ -34,6 +35,7 @@ from experiments.files import owned, whole_file, write_json
 from experiments.gradient_callback import GradientFlow
 from experiments.gradient_table import Subject, variant
 from experiments.machine import is_follower, keep_freed_memory, processor
+from experiments.outcome import ending, out_of_memory, read_summary, write_failure
 from experiments.sizes import pick_width
 from experiments.text_evaluation import ALL, Row, TextResults, describe, evaluate_text, write_attention, write_sentences
 from experiments.validation_text import ValidationBleu
@@ -100,7 +102,9 @@ def resolve_trial(arguments: list[str]) -> Trial:
     Raises:
         UsageError: one line that names the option. Nothing has been written then.
     """
+    refuse_foreign_code(arguments)
     parsed = parse_trial(arguments)
+    require_groups(parsed)
     model_class = architectures()[parsed.model.class_path.rpartition(".")[2]]
     data = _checked("data", Seq2SeqDataModule, _data_options(parsed))
     _checked("decoding", Decoding, parsed.decoding.as_dict())
@@ -126,6 +130,7 @@ def resolve_trial(arguments: list[str]) -> Trial:
         with torch.device("meta"):
             _checked("model", model_class, options)
     _settle_trainer(parsed)
+    check_settings(parsed)
     config = yaml.safe_load(trial_parser().dump(parsed, skip_unset=False))
     config["model"]["class_path"] = model_class.__name__
     labels = {
@@ -163,7 +168,7 @@ def _checked(part: str, make: type, options: dict[str, Any]) -> Any:
             raise UsageError(f"{part}.{option}: null is not a value for it")
     try:
         return make(**options)
-    except (ValueError, TypeError, RuntimeError) as error:
+    except (ValueError, TypeError, RuntimeError, OverflowError, MemoryError) as error:
         message = str(error).partition("\n")[0]
         raise UsageError(message if message.startswith(f"{part}.") else f"{part}: {message}") from None
 
@@ -220,16 +225,13 @@ def run_trial(trial: Trial, folder: Path, report: Report) -> dict[str, Any]:
 
     Raises:
         UsageError: the folder cannot be written, or another process runs this trial.
-        TrialDiverged: the loss is no longer finite; failure.json says at which step.
+        TrialDiverged: the loss is no longer finite, or has exploded; failure.json says at which step.
+        MemoryError: an allocation was refused.
         KeyboardInterrupt: Ctrl-C; the trial can be continued.
         Exception: whatever else went wrong; failure.json says what.
     """
-    summary_path = folder / "summary.json"
-    if summary_path.exists():
-        try:
-            summary = json.loads(summary_path.read_text())
-        except ValueError:
-            raise UsageError(f"{summary_path} cannot be read; remove it to run the trial again") from None
+    summary = read_summary(folder)
+    if summary is not None:
         if in_sweep() and wanted(trial.config) and not is_follower():
             tell_complete(trial, folder, summary)
         return summary
@@ -244,17 +246,12 @@ def run_trial(trial: Trial, folder: Path, report: Report) -> dict[str, Any]:
             end_run(trial, INTERRUPTED)
             raise KeyboardInterrupt from None
         except Exception as error:
-            diverged = isinstance(error, TrialDiverged)
-            reason = (str(error) or type(error).__name__).strip().partition("\n")[0]
-            failure = {
-                "status": "diverged" if diverged else "failed",
-                "reason": reason if diverged or isinstance(error, UsageError) else f"{type(error).__name__}: {reason}",
-                "step": error.step if isinstance(error, TrialDiverged) else None,
-                **trial.labels,
-            }
             if not is_follower():
-                write_json(folder / "failure.json", failure)
-            end_run(trial, 1, status=failure["status"], reason=failure["reason"])
+                write_failure(folder, error, trial.labels)
+            end_run(trial, 1, **ending(error))
+            refused = out_of_memory(error)
+            if refused is not None:
+                raise MemoryError(refused) from error
             raise
 
 
@@ -268,6 +265,7 @@ def _train_and_evaluate(trial: Trial, folder: Path, report: Report) -> dict[str,
     model, data, trainer = cli.model, cli.datamodule, cli.trainer
     assert isinstance(model, LitSeq2Seq)
     assert isinstance(data, Seq2SeqDataModule)
+    trainer.strategy.checkpoint_io = WholeCheckpoints()
     history = History(folder / "history.csv")
     trainer.callbacks[:0] = [history, Progress(report), CarriedSettings()]  # type: ignore[attr-defined]
     if trial.config["gradients"]["every"]:
@@ -375,18 +373,26 @@ def _report_text(report: dict[str, dict[str, object]], folder: Path) -> None:
 
 
 def _fit_from(trainer: pl.Trainer, model: LitSeq2Seq, data: Seq2SeqDataModule, last: Path) -> None:
-    """Continue from a checkpoint; one that cannot be read, or that an earlier version wrote, is set aside and
-    training begins anew."""
+    """Continue from a checkpoint; where it or the curves cannot be read, or an earlier version wrote them, both are
+    set aside and training begins anew."""
+    read = last
     try:
-        content = torch.load(last, map_location="cpu", weights_only=True)
-        model.load_state_dict(content["state_dict"])
+        saved = torch.load(last, map_location="cpu", weights_only=True)
+        if _shapes(saved["state_dict"]) != _shapes(model.state_dict()):
+            raise ValueError("of another model")
+        read = last.parent.parent / "history.csv"
+        curves = rows_until(read, saved["global_step"])
     except Exception:
-        print(f"{last} does not fit or cannot be read; the trial begins anew", file=sys.stderr)
+        print(f"{read} does not fit or cannot be read; the trial begins anew", file=sys.stderr)
         shutil.rmtree(last.parent)
         trainer.fit(model, data)
     else:
-        tell_again(trainer.loggers, rows_until(last.parent.parent / "history.csv", content["global_step"]))
+        tell_again(trainer.loggers, curves)
         trainer.fit(model, data, ckpt_path=str(last), weights_only=True)
+
+
+def _shapes(weights: dict[str, torch.Tensor]) -> dict[str, torch.Size]:
+    return {name: weight.shape for name, weight in weights.items()}
 
 
 def evaluate(trainer: pl.Trainer, model: LitSeq2Seq, data: Seq2SeqDataModule) -> list[Row]:

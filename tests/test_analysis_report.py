@@ -70,6 +70,25 @@ def test_failed_and_unfinished_trials_are_listed_with_their_reason(report):
     assert "24 complete, 1 failed or diverged, 1 unfinished" in report
 
 
+def test_no_mean_is_shown_without_the_trials_that_are_not_in_it(report, sweep, tmp_path, capsys):
+    lost = "In no mean: LSTM at length 40: 1 diverged."
+    captions = [line for line in report.splitlines() if line.startswith("*") and "[PDF](figures/" in line]
+    assert captions and all(lost in caption for caption in captions)
+    assert f"**{lost}**" in report
+    main([str(sweep), "--output", str(tmp_path)])
+    assert f"\n{lost}\n" in capsys.readouterr().out
+
+
+def test_an_architecture_of_which_every_trial_was_lost_is_still_named(tmp_path, capsys):
+    write_sweep(tmp_path, ("LSTM",), LENGTHS)
+    for seed, status in ((0, "diverged"), (1, "diverged"), (2, "failed")):
+        write_failure(tmp_path, "Transformer", 40, seed, status=status)
+    assert main([str(tmp_path)]) == 0
+    lost = "In no mean: Transformer at length 40: 2 diverged, Transformer at length 40: 1 failed."
+    assert lost in capsys.readouterr().out
+    assert lost in (tmp_path / "report.md").read_text()
+
+
 def test_every_link_leads_to_a_file(report, sweep):
     links = [part.split(")")[0] for part in report.split("](")[1:]]
     assert "figures/accuracy.png" in links and "results.csv" in links
