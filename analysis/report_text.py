@@ -14,6 +14,7 @@ from analysis.gallery import Gallery, what_to_see
 from analysis.gradient_fits import fits
 from analysis.gradient_text import gradient_sections
 from analysis.length_fits import LengthFit, length_fits
+from analysis.losses import not_in_means
 from analysis.model_table import models
 from analysis.parallelism_tables import crossing_table, serial_table, vaswani_table
 from analysis.sections import (
@@ -236,12 +237,8 @@ def _parallelism(evidence: Evidence, figures: list[str]) -> list[str]:
 
 def _lost(evidence: Evidence) -> str:
     """What every figure of trials has to say about those that are not in it."""
-    counts = evidence.runs.failures["status"].value_counts().sort_index()
-    if counts.empty:
-        return ""
-    what = " and ".join(f"{count} {status}" for status, count in counts.items())
-    total = len(evidence.runs.trials) + counts.sum()
-    return f"Of {total} trials that ended, {what}; they are in no mean (see *Trials left out*)."
+    lost = not_in_means(evidence.runs.failures)
+    return f"{lost} See *Trials left out*." if lost else ""
 
 
 def _figure(chart: Chart, command: Sequence[str], lost: str) -> str:

@@ -7,6 +7,7 @@ each, and the ratio of lengthwise's to the best of the others.
 """
 
 import argparse
+import contextlib
 import statistics
 import subprocess
 from collections import defaultdict
@@ -24,10 +25,9 @@ def read(output: str) -> dict[Key, list[float]]:
         fields = line.partition("#")[0].split()
         if len(fields) == 4:
             toolkit, architecture, metric, value = fields
-            try:
-                values[toolkit, architecture.removesuffix("_float32"), metric].append(float(value))
-            except ValueError:
-                continue
+            with contextlib.suppress(ValueError):
+                number = float(value)
+                values[toolkit, architecture.removesuffix("_float32"), metric].append(number)
     return dict(values)
 
 

@@ -152,6 +152,8 @@ def _one_line(message: str, arguments: list[str]) -> str:
         return f"--model: say which architecture: {', '.join(architectures())}"
     if match := re.search(r"File does not exist: '(.*)'", message):
         return f"--config: {match[1]} does not exist"
+    if message.startswith("Unexpected config:"):
+        return "--config: is empty; name a YAML file"
     if match := re.search(r"Problems parsing config:.*line (\d+)", message, re.S):
         return f"--config: {_config_hint(arguments)}not valid YAML near line {match[1]}"
     if match := re.search(r"(?:Group '([\w.]+)' does not accept option|^Option) '([\w.]+)'", message):

@@ -146,7 +146,7 @@ def test_a_wrong_value_of_an_option_is_named(
     assert f"--{name}" in line, (name, value)
 
 
-@pytest.mark.parametrize("verb", [*FURTHER, ("fit", "--model=GRU"), ("report", "file")], ids=lambda verb: verb[0])
+@pytest.mark.parametrize("verb", [*FURTHER, ("fit", "--model=GRU"), ("report", ".")], ids=lambda verb: verb[0])
 @anew(15)
 @given(name=st.text(string.ascii_lowercase, min_size=3, max_size=9).map("zz".__add__), value=TEXTS)
 def test_an_option_that_does_not_exist_is_named(

@@ -261,7 +261,7 @@ def stop_once_there(path: Path, number: signal.Signals) -> None:
 def test_a_trial_told_to_stop_ends_its_run_and_continues_to_the_same_numbers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, number: signal.Signals
 ) -> None:
-    options = {"trainer__max_steps": 160, "data__train_examples": 4000}
+    options = {"trainer__max_steps": 320, "data__train_examples": 4000}
     whole = small_trial(tmp_path / "whole", **options)
     stopped = small_trial(tmp_path / "stopped", wandb="true", **options)
     run(whole)
@@ -280,6 +280,6 @@ def test_a_trial_told_to_stop_ends_its_run_and_continues_to_the_same_numbers(
     assert results(stopped) == results(whole)
     first, second = server.state.runs.values()
     curve = [row for row in second.history if "train/loss" in row]
-    assert [row["trainer/global_step"] for row in curve] == list(range(5, 161, 5))
+    assert [row["trainer/global_step"] for row in curve] == list(range(5, 321, 5))
     assert second.states[-1] == "finished"
     assert len([row for row in first.history if "train/loss" in row]) < len(curve)
