@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 from data.batch import FIRST_TOKEN
+from experiments.machine import keep_freed_memory
 from experiments.timing import matrix_product_speed
 from lit_models import LitSeq2Seq, architectures
 
@@ -43,13 +44,14 @@ def arguments(description: str) -> argparse.ArgumentParser:
 
 
 def parse(parser: argparse.ArgumentParser) -> argparse.Namespace:
-    """Read the options, with all models where none is named, and set the threads."""
+    """Read the options, with all models where none is named; set threads and memory as a trial does."""
     options = parser.parse_args()
     unknown = [name for name in options.models if name not in MODELS]
     if unknown:
         parser.error(f"{unknown[0]} is not one of {', '.join(MODELS)}")
     options.models = options.models or list(MODELS)
     torch.set_num_threads(options.threads)
+    keep_freed_memory()
     return options
 
 

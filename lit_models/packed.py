@@ -24,13 +24,28 @@ def packed_linear_layers(model: nn.Module, rows: int) -> Iterator[None]:
         rows: how many rows a product typically has.
     """
     layers = [each for each in model.modules() if type(each) is nn.Linear and _can_be_packed(each)]
+    rectified = [each for each in model.modules() if isinstance(each, nn.Sequential) and _is_rectified(each)]
+    changed: list[nn.Module] = [*layers]
     for layer in layers:
         layer.forward = _Packed(layer, rows)  # type: ignore[method-assign]
+    for first, activation, *_ in rectified:
+        if first in layers:
+            first.forward.activation, activation.forward = "relu", _unchanged  # type: ignore[method-assign]
+            changed.append(activation)
     try:
         yield
     finally:
-        for layer in layers:
-            del layer.forward
+        for module in changed:
+            del module.forward
+
+
+def _is_rectified(layers: nn.Sequential) -> bool:
+    """Whether a linear layer and max(0, x) come first, which can be had in one pass."""
+    return len(layers) > 1 and type(layers[0]) is nn.Linear and type(layers[1]) is nn.ReLU
+
+
+def _unchanged(inputs: Tensor) -> Tensor:
+    return inputs
 
 
 def _can_be_packed(layer: nn.Linear) -> bool:
@@ -50,6 +65,7 @@ class _Packed:
     def __init__(self, layer: nn.Linear, rows: int) -> None:
         self.weight = torch.ops.mkldnn._reorder_linear_weight(layer.weight.detach(), rows)
         self.bias = layer.bias
+        self.activation = "none"
 
     def __call__(self, inputs: Tensor) -> Tensor:
-        return torch.ops.mkldnn._linear_pointwise(inputs, self.weight, self.bias, "none", [], "")
+        return torch.ops.mkldnn._linear_pointwise(inputs, self.weight, self.bias, self.activation, [], "")

@@ -5,7 +5,7 @@ Shapes: B sequences, S source positions, T target positions, D hidden size (d_mo
 
 import math
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
@@ -120,7 +120,11 @@ class EncoderLayer(nn.Module):
 
 @dataclass
 class TargetCache:
-    """Keys and values of the target so far, in buffers (B, N, room, d) of which `filled` positions are in use."""
+    """Keys and values of the target so far, in buffers (B, N, room, d) of which `filled` positions are in use.
+
+    Where a sentence has one hypothesis the room is little, and zeros: a step multiplies by all of a buffer and masks
+    what is not in use, because a product that jumps over the room of every head waits for memory three times as long.
+    """
 
     keys: Tensor
     values: Tensor
@@ -132,18 +136,34 @@ class TargetCache:
         In place where there is room that nobody has written to, so that two steps from one state give two futures;
         never where gradients are recorded.
         """
-        end, in_place = past + new[0].shape[2], not torch.is_grad_enabled()
-        if in_place and self.filled == past and end <= self.keys.shape[2]:
-            self.keys[:, :, past:end], self.values[:, :, past:end] = new
-            self.filled = end
-            return self
-        room = new[0].new_empty(*new[0].shape[:2], end if in_place else 0, new[0].shape[3])
-        keys = torch.cat([self.keys[:, :, :past], new[0], room], dim=2)
-        values = torch.cat([self.values[:, :, :past], new[1], room], dim=2)
-        return TargetCache(keys, values, end)
+        end = past + new[0].shape[2]
+        if torch.is_grad_enabled():
+            keys = torch.cat([self.keys[:, :, :past], new[0]], dim=2)
+            return TargetCache(keys, torch.cat([self.values[:, :, :past], new[1]], dim=2), end)
+        grown = self
+        if self.filled != past or end > self.keys.shape[2]:
+            room = max(8, end // 4) if end - past == 1 else end
+            keys, values = self.keys[:, :, :past], self.values[:, :, :past]
+            grown = TargetCache(_moved(keys, end + room), _moved(values, end + room), past)
+        grown.keys[:, :, past:end], grown.values[:, :, past:end] = new
+        grown.filled = end
+        return grown
 
     def in_use(self) -> KeysAndValues:
         return self.keys[:, :, : self.filled], self.values[:, :, : self.filled]
+
+    def with_room(self) -> tuple[KeysAndValues, Tensor]:
+        """All of the buffers, and a mask (room,) that is true at what is in use."""
+        used = torch.arange(self.keys.shape[2], device=self.keys.device) < self.filled
+        return (self.keys, self.values), used
+
+
+def _moved(positions: Tensor, size: int) -> Tensor:
+    """(B, N, P, d) -> (B, N, size, d) with zeros behind."""
+    past = positions.shape[2]
+    buffer = positions.new_empty(*positions.shape[:2], size, positions.shape[3])
+    buffer[:, :, :past], buffer[:, :, past:] = positions, 0
+    return buffer
 
 
 class DecoderLayer(nn.Module):
@@ -191,7 +211,8 @@ class DecoderLayer(nn.Module):
             # Padding stands behind every target, so looking back never meets it: no mask tensor is needed.
             attended = self.attention(normed, cache.in_use(), causal=True)
         else:
-            attended, _ = self.attention.with_weights(normed, cache.in_use(), visible)
+            past_and_present, seen = cache.with_room() if visible is None else (cache.in_use(), visible)
+            attended, _ = self.attention.with_weights(normed, past_and_present, seen)
         inputs = self.attention_sublayer.after(inputs, attended)
 
         normed = self.cross_attention_sublayer.before(inputs)
@@ -255,7 +276,8 @@ class LearnedPositions(nn.Module):
 
 
 class TransformerState(NamedTuple):
-    """For each layer the keys and values of the source and of the target so far; the latter None at the start.
+    """For each layer the keys (B, N, S, d) and values (B, N, d, S) of the source, and those of the target so far; the
+    latter None at the start.
 
     Where a sentence has K hypotheses, the target caches hold what all of them have read, side by side, and `ancestors`
     says which of it each hypothesis continues: reordering hypotheses moves no keys and values.
@@ -360,25 +382,40 @@ class Transformer(LitSeq2Seq):
 
     def encode(self, source: Tensor, source_lengths: Tensor) -> Memory:
         blocked = padding_mask(source_lengths, source.shape[1])
+        if torch.is_inference_mode_enabled() and source.device.type == "cpu" and blocked is not None:
+            # A few sentences of like length at a time, so that little padding is computed.
+            states = self.source_embedding.weight.new_zeros(*source.shape, self.hidden_size)
+            for rows in source_lengths.argsort().split(16):
+                width = int(source_lengths[rows].max())
+                states[rows, :width] = self._encode(source[rows, :width], blocked[rows, :width])
+        else:
+            states = self._encode(source, blocked)
+        return Memory(states, source_lengths, blocked)
+
+    def _encode(self, source: Tensor, blocked: Tensor | None) -> Tensor:
+        """(B, S) ids, (B, S) true at padding -> (B, S, D)"""
         allowed = None if blocked is None else ~blocked[:, None, None, :]
         positions = torch.arange(source.shape[1], device=source.device)
         hidden = self._embed(self.source_embedding, source, positions, source.shape[1])
         for layer in self.encoder_layers:
             hidden = layer(hidden, allowed)
-        return Memory(self.encoder_norm(hidden), source_lengths, blocked)
+        return self.encoder_norm(hidden)
 
     def start(self, memory: Memory) -> TransformerState:
+        state = self._start(memory)
+        # Every step reads them all; laid out so, in half the time.
+        return state._replace(source=[(keys.contiguous(), values.mT.contiguous()) for keys, values in state.source])
+
+    def _start(self, memory: Memory) -> TransformerState:
+        """As `start`, with the values (B, N, S, d) as they come."""
         allowed = None if memory.blocked is None else ~memory.blocked[:, None, None, :]
-        source = []
-        for layer in self.decoder_layers:
-            assert isinstance(layer, DecoderLayer)
-            keys, values = layer.cross_attention.keys_and_values(memory.states)
-            source.append((keys.contiguous(), values.contiguous()))  # or every step would make them so
+        layers = [cast(DecoderLayer, layer) for layer in self.decoder_layers]
+        source = [layer.cross_attention.keys_and_values(memory.states) for layer in layers]
         nothing = torch.ones(len(memory.lengths), 0, dtype=torch.bool, device=memory.lengths.device)
         return TransformerState(source, allowed, None, nothing, torch.zeros_like(memory.lengths), 0)
 
     def forward(self, batch: Batch, need_attention: bool = True) -> Output:
-        state = self.start(self.encode(batch.source, batch.source_lengths))
+        state = self._start(self.encode(batch.source, batch.source_lengths))
         positions = torch.arange(batch.target_in.shape[1], device=batch.target_in.device)
         layers = range(len(self.decoder_layers))
         shown = layers[-1:] if need_attention else layers[:0]
@@ -386,7 +423,7 @@ class Transformer(LitSeq2Seq):
         return Output(logits, weights[-1].mean(dim=1) if weights else None)
 
     def attention_heads(self, batch: Batch) -> dict[str, Tensor]:
-        state = self.start(self.encode(batch.source, batch.source_lengths))
+        state = self._start(self.encode(batch.source, batch.source_lengths))
         positions = torch.arange(batch.target_in.shape[1], device=batch.target_in.device)
         layers = range(len(self.decoder_layers))
         _, _, weights = self._decode(batch.target_in, positions, len(positions), None, state, layers)
@@ -405,7 +442,8 @@ class Transformer(LitSeq2Seq):
         alone = visible.shape[-1] == state.steps + 1  # never more than one hypothesis a sentence: all is visible
         mask = None if alone else visible[:, None]  # (B, 1, K, P + K)
         top = range(len(self.decoder_layers))[-1:]
-        logits, caches, [weights] = self._decode(tokens, positions, state.steps + 1, mask, state, top)
+        as_read = state._replace(source=[(keys, values.mT) for keys, values in state.source])
+        logits, caches, [weights] = self._decode(tokens, positions, state.steps + 1, mask, as_read, top)
         state = state._replace(
             target=caches, ancestors=visible.flatten(0, 1), taken=state.taken + 1, steps=state.steps + 1
         )

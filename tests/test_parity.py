@@ -247,6 +247,17 @@ def test_transformer_equals_torch(norm: str) -> None:
     torch.testing.assert_close(model(batch).logits[real], model.output(hidden)[real], atol=1e-5, rtol=1e-5)
 
 
+def test_decoding_encodes_sentences_of_any_order_as_training_does() -> None:
+    model = make("Transformer").eval()
+    batch = random_batch([(1 + 7 * i % 23, 2) for i in range(40)])
+    encoded = model.encode(batch.source, batch.source_lengths)
+    with torch.inference_mode():
+        in_parts = model.encode(batch.source, batch.source_lengths)
+    words = ~encoded.blocked
+    torch.testing.assert_close(in_parts.states[words], encoded.states[words])
+    assert torch.equal(in_parts.blocked, encoded.blocked)
+
+
 def test_reported_transformer_attention_equals_torchs() -> None:
     model = make("Transformer").decoder_layers[-1].cross_attention
     theirs = nn.MultiheadAttention(SIZE, 4, batch_first=True)
