@@ -56,6 +56,9 @@ class Bahdanau(RecurrentSeq2Seq):
         s_i = GRU([y_{i-1}; c_i], s_{i-1})            s_0 = tanh(W_s h_1 of the backward direction)
         p(y_i) = softmax(W_o maxout(U_o s_{i-1} + V_o y_{i-1} + C_o c_i))
 
+    The paper's section 3.1 has s_i in the last line (equation 4): `readout_state: current`. The prediction then knows
+    y_{i-1} and c_i through the recurrent layer too.
+
     With a unidirectional encoder s_0 comes from its last state. With several layers the attention reads the top
     one. Deviation: torch's GRU applies the reset gate behind the recurrent product, and its update gate keeps the
     old state where the paper's takes the new one. The paper's model is `bidirectional: true`.
@@ -77,6 +80,7 @@ class Bahdanau(RecurrentSeq2Seq):
         location_positions: source positions a location score can tell apart.
         readout: the output layer, maxout as in the paper or linear.
         readout_size: pairs of the maxout layer; None takes hidden_size.
+        readout_state: the decoder state that the output layer reads, previous as in the paper's appendix, or current.
         **kwargs: options of initialisation, see RecurrentSeq2Seq, and of training, see LitSeq2Seq.
     """
 
@@ -95,8 +99,11 @@ class Bahdanau(RecurrentSeq2Seq):
         location_positions: int = 50,
         readout: Literal["linear", "maxout"] = "maxout",
         readout_size: int | None = None,
+        readout_state: Literal["previous", "current"] = "previous",
         **kwargs: Any,
     ) -> None:
+        if readout_state not in ("previous", "current"):
+            raise ValueError(f"model.readout_state: '{readout_state}' is unknown; choose previous or current")
         super().__init__(
             hidden_size=hidden_size,
             embedding_size=embedding_size,
@@ -118,6 +125,7 @@ class Bahdanau(RecurrentSeq2Seq):
             readout_size or hidden_size,
             self.target_vocab_size,
         )
+        self.readout_state = readout_state
         self.tie(self.readout.output)
 
     @property
@@ -135,21 +143,23 @@ class Bahdanau(RecurrentSeq2Seq):
         state = self.start(self.encode(batch.source, batch.source_lengths))
         inputs = self.embed(self.target_embedding, batch.target_in)  # (B, T, E)
         maps = self._maps(state, *batch.target_in.shape)
-        previous, contexts, attention = [], [], []
+        hidden, contexts, attention = [state.layers[-1][0]], [], []
         for projected in self._project(inputs).unbind(dim=1):
-            previous.append(state.layers[-1][0])
             state, context, weights = self._advance(maps, projected, state)
+            hidden.append(state.layers[-1][0])
             contexts.append(context)
             attention.append(weights)
-        read = torch.cat([torch.stack(previous, 1), inputs, torch.stack(contexts, 1)], dim=-1)
+        states = hidden[:-1] if self.readout_state == "previous" else hidden[1:]
+        read = torch.cat([torch.stack(states, 1), inputs, torch.stack(contexts, 1)], dim=-1)
         return Output(self.readout(self.dropout(read)), torch.stack(attention, dim=1))
 
     def step(self, token: Tensor, state: BahdanauState) -> tuple[Tensor, BahdanauState, Tensor]:
         inputs = self.embed(self.target_embedding, token)  # (B, E)
-        before = state.layers[-1][0]
+        previous = state.layers[-1][0]
         maps = self._maps(state, len(token), steps=1)
         state, context, weights = self._advance(maps, self._project(inputs), state)
-        logits = self.readout(self.dropout(torch.cat([before, inputs, context], dim=-1)))
+        hidden = previous if self.readout_state == "previous" else state.layers[-1][0]
+        logits = self.readout(self.dropout(torch.cat([hidden, inputs, context], dim=-1)))
         return logits, state, weights
 
     def _project(self, inputs: Tensor) -> Tensor:

@@ -34,7 +34,13 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
     "VanillaRNN": _FIXED_CONTEXT,
     "LSTM": _FIXED_CONTEXT,
     "GRU": _FIXED_CONTEXT,
-    "Bahdanau": [*_RECURRENT, {"readout": "linear"}, *({"score": score} for score in _SCORES), *_LOCATION],
+    "Bahdanau": [
+        *_RECURRENT,
+        {"readout": "linear"},
+        {"readout_state": "current", "num_layers": 2},
+        *({"score": score} for score in _SCORES),
+        *_LOCATION,
+    ],
     "LuongGlobal": [*_LUONG, *_LOCATION],
     "LuongLocal": [*_LUONG, *({**each, "alignment": "monotonic", "window": 2} for each in _LUONG), {"window": 1}],
     "Transformer": [

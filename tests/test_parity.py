@@ -109,8 +109,10 @@ class Weights:
         return sigmoid(o) * np.tanh(c), c
 
 
-def test_bahdanau_equals_appendix_a_written_out() -> None:
-    model, batch = make("Bahdanau", {"bidirectional": True}), random_batch(LENGTHS)
+@pytest.mark.parametrize("readout_state", ["previous", "current"])
+def test_bahdanau_equals_appendix_a_written_out(readout_state: str) -> None:
+    model = make("Bahdanau", {"bidirectional": True, "readout_state": readout_state})
+    batch = random_batch(LENGTHS)
     weights, output = Weights(model), model(batch)
     memory = model.encode(batch.source, batch.source_lengths)
     for row, (length, _) in enumerate(LENGTHS):
@@ -128,12 +130,14 @@ def test_bahdanau_equals_appendix_a_written_out() -> None:
             )
             alpha = softmax(energies)
             c = alpha @ h
-            t = weights["readout.maxout.weight"] @ np.concatenate([s, y, c]) + weights["readout.maxout.bias"]
+            following = weights.gru("decoder", np.concatenate([y, c]), s)
+            read = np.concatenate([s if readout_state == "previous" else following, y, c])
+            t = weights["readout.maxout.weight"] @ read + weights["readout.maxout.bias"]
             maxout = np.array([max(t[2 * j], t[2 * j + 1]) for j in range(SIZE)])
             logits = weights["readout.output.weight"] @ maxout + weights["readout.output.bias"]
             np.testing.assert_allclose(output.attention[row, i, :length].detach(), alpha, atol=1e-5)
             np.testing.assert_allclose(output.logits[row, i].detach(), logits, atol=1e-5)
-            s = weights.gru("decoder", np.concatenate([y, c]), s)
+            s = following
 
 
 @pytest.mark.parametrize("input_feeding", [False, True])
