@@ -40,7 +40,7 @@ def test_the_committed_tables_are_a_few_megabytes_at_most() -> None:
 
 def test_the_reference_sweep_is_the_two_tasks_at_six_lengths_with_five_seeds() -> None:
     sweep = read_sweep(ROOT / "experiments/sweeps/reference.yaml")
-    values = {each.name: each.settings.get("values") for each in sweep.parameters}
+    values = {each.name: each.settings["values"] for each in sweep.parameters if "values" in each.settings}
     assert values["data.task"] == ["copy", "reverse"] and len(values["model"]) == 7
     assert sorted(values["data.length"]) == [5, 10, 20, 40, 70, 100] and values["seed_everything"] == [0, 1, 2, 3, 4]
 

@@ -78,7 +78,8 @@ def rnn_cell(axes: Axes, color: str) -> None:
     squash, after = box(axes, (1.4, 1.2), "tanh", color), word(axes, (2.8, 1.2), "$h_t$")
     for begin, end in ((before, squash), (token, squash), (squash, after)):
         arrow(axes, begin, end, color, 1.4)
-    word(axes, (0.65, 1.4), "$U$"), word(axes, (1.6, 0.5), "$W$")
+    word(axes, (0.65, 1.4), "$U$")
+    word(axes, (1.6, 0.5), "$W$")
 
 
 def lstm_cell(axes: Axes, color: str) -> None:
@@ -158,7 +159,8 @@ def luong_local(axes: Axes, color: str) -> None:
     places = np.linspace(0.55, 3.45, 60)
     axes.fill_between(places, 1.35, 1.35 + 0.7 * np.exp(-((places - 2.1) ** 2) / 0.5), color=color, alpha=0.2, zorder=1)
     axes.axvspan(0.5, 3.5, 0.22, 0.5, color=color, alpha=0.08, zorder=0)
-    word(axes, (2.1, 2.15), "$p_3$"), word(axes, (0.2, 1.7), "window\n$p_t \\pm D$", color)
+    word(axes, (2.1, 2.15), "$p_3$")
+    word(axes, (0.2, 1.7), "window\n$p_t \\pm D$", color)
 
 
 def transformer(axes: Axes, color: str) -> None:
