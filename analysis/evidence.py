@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis.alignments import AttentionFile, find_attention
+from analysis.attention_files import AttentionFile, find_attention
 from analysis.environments import read_environments
 from analysis.errors import ReportError
 from analysis.frames import Frame

@@ -16,7 +16,7 @@ from analysis import markdown
 from analysis.alignments import save_chart
 from analysis.arguments import OneLineParser
 from analysis.bottleneck import Chart
-from analysis.by_length import comparisons, line_name, scored, setting_title
+from analysis.comparisons import comparisons, line_name, scored, setting_title
 from analysis.errors import ReportError
 from analysis.evidence import Evidence, gather
 from analysis.export import export, write_evidence

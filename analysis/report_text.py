@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from analysis import markdown
 from analysis.accuracy_pairs import accuracy_pairs
 from analysis.bottleneck import Chart
-from analysis.by_length import comparisons
+from analysis.comparisons import comparisons
 from analysis.environments import environment_section
 from analysis.evidence import Evidence
 from analysis.frames import Frame
