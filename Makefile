@@ -2,10 +2,11 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help quickstart test lint clean
+.PHONY: help quickstart report test lint clean
 
 help:
 	@echo "make quickstart   train every architecture at several lengths and write runs/quickstart/report.md"
+	@echo "make report       draw the figures of the README again, from the tables in docs/reference; trains nothing"
 	@echo "make test         run the tests"
 	@echo "make lint         ruff and pyright"
 	@echo "make clean        remove the environment (runs/ stays)"
@@ -19,6 +20,12 @@ help:
 quickstart: .venv/.ready
 	WANDB_MODE=disabled $(BIN)/lengthwise sweep experiments/sweeps/quickstart.yaml --output runs/quickstart
 	$(BIN)/lengthwise report runs/quickstart
+
+# Each needs its table in docs/reference.
+FIGURES := accuracy bits gradient_norm
+report: .venv/.ready
+	$(BIN)/lengthwise report docs/reference --output docs --figures $(FIGURES)
+	$(BIN)/python docs/figures/architectures.py
 
 test: .venv/.ready
 	$(BIN)/python -m pytest -n 2

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from analysis.by_length import Comparison, Distribution, scored
+from analysis.comparisons import Comparison, Distribution, scored
 from analysis.frames import Frame
 from analysis.statistics import MeanInterval, bootstrap_p_value, corpus_bleu, holm, mean_interval, percentile_interval
 from analysis.style import styles

@@ -2,16 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import pandas as pd
 
-from analysis.alignments import AttentionFile, find_attention
+from analysis.attention_files import AttentionFile, find_attention
 from analysis.environments import read_environments
 from analysis.errors import ReportError
 from analysis.frames import Frame
 from analysis.gradient_trials import with_gradients
 from analysis.histories import read_histories
 from analysis.load_runs import Runs, collect_runs, find_trials, nothing_complete
+from analysis.origin import Origin, read_origins
 from analysis.parallelism import read_parallelism
 from analysis.plain_tables import Tables, read_tables
 
@@ -30,6 +32,7 @@ class Evidence:
         attention: attention of some test sentences, a file a model.
         notes: sentences on what had to be left out.
         plain: the paths below which no trial folder lies.
+        origins: where exported tables came from, by their folder.
     """
 
     loaded: Runs
@@ -41,6 +44,7 @@ class Evidence:
     attention: list[AttentionFile]
     notes: list[str]
     plain: list[str]
+    origins: dict[Path, Origin]
 
 
 def gather(paths: Sequence[str]) -> Evidence:
@@ -71,6 +75,7 @@ def gather(paths: Sequence[str]) -> Evidence:
         attention=find_attention(searched),
         notes=tables.notes,
         plain=plain,
+        origins=read_origins(plain),
     )
 
 

@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from analysis.alignments import AttentionFile, alignment_charts
+from analysis.alignments import alignment_charts
+from analysis.attention_files import AttentionFile
 from analysis.bottleneck import Chart, bottleneck_charts
 from analysis.by_length import by_length_charts
 from analysis.capacity_by_size import capacity_figure

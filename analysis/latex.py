@@ -3,6 +3,7 @@
 They need the packages graphicx and booktabs.
 """
 
+import math
 import re
 from collections.abc import Sequence
 
@@ -16,6 +17,9 @@ ESCAPES = {
     "·": r"$\cdot$", "²": r"$^2$", "…": r"\dots{}", "≥": r"$\geq$", "\N{MINUS SIGN}": r"$-$", "\N{EN DASH}": "--",
     "→": r"$\to$", "‖": r"$\Vert$", "\N{MULTIPLICATION SIGN}": r"$\times$", "|": r"\textbar{}",
 }  # fmt: skip
+COLUMN_LETTERS, PAGE_LETTERS = 45, 95  # what fits into one column of a page, and into both, in small type
+SHORT_CELL = 3.5  # the root of the letters that any column has room for
+WORD_ENDS = re.compile(r"[\s-]+")
 TABLE = re.compile(r"(?:^\|.*\n)+", re.M)
 HEADING = re.compile(r"^#+ (.*)$", re.M)
 CELLS = re.compile(r"(?<!\\)\|")
@@ -61,23 +65,43 @@ def table_snippets(report: str) -> dict[str, str]:
 
 
 def table_snippet(name: str, title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table environment; the first column is text, the others are aligned to the left as well, as intervals are."""
+    """A table environment, across both columns where it would not fit into one."""
     lines = [" & ".join(map(escaped, cells)) + r" \\" for cells in [header, *rows]]
+    columns, wide = column_types([header, *rows])
+    environment = "table*" if wide else "table"
     return "\n".join([
-        r"\begin{table}[t]",
+        rf"\begin{{{environment}}}[t]",
         r"  \centering\small",
         rf"  \caption{{{escaped(title)}}}",
         rf"  \label{{tab:{name.removeprefix('table_')}}}",
-        rf"  \begin{{tabular}}{{{'l' * len(header)}}}",
+        rf"  \begin{{tabular}}{{{columns}}}",
         r"    \toprule",
         f"    {lines[0]}",
         r"    \midrule",
         *(f"    {line}" for line in lines[1:]),
         r"    \bottomrule",
         r"  \end{tabular}",
-        r"\end{table}",
+        rf"\end{{{environment}}}",
         "",
     ])  # fmt: skip
+
+
+def column_types(lines: Sequence[Sequence[str]]) -> tuple[str, bool]:
+    """What LaTeX has to know of the columns, and whether the table is wider than one column of a page.
+
+    All columns are aligned to the left, as intervals are. Where they do not fit side by side, their cells are broken
+    into lines, and each gets room by its longest cell and its longest word.
+    """
+    longest = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
+    letters = sum(longest) + 2 * len(longest)
+    if letters <= PAGE_LETTERS:
+        return "l" * len(longest), letters > COLUMN_LETTERS
+    words = [
+        max(len(word) for line in lines for word in WORD_ENDS.split(line[column])) for column in range(len(longest))
+    ]
+    room = [max(SHORT_CELL, math.sqrt(cell), word / 2.5) for cell, word in zip(longest, words, strict=True)]
+    shares = [each / sum(room) for each in room]
+    return "".join(rf"p{{\dimexpr {share:.3f}\linewidth-2\tabcolsep}}" for share in shares), True
 
 
 def escaped(text: str) -> str:

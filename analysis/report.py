@@ -5,7 +5,7 @@ before everything has been read and drawn.
 """
 
 import argparse
-import shutil
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,9 +16,10 @@ from analysis import markdown
 from analysis.alignments import save_chart
 from analysis.arguments import OneLineParser
 from analysis.bottleneck import Chart
-from analysis.by_length import comparisons, line_name, scored, setting_title
+from analysis.comparisons import comparisons, line_name, scored, setting_title
 from analysis.errors import ReportError
 from analysis.evidence import Evidence, gather
+from analysis.export import export, write_evidence
 from analysis.files import replacing
 from analysis.frames import Frame
 from analysis.gallery import Gallery, draw
@@ -26,7 +27,7 @@ from analysis.latex import figure_snippet, table_snippets
 from analysis.load_runs import Runs, is_trial
 from analysis.losses import not_in_means
 from analysis.page import page
-from analysis.plain_tables import TABLES, write_tables
+from analysis.plain_tables import TABLES
 from analysis.report_text import TITLES, compose, verdicts
 from analysis.style import styles
 from analysis.summaries import SETTING, at_train_length, setting_name, synthetic
@@ -37,8 +38,14 @@ def main(argv: list[str] | None = None) -> int:
     """Write the report of the runs named in `argv`; returns the exit status, 2 for bad input."""
     try:
         options = _parser().parse_args(argv)
+        _check(options)
         paths = [str(local_folder(path)) for path in options.runs]
         evidence = gather(paths)
+        if options.export:
+            command = shlex.join(["lengthwise", "report", *options.runs, "--export", options.export])
+            export(evidence, paths, Path(options.export), options.made_by, command)
+            print(options.export)
+            return 0
         folder = _output_folder(paths[0], options.output, evidence.plain)
         gallery = draw(evidence)
         if options.figures:
@@ -151,16 +158,9 @@ def _chosen(gallery: Gallery, names: Sequence[str]) -> list[Chart]:
 
 def _write_evidence(evidence: Evidence, folder: Path) -> None:
     """The tidy table, and beside the figures everything they were made from, as plain tables."""
-    loaded, kept = evidence.loaded, folder / TABLES
     with replacing(folder / "results.csv") as temporary:
-        loaded.results.to_csv(temporary, index=False, lineterminator="\n")
-    labels = evidence.runs.trials["arch"]
-    write_tables(kept, loaded, labels, evidence.curves, evidence.environments, evidence.gradients, evidence.parallelism)
-    for number, file in enumerate(evidence.attention, start=1):
-        copy = kept / "attention" / str(number) / file.path.name
-        if copy.resolve() != file.path.resolve():
-            with replacing(copy) as temporary:
-                shutil.copyfile(file.path, temporary)
+        evidence.loaded.results.to_csv(temporary, index=False, lineterminator="\n")
+    write_evidence(evidence, folder / TABLES)
 
 
 def _write(path: Path, text: str) -> None:
@@ -192,6 +192,18 @@ def _output_folder(first: str, chosen: str | None, plain: Sequence[str]) -> Path
     return folder / "report"
 
 
+def _check(options: argparse.Namespace) -> None:
+    """Refuse options that would be ignored.
+
+    Raises:
+        ReportError: the message names them.
+    """
+    if options.export and (options.output or options.figures):
+        raise ReportError("--export writes tables alone; give --output or --figures in a command of their own")
+    if options.made_by and not options.export:
+        raise ReportError("--made_by is kept by --export; give that too")
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = OneLineParser(
         prog="lengthwise report",
@@ -212,6 +224,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--figures", nargs="+", metavar="NAME", help="write only these figures, such as accuracy, and no report"
+    )
+    parser.add_argument(
+        "--export", metavar="DIR", help="write only the plain tables, to be kept, and origin.json: where they came from"
+    )
+    parser.add_argument(
+        "--made_by", metavar="TEXT", default="", help="for origin.json: the commands that measured, in your words"
     )
     return parser
 

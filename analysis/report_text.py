@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from analysis import markdown
 from analysis.accuracy_pairs import accuracy_pairs
 from analysis.bottleneck import Chart
-from analysis.by_length import comparisons
+from analysis.comparisons import comparisons
 from analysis.environments import environment_section
 from analysis.evidence import Evidence
 from analysis.frames import Frame
@@ -274,4 +274,5 @@ def _origin(command: Sequence[str], evidence: Evidence) -> str:
     said.append(
         "All of these tables lie together in report_tables/; `lengthwise report` makes the same report of them alone."
     )
+    said += [f"{folder}: {origin}." for folder, origin in evidence.origins.items()]
     return f"## How this report was made\n\n```\n{shlex.join(command)}\n```\n\n{' '.join(said)}"

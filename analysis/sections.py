@@ -2,7 +2,8 @@
 
 from analysis import markdown
 from analysis.bottleneck import bits_points
-from analysis.by_length import (
+from analysis.claims import BLEU_RULE, RULE, UNTOLD, Change, LengthClaim, changes, length_claim, pairs
+from analysis.comparisons import (
     BLEU_BOUNDS,
     Comparison,
     comparisons,
@@ -11,7 +12,6 @@ from analysis.by_length import (
     setting_title,
     text_trials,
 )
-from analysis.claims import BLEU_RULE, RULE, UNTOLD, Change, LengthClaim, changes, length_claim, pairs
 from analysis.frames import Column, Frame
 from analysis.load_runs import ALL, BLEU_STATISTICS, Runs
 from analysis.losses import not_in_means

@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 from analysis import markdown
 from analysis.accuracy_pairs import accuracy_pairs
-from analysis.by_length import Comparison, setting_title
 from analysis.claims import BLEU_RULE, RULE, Change, changes, length_claim
+from analysis.comparisons import Comparison, setting_title
 from analysis.frames import Frame
 from analysis.gradient_fits import LEAST_R_SQUARED, Fit
 from analysis.gradient_statements import AGREES, DISAGREES, by_setting, exponential_vanilla, statements

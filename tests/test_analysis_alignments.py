@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from analysis import alignments
+from analysis.attention_files import find_attention, read_attention
 from analysis.errors import ReportError
 from analysis.style import TEXT_WIDTH
 
@@ -41,7 +42,7 @@ def write_trial(runs, sentences, arch="Bahdanau", label=None, name=None):
 
 
 def read(runs, *sentences, **trial):
-    return alignments.read_attention(write_trial(runs, list(sentences), **trial))
+    return read_attention(write_trial(runs, list(sentences), **trial))
 
 
 def panels(chart):
@@ -238,7 +239,7 @@ def test_a_model_without_heads_has_no_figure_of_heads(tmp_path):
 def test_malformed_sentences_are_errors_that_name_the_file_and_what_is_wrong(tmp_path, change, said):
     path = write_trial(tmp_path, [sentence() | change])
     with pytest.raises(ReportError) as caught:
-        alignments.read_attention(path)
+        read_attention(path)
     message = str(caught.value)
     assert str(path) in message and said in message and "\n" not in message
 
@@ -257,7 +258,7 @@ def test_malformed_files_are_errors(tmp_path, content, said):
     path = tmp_path / "attention.json"
     path.write_bytes(content)
     with pytest.raises(ReportError, match=said):
-        alignments.read_attention(path)
+        read_attention(path)
 
 
 def test_a_repeated_sentence_is_an_error(tmp_path):
@@ -268,7 +269,7 @@ def test_a_repeated_sentence_is_an_error(tmp_path):
 def test_seeds_of_one_model_give_one_panel(tmp_path):
     write_trial(tmp_path, [sentence()], label="Bahdanau", name="seed-0")
     write_trial(tmp_path, [sentence()], label="Bahdanau", name="seed-1")
-    (file,) = alignments.find_attention([tmp_path])
+    (file,) = find_attention([tmp_path])
     assert file.path.parent.name == "seed-0"
 
 

@@ -6,8 +6,9 @@ import pytest
 from sacrebleu.metrics.bleu import BLEU
 
 from analysis import by_length
-from analysis.by_length import comparisons, length_ratio, points_by_length
+from analysis.by_length import length_ratio, points_by_length
 from analysis.claims import length_claim, pairs
+from analysis.comparisons import comparisons
 from analysis.errors import ReportError
 from analysis.load_runs import BLEU_STATISTICS, load_runs
 from analysis.report import main as report

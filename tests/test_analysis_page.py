@@ -9,7 +9,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from analysis.bottleneck import Chart
-from analysis.latex import escaped, figure_snippet, table_snippets
+from analysis.latex import column_types, escaped, figure_snippet, table_snippet, table_snippets
 from analysis.page import page
 from analysis.style import gid, paper_style, styles
 from analysis.vector import inline_svg
@@ -160,6 +160,24 @@ def test_tables_become_latex_named_after_their_heading():
     assert name == "table_the_three_claims"
     assert r"1. Bottle\textbar{}neck & holds in part \\" in snippet and r"\begin{tabular}{ll}" in snippet
     assert snippet.index(r"\toprule") < snippet.index("Claim") < snippet.index(r"\midrule") < snippet.index("holds")
+
+
+def test_a_table_as_wide_as_a_page_takes_both_of_its_columns():
+    narrow, wide = table_snippet("a", "A", ["a"], [["b" * 40]]), table_snippet("a", "A", ["a"], [["b" * 60]])
+    assert r"\begin{table}[t]" in narrow and r"\begin{table*}[t]" in wide and r"\end{table*}" in wide
+    assert r"\begin{tabular}{l}" in narrow and r"\begin{tabular}{l}" in wide
+
+
+def test_cells_too_long_for_a_page_are_broken_into_lines_that_fill_it():
+    snippet = table_snippet("a", "A", ["short", "long"], [["a", "many words " * 20]])
+    shares = [float(share) for share in re.findall(r"p{\\dimexpr ([\d.]+)\\linewidth-2\\tabcolsep}", snippet)]
+    assert len(shares) == 2 and shares[0] < shares[1] and sum(shares) == pytest.approx(1, abs=0.002)
+
+
+def test_a_column_has_room_for_its_longest_word():
+    header, rows = ["one", "two"], [["x" * 40, "many words " * 20]]
+    (one, _), (other, _) = column_types([header, *rows]), column_types([header, ["x " * 20, rows[0][1]]])
+    assert float(re.findall(r"[\d.]+", one)[0]) > float(re.findall(r"[\d.]+", other)[0])
 
 
 def test_second_tables_of_a_heading_are_numbered():

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from analysis.accuracy_pairs import accuracy_pairs
-from analysis.by_length import comparisons
+from analysis.comparisons import comparisons
 from analysis.frames import Frame
 from analysis.gradient_fits import fits
 from analysis.load_runs import COLUMNS, FAILURE_COLUMNS, load_runs

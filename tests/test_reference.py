@@ -1,0 +1,55 @@
+"""The committed tables: the figures of the README are drawn from them alone, and the page says how to make new ones."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from analysis.report import main
+from experiments.sweep_file import read_sweep
+from tests.test_readme import README, commands
+
+ROOT = Path(__file__).parent.parent
+REFERENCE = ROOT / "docs" / "reference"
+PAGE = (ROOT / "docs" / "bottleneck.md").read_text()
+FIGURES = re.findall(r"^FIGURES := (.*)$", (ROOT / "Makefile").read_text(), re.M)[0].split()
+
+
+def test_every_figure_of_the_readme_is_drawn_by_make_report() -> None:
+    shown = re.findall(r"!\[.*?\]\(docs/figures/(\w+)\.png\)", README)
+    assert shown and set(shown) <= set(FIGURES)
+
+
+def test_the_committed_tables_make_the_figures_of_the_readme(tmp_path: Path) -> None:
+    assert main([str(REFERENCE), "--output", str(tmp_path), "--figures", *FIGURES]) == 0
+    for name in FIGURES:
+        assert (tmp_path / "figures" / f"{name}.png").stat().st_size > 0
+        assert (ROOT / "docs" / "figures" / f"{name}.png").is_file()
+
+
+@pytest.mark.parametrize("path", sorted(REFERENCE.rglob("origin.json")), ids=lambda path: path.parent.name)
+def test_every_committed_table_says_what_measured_it(path: Path) -> None:
+    origin = json.loads(path.read_text())
+    assert origin["made_by"] and origin["date"]
+
+
+def test_the_committed_tables_stay_below_ten_megabytes() -> None:
+    assert sum(path.stat().st_size for path in REFERENCE.rglob("*")) < 10e6
+
+
+def test_the_reference_sweep_is_the_two_tasks_at_six_lengths_with_five_seeds() -> None:
+    sweep = read_sweep(ROOT / "experiments/sweeps/reference.yaml")
+    values = {each.name: each.settings["values"] for each in sweep.parameters if "values" in each.settings}
+    assert values["data.task"] == ["copy", "reverse"] and len(values["model"]) == 7
+    assert sorted(values["data.length"]) == [5, 10, 20, 40, 70, 100] and values["seed_everything"] == [0, 1, 2, 3, 4]
+
+
+def test_the_page_reports_where_its_sweep_writes() -> None:
+    swept, reported = commands("lengthwise sweep", PAGE)[0][0], commands("lengthwise report", PAGE)[0][0]
+    assert reported == f"runs/{read_sweep(ROOT / swept).name}"
+
+
+def test_links_of_the_page_lead_somewhere() -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", PAGE):
+        assert (ROOT / "docs" / target).exists(), target
