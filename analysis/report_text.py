@@ -14,7 +14,7 @@ from analysis.gallery import Gallery, what_to_see
 from analysis.gradient_fits import fits
 from analysis.gradient_text import gradient_sections
 from analysis.length_fits import LengthFit, length_fits
-from analysis.losses import not_in_means
+from analysis.losses import cut_short, not_in_means
 from analysis.model_table import models
 from analysis.parallelism_tables import crossing_table, serial_table, vaswani_table
 from analysis.sections import (
@@ -64,10 +64,11 @@ def compose(evidence: Evidence, gallery: Gallery, command: Sequence[str]) -> str
     """
     runs = evidence.runs
     said = verdicts(evidence)
-    lost = _lost(evidence)
+    lost = _lost(not_in_means(runs.failures))
+    ended = _lost(cut_short(runs.failures, evidence.gradients))
 
-    def shown(charts: Sequence[Chart], of_trials: bool = True) -> list[str]:
-        return [_figure(chart, command, lost if of_trials or chart.name in BOTH else "") for chart in charts]
+    def shown(charts: Sequence[Chart], missing: str = lost) -> list[str]:
+        return [_figure(chart, command, lost if chart.name in BOTH else missing) for chart in charts]
 
     on_text = bool(gallery.text or comparisons(runs))
     sections = [
@@ -84,8 +85,8 @@ def compose(evidence: Evidence, gallery: Gallery, command: Sequence[str]) -> str
         bleu_by_length(runs) if on_text else "",
         *shown(gallery.text),
         translations(runs) if on_text else "",
-        *_gradients(evidence, shown(gallery.gradients, of_trials=False)),
-        *_parallelism(evidence, shown(gallery.parallelism, of_trials=False)),
+        *_gradients(evidence, shown(gallery.gradients, ended)),
+        *_parallelism(evidence, shown(gallery.parallelism, "")),
         "## Where attention looks" if gallery.attention or gallery.note else "",
         gallery.note,
         *shown(gallery.attention),
@@ -235,10 +236,9 @@ def _parallelism(evidence: Evidence, figures: list[str]) -> list[str]:
     return parts
 
 
-def _lost(evidence: Evidence) -> str:
-    """What every figure of trials has to say about those that are not in it."""
-    lost = not_in_means(evidence.runs.failures)
-    return f"{lost} See *Trials left out*." if lost else ""
+def _lost(sentence: str) -> str:
+    """What a figure of trials has to say about those that are not in it."""
+    return f"{sentence} See *Trials left out*." if sentence else ""
 
 
 def _figure(chart: Chart, command: Sequence[str], lost: str) -> str:

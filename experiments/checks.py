@@ -72,6 +72,7 @@ def _given(arguments: list[str]) -> Iterator[tuple[str, str, Any]]:
             yield from (("", *leaf) for leaf in _leaves(name.rstrip("+"), content))
 
 
+@functools.cache  # the trials of a sweep name the same files and values; what comes back is only read
 def _parsed(text: str) -> Any:
     try:
         return yaml.safe_load(text)

@@ -65,7 +65,14 @@ class TrialCLI(LightningCLI):
             trainer_defaults=TRAINER_DEFAULTS,
             parser_kwargs={"exit_on_error": False},
             run=False,
+            load_from_checkpoint_support=False,  # no model keeps hyperparameters; config.yaml has them
         )
+
+    def setup_parser(self, *args: Any, **kwargs: Any) -> None:
+        if self._given is None:
+            super().setup_parser(*args, **kwargs)
+        else:
+            self.parser = trial_parser()
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.add_argument("--runs", type=str, default="runs", help="folder in which the trial's own folder is made")

@@ -1,4 +1,4 @@
-"""A sweep whose workers are killed again and again, in a process of its own: python -m tests.killed_sweep FILE FOLDER.
+"""A sweep whose workers are killed again and again.
 
 Half of the kills come after a random time, wherever the worker is then; the others at a random one of its operations
 on files, so that reading, checkpoints, tables and summaries are all struck in the middle of being written.
@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from experiments.outcome import read_summary
-from experiments.sweep import make_trials, work
+from experiments.sweep import work
 from experiments.trial import Trial
 from experiments.workers import Job, Outcome, run_jobs
 
-KILLS = 24
+KILLS = 20
 FILE_OPERATIONS = ("open", "os.rename", "os.remove", "os.mkdir", "os.truncate")
 MOST_OPERATIONS = 60  # of a trial of this size, about
 
@@ -60,9 +60,16 @@ def _run(trials: list[Trial], plan: list[tuple[str, float]]) -> list[Outcome]:
     return run_jobs(jobs, killed_work, workers=2, preload=("experiments.sweep",))
 
 
-def main(file: Path, folder: Path) -> None:
-    """Run the sweep undisturbed in FOLDER/whole, and in FOLDER/killed until KILLS workers have been killed."""
-    whole, killed = (make_trials(file, folder / name, None, 0)[0] for name in ("whole", "killed"))
+def kill_workers(whole: list[Trial], killed: list[Trial]) -> int:
+    """Run the trials of `whole` undisturbed, and those of `killed` until KILLS workers have been killed.
+
+    Args:
+        whole: trials of a sweep.
+        killed: the same trials in another folder.
+
+    Returns:
+        The kills.
+    """
     outcomes = _run(whole, [("never", 0.0)] * len(whole))
     assert all(outcome.status == "done" for outcome in outcomes), outcomes
     longest = max(outcome.seconds for outcome in outcomes)
@@ -82,8 +89,4 @@ def main(file: Path, folder: Path) -> None:
         for outcome in _run(missing, plan):
             assert outcome.status == "done" or outcome.reason.startswith("killed by SIGKILL"), outcome
             kills += outcome.status == "failed"
-    print(f"{kills} kills", flush=True)
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    return kills

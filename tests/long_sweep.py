@@ -4,6 +4,7 @@ import json
 import os
 import resource
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +40,9 @@ class Memory(Watcher):
 
 def main(folder: Path, count: int) -> None:
     """Run the trials, one after the other, and print MiB behind each of them."""
-    names = [arguments(folder, seed_everything=seed, trainer__max_steps=10) for seed in range(count)]
-    trials = [resolve_trial(each) for each in names]
+    first = resolve_trial(arguments(folder, trainer__max_steps=10))
+    configs = [{**first.config, "seed_everything": seed} for seed in range(count)]
+    trials = [replace(first, name=f"seed {seed}", config=config) for seed, config in enumerate(configs)]
     jobs = [Job(trial.name, trial.folder, (trial, 1)) for trial in trials]
     watcher = Memory()
     run_jobs(jobs, measured_work, workers=1, preload=("experiments.sweep",), watcher=watcher)

@@ -1,5 +1,7 @@
 """The report says what was measured, how surely, and what was left out."""
 
+from itertools import pairwise
+
 import pytest
 
 from analysis.load_runs import COLUMNS, load_runs
@@ -87,6 +89,38 @@ def test_an_architecture_of_which_every_trial_was_lost_is_still_named(tmp_path, 
     lost = "In no mean: Transformer at length 40: 2 diverged, Transformer at length 40: 1 failed."
     assert lost in capsys.readouterr().out
     assert lost in (tmp_path / "report.md").read_text()
+
+
+def test_figures_of_gradients_name_the_trials_whose_gradients_end_early_and_no_others(tmp_path):
+    written(seven_architectures(), tmp_path / "gradients")
+    write_trial(tmp_path)
+    write_failure(tmp_path, "LSTM", 30, 1, task="first-token-recall")
+    write_failure(tmp_path, "GRU", 40, 1, task="reverse")
+    assert main([str(tmp_path), "--output", str(tmp_path)]) == 0
+    captions = {
+        before.rpartition("(figures/")[2].removesuffix(".png)\n\n"): caption.partition("\n")[0]
+        for before, caption in pairwise((tmp_path / "report.md").read_text().split("**What to see.**"))
+    }
+    ended = "In these means only until they ended: LSTM at length 30: 1 diverged. See *Trials left out*."
+    for name in ("gradient_norm", "gradient_heatmap", "jacobian", "training_norms"):
+        assert captions[name].endswith(ended)
+    assert "GRU at length 40: 1 diverged" in captions["accuracy"]
+
+
+def test_gradients_at_initialisation_lack_no_trial(tmp_path):
+    table = seven_architectures()
+    written(table[table["phase"] == "initial"], tmp_path / "gradients")
+    write_failure(tmp_path, "LSTM", 30, 1, task="first-token-recall")
+    assert main([str(tmp_path)]) == 0
+    assert "gradient_norm.png" in (report := (tmp_path / "report.md").read_text())
+    assert "In these means" not in report
+
+
+def test_an_option_given_two_dashes_is_one_line(tmp_path, capsys):
+    write_trial(tmp_path)
+    assert main([str(tmp_path), "--output=--"]) == 2
+    assert capsys.readouterr().err == "lengthwise report: error: --output: -- is no value for it\n"
+    assert not (tmp_path / "report.md").exists()
 
 
 def test_every_link_leads_to_a_file(report, sweep):

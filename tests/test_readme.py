@@ -92,6 +92,18 @@ def test_make_targets_exist() -> None:
         assert re.search(rf"^{target}:", makefile, re.M)
 
 
+# In one process, because each pays seconds for its imports.
+ALL = """
+import sys
+import pytest
+from experiments.main import main
+if __name__ == "__main__":
+    assert main(["sweep", "sweep.yaml", "--output", "runs"]) == 0
+    assert main(["report", "runs"]) == 0
+    sys.exit(pytest.main(["-v", "-p", "no:cacheprovider", "tests/test_contract.py", "-k", "MeanContext"]))
+"""
+
+
 def test_the_readmes_architecture_goes_from_one_file_to_the_figure(tmp_path: Path) -> None:
     for package in ("analysis", "data", "experiments", "lit_models"):
         shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
@@ -101,24 +113,18 @@ def test_the_readmes_architecture_goes_from_one_file_to_the_figure(tmp_path: Pat
     parameters = {name: {"value": value} for name, value in SMALL.items()} | {
         "model": {"values": ["MeanContext", "GRU"]},
         "data.length": {"values": [3, 5]},
-        "model.dropout": {"value": 0.0},
+        "trainer.max_steps": {"value": 10},
     }
     del parameters["model.dropout"]
     (tmp_path / "sweep.yaml").write_text(yaml.safe_dump({"method": "grid", "parameters": parameters}))
-
-    def python(*arguments: str) -> subprocess.CompletedProcess:
-        environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
-        command = [sys.executable, *arguments]
-        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
-
-    swept = python("-m", "experiments.main", "sweep", "sweep.yaml", "--output", "runs")
-    assert swept.returncode == 0, swept.stderr
-    reported = python("-m", "experiments.main", "report", "runs")
-    assert reported.returncode == 0, reported.stderr
+    (tmp_path / "all.py").write_text(ALL)
+    command = [sys.executable, "all.py"]
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
     with (tmp_path / "runs" / "figures" / "accuracy.csv").open() as file:
         drawn = {(row["arch"], row["train_length"]) for row in csv.DictReader(file)}
     assert {("MeanContext", "3"), ("MeanContext", "5"), ("GRU", "3"), ("GRU", "5")} <= drawn
     assert "MeanContext" in (tmp_path / "runs" / "report.md").read_text()
-    contract = python("-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/test_contract.py", "-k", "MeanContext")
-    assert contract.returncode == 0, contract.stdout
-    assert " passed" in contract.stdout or contract.stdout.count(".") >= 7
+    passed = re.search(r"(\d+) passed", done.stdout)
+    assert passed and int(passed[1]) >= 7, done.stdout

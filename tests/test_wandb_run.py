@@ -283,3 +283,39 @@ def test_a_trial_told_to_stop_ends_its_run_and_continues_to_the_same_numbers(
     assert [row["trainer/global_step"] for row in curve] == list(range(5, 321, 5))
     assert second.states[-1] == "finished"
     assert len([row for row in first.history if "train/loss" in row]) < len(curve)
+
+
+def test_offline_runs_of_a_task_that_ctrl_c_stopped_and_that_was_continued_are_whole_after_wandb_sync(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = {"wandb": "true", "trainer__max_steps": 320, "data__train_examples": 4000}
+    trial = small_trial(tmp_path / "local", **options)
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_API_KEY", KEY)
+    thread = threading.Thread(target=stop_once_there, args=(trial.folder / "checkpoints" / "last.ckpt", signal.SIGINT))
+    thread.start()
+    assert main(["fit", *arguments(tmp_path / "local", **options)]) == 130
+    thread.join()
+    num_params = run(trial)["num_params"]
+    offline = [str(path) for path in (trial.folder / "wandb").glob("offline-run-*")]
+    assert len(offline) == 2
+    with wandb_server() as server:
+        use(server, monkeypatch)
+        command = [sys.executable, "-m", "wandb", "sync", *offline]
+        subprocess.run(command, check=True, capture_output=True, timeout=300)
+        stopped, complete = sorted(server.state.runs.values(), key=lambda stored: "status" in stored.summary)
+        assert (stopped.states[-1], complete.states[-1]) == ("failed", "finished")
+        flat = {"arch": "GRU", "task": "reverse", "train_length": 5, "seed": 0, "num_params": num_params}
+        for stored in (stopped, complete):
+            assert (stored.name, stored.group) == (trial.name, "GRU-reverse-L5")
+            assert flat.items() <= stored.config.items()
+            assert flat.items() <= stored.summary.items()
+        steps = [
+            [row["trainer/global_step"] for row in stored.history if "train/loss" in row]
+            for stored in (stopped, complete)
+        ]
+        assert steps[1] == list(range(5, 321, 5))
+        assert 0 < len(steps[0]) < len(steps[1])
+        assert "samples" in keys(complete)
+        assert_same(load_runs([tmp_path / "local"]), load_runs([PROJECT]))
+    assert not secret_files(tmp_path)
