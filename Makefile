@@ -22,7 +22,7 @@ quickstart: .venv/.ready
 	$(BIN)/lengthwise report runs/quickstart
 
 # Each needs its table in docs/reference.
-FIGURES := accuracy bits gradient_norm
+FIGURES := accuracy bits gradient_norm sequential_depth step_time
 report: .venv/.ready
 	$(BIN)/lengthwise report docs/reference --output docs --figures $(FIGURES)
 	$(BIN)/python docs/figures/architectures.py
