@@ -9,7 +9,9 @@ from analysis.errors import ReportError
 
 
 class OneLineParser(argparse.ArgumentParser):
-    """A parser that raises ReportError instead of printing its usage and leaving."""
+    """A parser that raises its `mistake` instead of printing its usage and leaving."""
+
+    mistake: type[Exception] = ReportError
 
     def parse_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:  # type: ignore[override]
         """Also refuses `--option=--`, which argparse up to Python 3.12 takes for an empty list."""
@@ -20,4 +22,4 @@ class OneLineParser(argparse.ArgumentParser):
         return super().parse_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
-        raise ReportError(message.removeprefix("argument "))
+        raise self.mistake(message.removeprefix("argument "))

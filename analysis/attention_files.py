@@ -3,7 +3,6 @@
 Shapes: T target and S source pieces.
 """
 
-import json
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -14,9 +13,11 @@ from typing import Any
 import numpy as np
 
 from analysis.errors import ReportError
+from analysis.json_files import read_json
 from analysis.load_runs import walk
 
 ATTENTION_FILE = "attention.json"
+REMEDY = "test this model again or move the file away"  # for a corrupt file
 HEAD = re.compile(r"layer (\d+) head (\d+)")
 ROUNDING = 1e-3  # how far above 1 a weight of half precision may be
 
@@ -56,12 +57,7 @@ def read_attention(path: Path) -> AttentionFile:
     Raises:
         ReportError: a file that cannot be read, or in which something is missing or does not fit.
     """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise _corrupt(path, "is no valid JSON") from error
-    except OSError as error:
-        raise ReportError(f"{path} cannot be read: {error.strerror}") from error
+    content = read_json(path, REMEDY)
     try:
         arch, label = (_typed(content, key, str) for key in ("arch", "label"))
         sentences = [_sentence(entry) for entry in _typed(content, "sentences", list)]
@@ -137,4 +133,4 @@ def _weights(rows: Any, shape: tuple[int, int], what: str) -> np.ndarray:
 
 
 def _corrupt(path: Path, problem: str) -> ReportError:
-    return ReportError(f"{path}: {problem}; test this model again or move the file away")
+    return ReportError(f"{path}: {problem}; {REMEDY}")

@@ -5,7 +5,6 @@ The contract of a trial folder, its files and metrics is docs/results.md.
 
 import csv
 import io
-import json
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,6 +16,7 @@ import pandas as pd
 
 from analysis.errors import ReportError
 from analysis.frames import Frame
+from analysis.json_files import read_json
 from analysis.wandb_runs import local_folder
 
 COLUMNS = [
@@ -46,6 +46,7 @@ IDENTITY = ["arch", "task", "vocabulary", "train_length", "min_train_length", "s
 BUCKET = re.compile(r"|all|(\d+)-(\d+)|(\d+)\+")
 ALL = "all"  # the bucket that is the whole test set
 ENDED_BADLY = ("failed", "diverged")
+REMEDY = "run this trial again or move its folder away"  # for a corrupt file
 TRIAL_FILES = {"config.yaml", "summary.json", "failure.json"}
 NOT_SEARCHED = {"checkpoints", "figures", "latex", "report_tables", "wandb"}
 
@@ -223,12 +224,7 @@ def _read_bad_end(folder: Path) -> dict[str, Any] | None:
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise _corrupt(path, "is no valid JSON") from error
-    except OSError as error:
-        raise ReportError(f"{path} cannot be read: {error.strerror}") from error
+    content = read_json(path, REMEDY)
     if not isinstance(content, dict):
         raise _corrupt(path, "is not a JSON object")
     return content
@@ -359,7 +355,7 @@ def _check_same(first: dict[str, Any], second: dict[str, Any], folder: Path, oth
 
 
 def _corrupt(path: Path, problem: str) -> ReportError:
-    return ReportError(f"{path}: {problem}; run this trial again or move its folder away")
+    return ReportError(f"{path}: {problem}; {REMEDY}")
 
 
 def nothing_complete(paths: Sequence[str | Path], runs: Runs) -> str:

@@ -5,16 +5,15 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
 from analysis.load_runs import load_runs
 from tests.trials import SMALL, results, run, small_trial
+from tests.waiting import wait_for
 from tests.wandb_server import KEY, WandbServer, wandb_server
 from tests.wandb_state import StoredRun
 
@@ -78,15 +77,6 @@ def agent(sweep: str, workplace: Path, server: WandbServer) -> Iterator[subproce
             process.wait()
 
 
-def wait_for(condition: Callable[[], Any]) -> bool:
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline:
-        if condition():
-            return True
-        time.sleep(0.05)
-    return False
-
-
 def trainings(workplace: Path) -> list[int]:
     """Processes that train in this folder."""
     found = []
@@ -109,10 +99,12 @@ def test_a_killed_agents_trial_stops_and_the_next_agent_completes_it(workplace: 
         (sweep,), (stored,) = server.state.sweeps, server.state.runs.values()
         runs = workplace / "runs"
         with agent(sweep, workplace, server) as process:
-            assert wait_for(lambda: list(runs.glob("*/checkpoints/last.ckpt"))), (workplace / "agent.log").read_text()
+            assert wait_for(lambda: list(runs.glob("*/checkpoints/last.ckpt")), PATIENCE), (
+                workplace / "agent.log"
+            ).read_text()
             process.terminate()
             process.wait(PATIENCE)
-        assert wait_for(lambda: not trainings(workplace))
+        assert wait_for(lambda: not trainings(workplace), PATIENCE)
         assert stored.states == ["pending", "running", "preempted"]
         assert not list(runs.glob("*/summary.json"))
         assert not list(runs.glob("*/failure.json"))

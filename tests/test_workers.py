@@ -12,6 +12,7 @@ import pytest
 
 from experiments.errors import UsageError
 from experiments.workers import Job, Watcher, run_jobs
+from tests.waiting import wait_for
 from tests.work import act
 
 
@@ -25,15 +26,6 @@ def alive(pid: int) -> bool:
         return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except OSError:
         return False
-
-
-def wait_for(condition: Any, seconds: float = 20.0) -> bool:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if condition():
-            return True
-        time.sleep(0.02)
-    return False
 
 
 class Recorder(Watcher):
