@@ -6,6 +6,8 @@ import re
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -145,7 +147,14 @@ def main(arguments: list[str]) -> int:
     if options.dry_run:
         return _dry_run(trials, workers, threads)
     with owned(runs, "--output"):
-        return _run(trials, runs, workers, threads)
+        if options.ray is not None:
+            from experiments.ray_sweep import run_on_ray
+
+            share = {"cpus": options.cpus, "gpus": options.gpus}
+            place = partial(run_on_ray, work=work, address=options.ray, **share)
+            return _run(trials, runs.resolve(), place, options.cpus, f"on Ray, {options.cpus} cores each")
+        place = partial(run_jobs, work=work, workers=workers, preload=("experiments.sweep",))
+        return _run(trials, runs, place, threads, f"{workers} at a time, {threads} thread{'s' * (threads > 1)} each")
 
 
 def _dry_run(trials: list[Trial], workers: int, threads: int) -> int:
@@ -158,21 +167,20 @@ def _dry_run(trials: list[Trial], workers: int, threads: int) -> int:
     return 0
 
 
-def _run(trials: list[Trial], runs: Path, workers: int, threads: int) -> int:
+def _run(trials: list[Trial], runs: Path, place: Callable[..., list[Outcome]], threads: int, how: str) -> int:
     """Run the trials that are missing; the exit code."""
     missing = [trial for trial in trials if read_summary(trial.folder) is None]
     already = len(trials) - len(missing)
-    jobs = [Job(trial.name, trial.folder, (trial, threads), trial.cost) for trial in missing]
+    jobs = [Job(trial.name, runs / trial.name, (trial, threads), trial.cost) for trial in missing]
     print(
-        f"{len(trials)} trials in {runs}{f', {already} of them complete already' if already else ''}; "
-        f"{workers} at a time, {threads} thread{'s' if threads > 1 else ''} each",
+        f"{len(trials)} trials in {runs}{f', {already} of them complete already' if already else ''}; {how}",
         file=sys.stderr,
         flush=True,
     )
     progress = SweepProgress(jobs)
     begin = time.monotonic()
     try:
-        outcomes = run_jobs(jobs, work, workers, preload=("experiments.sweep",), watcher=progress)
+        outcomes = place(jobs, watcher=progress)
     finally:
         progress.close()
     for outcome in outcomes:
@@ -217,8 +225,16 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--count", type=int, metavar="N", help="most trials; a random sweep needs it")
     parser.add_argument("--seed", type=int, default=0, help="what a random sweep draws from (default %(default)s)")
     parser.add_argument("--dry-run", action="store_true", help="print the trials, their sizes and the time; run none")
+    cluster = parser.add_argument_group("several machines, by Ray")
+    cluster.add_argument("--ray", metavar="ADDRESS", help="run on this Ray cluster: host:port, or auto")
+    cluster.add_argument("--cpus", type=int, default=1, metavar="N", help="cores of a trial (default %(default)s)")
+    cluster.add_argument("--gpus", type=float, default=0.0, metavar="X", help="GPUs of a trial, such as 0.5")
     options = parser.parse_args(arguments)
-    for name, least in (("count", 1), ("seed", 0), ("workers", 1)):
+    for name, least in (("count", 1), ("seed", 0), ("workers", 1), ("cpus", 1)):
         if getattr(options, name) is not None:
             require_at_least(name, getattr(options, name), least)
+    if not 0 <= options.gpus < float("inf"):
+        raise UsageError(f"--gpus: {options.gpus} must be at least 0")
+    if options.ray is not None and options.workers is not None:
+        raise UsageError("--workers: Ray places the trials; --cpus and --gpus are the share of each")
     return options
