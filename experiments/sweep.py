@@ -152,7 +152,8 @@ def main(arguments: list[str]) -> int:
 
             share = {"cpus": options.cpus, "gpus": options.gpus}
             place = partial(run_on_ray, work=work, address=options.ray, **share)
-            return _run(trials, runs.resolve(), place, options.cpus, f"on Ray, {options.cpus} cores each")
+            how = f"on Ray, {options.cpus} core{'s' * (options.cpus > 1)} each"
+            return _run(trials, runs.resolve(), place, options.cpus, how)
         place = partial(run_jobs, work=work, workers=workers, preload=("experiments.sweep",))
         return _run(trials, runs, place, threads, f"{workers} at a time, {threads} thread{'s' * (threads > 1)} each")
 
