@@ -1,7 +1,6 @@
-"""What trials ran on, as each left it in environment.json: machine, versions, commit."""
+"""What trials and probes ran on, as each left it in environment.json: machine, versions, commit."""
 
-import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +9,12 @@ import pandas as pd
 from analysis import markdown
 from analysis.errors import ReportError
 from analysis.frames import Frame
-from analysis.load_runs import find_trials
+from analysis.json_files import read_json
+from analysis.load_runs import find_trials, walk
 
 ENVIRONMENT_COLUMNS = ["trial", "commit", "device", "processor", "threads", "platform", "python", "packages"]
+FILE = "environment.json"
+PROBES = {"gradients.csv", "parallelism.csv"}
 SHOWN = ["device", "processor", "threads", "platform", "python", "commit", "packages"]
 
 
@@ -24,8 +26,16 @@ def read_environments(paths: Sequence[str | Path]) -> Frame:
     Raises:
         ReportError: a file that is no JSON object.
     """
-    rows = [_read(folder) for folder in find_trials(paths) if (folder / "environment.json").is_file()]
-    return pd.DataFrame(rows, columns=ENVIRONMENT_COLUMNS).drop_duplicates("trial", ignore_index=True)
+    return _table(find_trials(paths))
+
+
+def read_probe_environments(paths: Sequence[str | Path]) -> Frame:
+    """The same of `lengthwise gradients` and `lengthwise parallelism`; `trial` is the name of the folder.
+
+    Raises:
+        ReportError: a file that is no JSON object.
+    """
+    return _table(folder for folder, _, files in walk(paths, "a folder of results") if not PROBES.isdisjoint(files))
 
 
 def environment_section(environments: Frame, parallelism: Frame) -> str:
@@ -48,14 +58,16 @@ def environment_section(environments: Frame, parallelism: Frame) -> str:
     return "\n\n".join(parts)
 
 
+def _table(folders: Iterable[Path]) -> Frame:
+    rows = [_read(folder) for folder in folders if (folder / FILE).is_file()]
+    return pd.DataFrame(rows, columns=ENVIRONMENT_COLUMNS).drop_duplicates("trial", ignore_index=True)
+
+
 def _read(folder: Path) -> dict[str, Any]:
-    path = folder / "environment.json"
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ReportError(f"{path} is no valid JSON; run this trial again or move its folder away") from error
+    remedy = "run this again or move its folder away"
+    content = read_json(folder / FILE, remedy)
     if not isinstance(content, dict):
-        raise ReportError(f"{path} is not a JSON object; run this trial again or move its folder away")
+        raise ReportError(f"{folder / FILE} is not a JSON object; {remedy}")
     return {"trial": folder.name, **{column: content.get(column) for column in ENVIRONMENT_COLUMNS[1:]}}
 
 

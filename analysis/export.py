@@ -9,9 +9,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from analysis.environments import read_probe_environments
 from analysis.errors import ReportError
 from analysis.evidence import Evidence
 from analysis.files import replacing
+from analysis.frames import Frame
 from analysis.load_runs import is_trial
 from analysis.origin import Origin, write_origin
 from analysis.plain_tables import REPORT, write_tables
@@ -40,7 +42,7 @@ def export(evidence: Evidence, paths: Sequence[str], folder: Path, made_by: str,
         raise ReportError(f"--export: {folder} is the folder of a {kind}; give one of its own")
     shutil.rmtree(folder / "attention", ignore_errors=True)  # of an earlier export; it would be read back
     write_evidence(evidence, folder)
-    write_origin(folder, _origin(evidence, made_by, command))
+    write_origin(folder, _origin(evidence, read_probe_environments(paths), made_by, command))
 
 
 def write_evidence(evidence: Evidence, folder: Path) -> None:
@@ -60,16 +62,16 @@ def write_evidence(evidence: Evidence, folder: Path) -> None:
                 shutil.copyfile(file.path, temporary)
 
 
-def _origin(evidence: Evidence, made_by: str, command: str) -> Origin:
-    ran, timed = evidence.environments, evidence.parallelism
+def _origin(evidence: Evidence, probes: Frame, made_by: str, command: str) -> Origin:
+    trials, timed = evidence.environments, evidence.parallelism
     timed = timed[timed["metric"] == "step_seconds"]  # counts belong to no device
     return Origin(
         made_by=made_by,
         exported_by=command,
         date=datetime.now(UTC).date().isoformat(),
-        commit=_distinct(ran["commit"]),
-        device=_distinct([*evidence.loaded.trials["device"], *timed["device"]]),
-        processor=_distinct([*ran["processor"], *timed["processor"]]),
+        commit=_distinct([*trials["commit"], *probes["commit"]]),
+        device=_distinct([*evidence.loaded.trials["device"], *timed["device"], *probes["device"]]),
+        processor=_distinct([*trials["processor"], *timed["processor"], *probes["processor"]]),
     )
 
 

@@ -16,6 +16,7 @@ from data.batching import ExampleStore
 from data.tasks import TASKS, generate
 from experiments.arguments import OneLineParser, require_architectures, require_at_least
 from experiments.checkpoints import load_checkpoint
+from experiments.environment import write_environment
 from experiments.errors import UsageError
 from experiments.files import owned
 from experiments.gradient_table import EMBEDDING_GRADIENT, JACOBIAN, Row, Subject, variant, write_table
@@ -66,6 +67,7 @@ def main(arguments: list[str]) -> int:
         rows = _measure_all(probed, lengths, options)
         try:
             write_table(options.output / "gradients.csv", rows)
+            write_environment(options.output, "cpu")
             table = _write_figures(rows, options.output)
         except OSError as error:
             raise UsageError(f"--output: cannot write {options.output}: {error.strerror}") from None

@@ -18,6 +18,7 @@ from analysis.errors import ReportError
 from analysis.parallelism import COLUMNS, RESULTS, write_report
 from data.batch import FIRST_TOKEN
 from experiments.arguments import OneLineParser, require_architectures, require_at_least
+from experiments.environment import device_name, write_environment
 from experiments.errors import UsageError
 from experiments.files import owned, whole_file
 from experiments.machine import available_cores, processor
@@ -73,6 +74,7 @@ def main(arguments: list[str]) -> int:
             rows = _measure(options)
             with whole_file(options.output / RESULTS) as partial:
                 pd.DataFrame(rows, columns=COLUMNS).to_csv(partial, index=False, lineterminator="\n")
+            write_environment(options.output, device_name(torch.device(options.device)))
             print(write_report([options.output], options.output))
     except (ReportError, OSError) as error:
         raise UsageError(f"--output: {error}") from None
@@ -136,8 +138,7 @@ class _Machine:
     def __init__(self, options: argparse.Namespace) -> None:
         self.options = options
         self.device = torch.device(options.device)
-        cuda = self.device.type == "cuda"
-        self.name = torch.cuda.get_device_name(self.device) if cuda else processor()
+        self.name = processor() if self.device.type == "cpu" else device_name(self.device)
         self.peaks: dict[int, float] = {}
 
     def peak_row(self, threads: int) -> dict[str, Any]:

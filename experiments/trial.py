@@ -5,9 +5,7 @@ import csv
 import hashlib
 import inspect
 import json
-import platform
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -30,11 +28,12 @@ from experiments.checkpoints import CarriedSettings, WholeCheckpoints, load_weig
 from experiments.checks import check_settings, refuse_foreign_code, require_groups
 from experiments.cli import SOLVED, TrialCLI, parse_config, parse_trial, trial_parser
 from experiments.decoding_options import Decoding
+from experiments.environment import device_name, write_environment
 from experiments.errors import UsageError
 from experiments.files import owned, whole_file, write_json
 from experiments.gradient_callback import GradientFlow
 from experiments.gradient_table import Subject, variant
-from experiments.machine import is_follower, keep_freed_memory, processor
+from experiments.machine import is_follower, keep_freed_memory
 from experiments.outcome import ending, out_of_memory, read_summary, write_failure
 from experiments.sizes import pick_width
 from experiments.text_evaluation import ALL, Row, TextResults, describe, evaluate_text, write_attention, write_sentences
@@ -282,7 +281,7 @@ def _train_and_evaluate(trial: Trial, folder: Path, report: Report) -> dict[str,
         model.compile()
     if not is_follower():
         _write_config(trial, folder / "config.yaml")
-        write_json(folder / "environment.json", environment(trainer))
+        write_environment(folder, device_name(trainer.strategy.root_device))
 
     last = folder / "checkpoints" / "last.ckpt"
     if last.exists():
@@ -305,7 +304,7 @@ def _train_and_evaluate(trial: Trial, folder: Path, report: Report) -> dict[str,
         "min_train_length": data.min_length,
         "vocabulary": data.vocabulary,
         "num_params": model.num_params,
-        "device": device_name(trainer),
+        "device": device_name(trainer.strategy.root_device),
         "threads": torch.get_num_threads(),
         "precision": str(trainer.precision),
         "steps": steps,
@@ -432,32 +431,3 @@ def _write_config(trial: Trial, path: Path) -> None:
     config = {key: value for key, value in trial.config.items() if key not in ("config", "runs")}
     with whole_file(path) as partial:
         partial.write_text(f"# lengthwise {version('lengthwise')}\n" + yaml.safe_dump(config, sort_keys=False))
-
-
-def device_name(trainer: pl.Trainer) -> str:
-    """What the numbers were computed on: `cpu`, or the accelerator's own name."""
-    device = trainer.strategy.root_device
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
-
-
-def environment(trainer: pl.Trainer) -> dict[str, Any]:
-    """Versions, commit, device and threads."""
-    packages = ("lengthwise", "torch", "lightning", "torchmetrics", "numpy")
-    return {
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "processor": processor(),
-        "device": device_name(trainer),
-        "threads": torch.get_num_threads(),
-        "commit": _commit(),
-        "packages": {package: version(package) for package in packages},
-    }
-
-
-def _commit() -> str | None:
-    """The commit of the code, with a plus sign where it was changed since; None outside a checkout."""
-    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty=+", "--abbrev=12"]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return None

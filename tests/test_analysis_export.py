@@ -10,7 +10,7 @@ from analysis.evidence import gather
 from analysis.gallery import draw
 from analysis.report import main
 from tests.analysis_tables import write_trial
-from tests.report_folders import write_everything
+from tests.report_folders import write_everything, write_parallelism
 
 MADE_BY = "lengthwise sweep experiments/sweeps/reference.yaml"
 
@@ -52,6 +52,17 @@ def test_only_tables_are_written_and_where_they_came_from(runs, kept):
         "device": ["cpu"],
         "processor": ["AMD EPYC"],
     }
+
+
+def test_what_a_probe_ran_on_is_kept_with_its_table(tmp_path):
+    probe = write_parallelism(tmp_path / "parallelism")
+    machine = {"commit": "0123456789ab", "processor": "AMD EPYC", "device": "cpu"}
+    (probe / "environment.json").write_text(json.dumps(machine))
+    assert main([str(probe), "--export", str(tmp_path / "kept")]) == 0
+    origin = json.loads((tmp_path / "kept" / "origin.json").read_text())
+    assert origin["commit"] == ["0123456789ab"]
+    (probe / "environment.json").write_text("[")
+    assert main([str(probe), "--export", str(tmp_path / "kept")]) == 2
 
 
 def test_a_report_of_kept_tables_says_where_they_came_from(kept, tmp_path):

@@ -1,5 +1,6 @@
 """`lengthwise gradients`: from architectures and checkpoints to gradients.csv, or one line that says why not."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,7 @@ def test_every_architecture_is_measured_at_every_length_with_every_seed(
     assert set(table["sequences"]) == {6}
     assert set(table[table["quantity"] == "jacobian"]["arch"]) == set(architectures()) - {"Transformer"}
     printed = capsys.readouterr()
+    assert json.loads((output / "environment.json").read_text())["device"] == "cpu"
     for name in ("gradients.csv", "gradients.md", "figures"):
         assert (output / name).as_posix() in printed.out
         assert (output / name).exists()

@@ -1,5 +1,6 @@
 """`lengthwise parallelism`: what it counts, what it refuses, and that every row says where it was measured."""
 
+import json
 from typing import Any
 
 import pandas as pd
@@ -128,6 +129,7 @@ def test_the_table_has_every_point_with_its_machine(tmp_path, capsys, monkeypatc
     assert (steps["median"] <= steps["upper"]).all()
     assert "report:" in capsys.readouterr().out
     assert (tmp_path / "figures" / "step_time.pdf").exists()
+    assert json.loads((tmp_path / "environment.json").read_text())["device"] == "cpu"
 
 
 @pytest.mark.parametrize(

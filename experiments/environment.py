@@ -1,0 +1,54 @@
+"""What something was measured with: environment.json beside it."""
+
+import platform
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from experiments.files import write_json
+from experiments.machine import processor
+
+FILE = "environment.json"
+PACKAGES = ("lengthwise", "torch", "lightning", "torchmetrics", "numpy")
+
+
+def device_name(device: torch.device) -> str:
+    """`cpu`, or the accelerator's own name."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
+def write_environment(folder: Path, device: str) -> None:
+    """Write environment.json, whole or not at all.
+
+    Args:
+        folder: of what is measured.
+        device: the name of what the numbers are computed on.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    write_json(folder / FILE, _environment(device))
+
+
+def _environment(device: str) -> dict[str, Any]:
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "processor": processor(),
+        "device": device,
+        "threads": torch.get_num_threads(),
+        "commit": _commit(),
+        "packages": {package: version(package) for package in PACKAGES},
+    }
+
+
+def _commit() -> str | None:
+    """The commit of the code, with a plus sign where it was changed since; None outside a checkout."""
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty=+", "--abbrev=12"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
