@@ -3,6 +3,7 @@
 import csv
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -41,7 +42,7 @@ def evaluate_text(
     model: LitSeq2Seq,
     data: Seq2SeqDataModule,
     decoding: Decoding,
-    done: Callable[[int], Any] = lambda sentences: None,
+    done: Callable[[str, int], Any] = lambda task, sentences: None,
 ) -> TextResults:
     """Decode the test split and score it.
 
@@ -49,15 +50,15 @@ def evaluate_text(
         model: a trained model.
         data: its text.
         decoding: which decoder.
-        done: told the number of sentences whenever some are finished.
+        done: told the task, decoding or scoring, and the number of sentences whenever some are finished.
     """
     assert data.text is not None
     text = data.text.text("test")
     translator = Translator(model, data.text.tokenizers, data.lowercase)
     lengths = [len(row) for row in translator.encode(text.source, translator.source)]
-    best = [outputs[0] for outputs in translator.translate(text.source, decoding, done=done)]
+    best = [outputs[0] for outputs in translator.translate(text.source, decoding, done=partial(done, "decoding"))]
     outputs = [each.text for each in best]
-    scores = sentence_scores(outputs, text.target, data.lowercase)
+    scores = sentence_scores(outputs, text.target, data.lowercase, partial(done, "scoring"))
     rows: list[Row] = []
     for bucket, upper, members in buckets_of(lengths, data.buckets):
         values = text_metrics(

@@ -2,6 +2,7 @@
 
 import csv
 import sys
+import time
 from pathlib import Path
 
 import torch
@@ -72,7 +73,10 @@ def _fit(trial: Trial) -> int:
             steps = trial.config["trainer"]["max_steps"]
             bar = tqdm(total=steps, desc=trial.name, unit="step", dynamic_ncols=True, mininterval=calm)
         bar.set_postfix_str(note, refresh=False)
-        bar.update(round(share * bar.total) - bar.n)
+        shown = bar.update(round(share * bar.total) - bar.n)
+        if not shown and time.time() - bar.last_print_t > bar.mininterval:  # a new note at the same step
+            bar.last_print_t = time.time()
+            bar.refresh()
 
     try:
         summary = run_trial(trial, trial.folder, report)

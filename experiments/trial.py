@@ -7,6 +7,7 @@ import inspect
 import json
 import shutil
 import sys
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -347,13 +348,11 @@ def _evaluate_text(
     model: LitSeq2Seq, data: Seq2SeqDataModule, decoding: Decoding, folder: Path, report: Report
 ) -> TextResults:
     assert data.text is not None
-    finished, total = 0, len(data.text.text("test"))
+    finished, total = Counter[str](), len(data.text.text("test"))
 
-    def done(sentences: int) -> None:
-        nonlocal finished
-        finished += sentences
-        decoding_note = f"decoding the test split, {finished:,} of {total:,} sentences"
-        report(1.0, decoding_note if finished < total else "scoring the test split")
+    def done(task: str, sentences: int) -> None:
+        finished[task] += sentences
+        report(1.0, f"{task} the test split, {finished[task]:,} of {total:,} sentences")
 
     results = evaluate_text(model, data, decoding, done)
     write_sentences(folder / "sentences.csv", results.sentences)

@@ -18,7 +18,7 @@ from experiments.errors import UsageError
 from experiments.main import main
 from experiments.text_evaluation import buckets_of
 from experiments.text_metrics import text_metrics
-from experiments.trial import Trial, resolve_trial
+from experiments.trial import Trial, resolve_trial, run_trial
 from tests.text_files import write_corpus
 from tests.trials import SMALL, run, run_until, small_trial
 
@@ -129,9 +129,13 @@ def test_a_trial_on_text_continues_where_it_was_stopped(tmp_path: Path) -> None:
         assert (whole.folder / name).read_bytes() == (cut.folder / name).read_bytes()
 
 
-def test_a_model_without_attention_keeps_none(tmp_path: Path) -> None:
+def test_a_model_without_attention_keeps_none_and_evaluation_says_how_far_it_is(tmp_path: Path) -> None:
     trial = text_trial(tmp_path, trainer__max_steps=2)
-    run(trial)
+    notes = []
+    run_trial(trial, trial.folder, lambda share, note: notes.append(note))
+    sentences = len(rows_of(trial.folder / "sentences.csv"))
+    for task in ("decoding", "scoring"):
+        assert f"{task} the test split, {sentences} of {sentences} sentences" in notes
     assert not (trial.folder / "attention.json").exists()
     assert json.loads((trial.folder / "summary.json").read_text())["attention"] is False
 
