@@ -4,6 +4,7 @@ The contract of a trial folder, its files and metrics is docs/results.md.
 """
 
 import csv
+import hashlib
 import io
 import os
 import re
@@ -61,7 +62,8 @@ class Runs:
         trials: a row per complete trial, columns `TRIAL_COLUMNS`; `model` is the object of all model options,
             `hidden_size` one of them, missing where a model has no such option. `TEXT_COLUMNS` are
             missing for synthetic tasks; `signatures` is an object: the sacreBLEU signature of each metric.
-        sentences: a row per (trial, test sentence) of trials on text, columns `SENTENCE_COLUMNS`.
+        sentences: a row per (trial, test sentence) of trials on text, columns `SENTENCE_COLUMNS`; `reference` is the
+            `digest` of its reference.
         failures: a row per trial that failed or diverged, columns `FAILURE_COLUMNS`.
         unfinished: folders of trials that still run or were interrupted.
     """
@@ -276,9 +278,15 @@ def _read_sentences(path: Path) -> list[list[Any]]:
             raise _corrupt(path, f"sentence {number}: {error}") from error
         if min(counts.values()) < 0:
             raise _corrupt(path, f"sentence {number}: a count is negative")
-        row = {**counts, "reference": line["reference"]}
+        # A digest tells test sets apart as well, and tables that are kept hold no text of a corpus.
+        row = {**counts, "reference": digest(line["reference"])}
         rows.append([row[column] for column in SENTENCE_COLUMNS[1:]])
     return rows
+
+
+def digest(text: str) -> str:
+    """Twelve digits that stand for a text."""
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def _read_table(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:

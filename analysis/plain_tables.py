@@ -6,7 +6,7 @@ whatever else is known:
     trials.csv        a row a trial, columns `TRIAL_COLUMNS` and `label`, its line in figures; `model` and `signatures`
                       are JSON
     failures.csv      a row a trial that failed or diverged
-    sentences.csv     what BLEU is computed from
+    sentences.csv     what BLEU is computed from, a digest in place of each reference
     curves.csv        see analysis.histories
     environment.csv   see analysis.environments
     gradients.csv     see analysis.gradient_table
