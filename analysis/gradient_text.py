@@ -9,6 +9,7 @@ from analysis.gradient_fits import FLOAT_FLOOR, LEAST_R_SQUARED, WHEN, Fit, Hori
 from analysis.gradient_remedies import Remedy, remedies, variant_label
 from analysis.gradient_statements import UNTOLD, r_squared_text, statements
 from analysis.style import styles
+from analysis.summaries import count_phrase
 
 SAID = {True: "yes", False: "no", None: UNTOLD}
 
@@ -61,12 +62,12 @@ def summary(table: Frame) -> tuple[list[str], list[list[str]]]:
     looks = styles([change.name for change in lines])
     phases = [phase for phase in WHEN if any(getattr(change, phase) for change in lines)]
     header = ["architecture", "task", "length"]
-    header += [f"{what} {WHEN[phase]}" for phase in phases for what in ("decay", "horizon")]
+    header += [f"{what} {WHEN[phase]}" for phase in phases for what in ("decay", "horizon")] + ["seeds"]
     rows = []
     for change in lines:
         own = [getattr(change, phase) for phase in phases]
         numbers = [cell for fit in own for cell in _decay_and_horizon(fit)]
-        rows.append([looks[change.name].name, change.task, str(change.length), *numbers])
+        rows.append([looks[change.name].name, change.task, str(change.length), *numbers, _seeds(own)])
     return header, rows
 
 
@@ -104,15 +105,21 @@ REMEDY_RULE = (
 
 def _remedy_table(remedied: Sequence[Remedy]) -> tuple[list[str], list[list[object]]]:
     header = ["architecture", "remedy", "task", "length", "decay at initialisation", "decay after training", "slower"]
-    header += ["accuracy", "better"]
+    header += ["accuracy", "better", "seeds"]
     rows: list[list[object]] = [
         [styles([one.arch])[one.arch].name, variant_label(one.variant), one.task, one.length,
          markdown.interval(one.initial.decay if one.initial else None),
          markdown.interval(one.trained.decay if one.trained else None), SAID[one.slower] if one.variant else "-",
-         markdown.interval(one.accuracy), SAID[one.better] if one.variant and one.accuracy else "-"]
+         markdown.interval(one.accuracy), SAID[one.better] if one.variant and one.accuracy else "-",
+         _seeds([one.initial, one.trained])]
         for one in remedied
     ]  # fmt: skip
     return header, rows
+
+
+def _seeds(found: Sequence[Fit | None]) -> str:
+    counts = [fit.horizon.seeds for fit in found if fit]
+    return count_phrase(counts) if counts else "-"
 
 
 def _figure(chart: Chart) -> str:

@@ -30,7 +30,7 @@ from analysis.page import page
 from analysis.plain_tables import TABLES
 from analysis.report_text import TITLES, compose, verdicts
 from analysis.style import styles
-from analysis.summaries import SETTING, at_train_length, setting_name, synthetic
+from analysis.summaries import SETTING, at_train_length, over_seeds, seeds_phrase, setting_name, synthetic
 from analysis.wandb_runs import local_folder
 
 
@@ -111,14 +111,12 @@ def bleu_overviews(runs: Runs) -> list[str]:
     parts = []
     for comparison in compared:
         buckets = [*comparison.buckets, comparison.whole]
-        lines = [
-            [
-                line_name(look, comparison.train_length),
-                *(f"{scored(comparison, arch, bucket).mean:.1f}" for bucket in buckets),
-            ]
-            for arch, look in styles(comparison.archs).items()
-        ]
-        header = ["source length", *(bucket.name for bucket in buckets)]
+        lines = []
+        for arch, look in styles(comparison.archs).items():
+            found = [scored(comparison, arch, bucket) for bucket in buckets]
+            name = line_name(look, comparison.train_length)
+            lines.append([name, *(f"{one.mean:.1f}" for one in found), str(found[-1].seeds)])
+        header = ["source length", *(bucket.name for bucket in buckets), "seeds"]
         title = f"mean BLEU: {', '.join(setting_title(comparison.setting, compared))}"
         parts.append(f"{title}\n{markdown.plain_table(header, lines)}")
     return parts
@@ -131,13 +129,14 @@ def accuracy_overview(results: Frame) -> str:
         return "no model was tested with greedy decoding at its train length"
     parts = []
     for key, group in rows.groupby(SETTING):
-        means = group.pivot_table(index="arch", columns="train_length", values="value")
+        points = over_seeds(group, ["arch", "train_length"])
+        means = points.pivot_table(index="arch", columns="train_length", values="mean")
         lines = [
             [look.name, *("-" if pd.isna(mean) else f"{mean:.3f}" for mean in means.loc[arch])]
             for arch, look in styles(group["arch"]).items()
         ]
         header = ["length", *map(str, means.columns)]
-        title = f"mean greedy token accuracy: {setting_name(*key)}"
+        title = f"mean greedy token accuracy, {seeds_phrase(points)}: {setting_name(*key)}"
         parts.append(f"{title}\n{markdown.plain_table(header, lines)}")
     return "\n\n".join(parts)
 

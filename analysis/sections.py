@@ -22,6 +22,7 @@ from analysis.summaries import (
     PROPORTION,
     SETTING,
     at_train_length,
+    count_phrase,
     ended_badly,
     interval_of,
     over_seeds,
@@ -133,9 +134,9 @@ def capacities(runs: Runs) -> str:
             presented = at_best["bits_presented"].iloc[0] if len(at_best) else float("nan")
             rows.append([
                 looks[arch].name, setting_name(task, vocabulary), markdown.interval(most, 1), length,
-                f"{presented:.1f}",
+                f"{presented:.1f}", most.count,
             ])  # fmt: skip
-    header = ["Architecture", "Task", "Most bits recovered a sequence", "at length", "Bits presented there"]
+    header = ["Architecture", "Task", "Most bits recovered a sequence", "at length", "Bits presented there", "Seeds"]
     return (
         "## Bits that arrive\n\n" + markdown.table(header, rows) + "\n\n"
         "The largest mean over lengths, a lower bound on capacity: longer training may recover more, and so may a "
@@ -196,8 +197,9 @@ def alignments(runs: Runs) -> str:
             lines.append([
                 looks[arch].name, setting_name(task, vocabulary),
                 *(markdown.interval(own.get(length)) for length in lengths),
+                count_phrase(interval.count for interval in own.values()),
             ])  # fmt: skip
-    header = ["Architecture", "Task", *(f"Length {length}" for length in lengths)]
+    header = ["Architecture", "Task", *(f"Length {length}" for length in lengths), "Seeds"]
     return (
         "## Alignment accuracy\n\n" + markdown.table(header, lines) + "\n\n"
         "Share of target tokens whose largest attention weight lies on the gold source position."
@@ -229,17 +231,11 @@ def _bleu_of(comparison: Comparison, compared: list[Comparison]) -> str:
         return f"**Measured here: {title}.** Nothing: no range of lengths has enough sentences."
     claim = length_claim(comparison)
     first, last = comparison.buckets[0].name, comparison.buckets[-1].name
-    header = ["Architecture", *(f"{bucket.name} (n = {bucket.sentences})" for bucket in comparison.buckets)]
-    rows = [
-        [
-            look.name,
-            *(
-                markdown.interval(scored(comparison, arch, bucket).interval().clipped(*BLEU_BOUNDS), 1)
-                for bucket in comparison.buckets
-            ),
-        ]
-        for arch, look in looks.items()
-    ]
+    header = ["Architecture", *(f"{bucket.name} (n = {bucket.sentences})" for bucket in comparison.buckets), "Seeds"]
+    rows = []
+    for arch, look in looks.items():
+        intervals = [scored(comparison, arch, bucket).interval().clipped(*BLEU_BOUNDS) for bucket in comparison.buckets]
+        rows.append([look.name, *(markdown.interval(each, 1) for each in intervals), intervals[0].count])
     parts = [
         f"**Measured here: {title}.** That attention keeps BLEU on long sentences and a fixed context loses it "
         f"{claim.verdict}.{_shares(claim, first, last)}",
@@ -252,11 +248,12 @@ def _bleu_of(comparison: Comparison, compared: list[Comparison]) -> str:
             markdown.interval(pair.difference, 1),
             f"{pair.p_value:.3f}",
             f"{pair.corrected:.3f}",
+            pair.difference.count,
         ]
         for pair in pairs(comparison)
     ]
     if against:
-        header = ["Attention", "Fixed context", f"Difference of BLEU at {last}", "p", "p, corrected (Holm)"]
+        header = ["Attention", "Fixed context", f"Difference of BLEU at {last}", "p", "p, corrected (Holm)", "Seeds"]
         parts.append(markdown.table(header, against))
     return "\n\n".join(parts)
 

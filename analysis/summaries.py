@@ -1,5 +1,7 @@
 """Means over seeds of what the tidy table holds; every figure and table starts here."""
 
+from collections.abc import Iterable
+
 import pandas as pd
 
 from analysis.frames import Column, Frame
@@ -55,10 +57,15 @@ def setting_name(task: str, vocabulary: int) -> str:
 
 def seeds_phrase(points: Frame) -> str:
     """How many seeds stand behind each point: `3 seeds` or `2 to 3 seeds`."""
-    least, most = points["seeds"].min(), points["seeds"].max()
-    if most == 1:
+    if points["seeds"].max() == 1:
         return "one seed"
-    return f"{most} seeds" if least == most else f"{least} to {most} seeds"
+    return f"{count_phrase(points['seeds'])} seeds"
+
+
+def count_phrase(counts: Iterable[int]) -> str:
+    """`3` where all counts agree, else `2 to 3`."""
+    least, most = min(counts := list(counts)), max(counts)
+    return str(most) if least == most else f"{least} to {most}"
 
 
 def ended_badly(failures: Frame, arch: str, task: str, length: int) -> str:

@@ -74,7 +74,8 @@ CLAIMS = {
         "Hochreiter (1991), Bengio et al. (1994), Pascanu et al. (2013, arXiv:1211.5063)",
     ),
     "parallelism": (
-        "In training, a recurrent model needs O(n) operations one after the other; a transformer O(1).",
+        "In training, a recurrent model needs O(n) operations one after the other, a transformer O(1), which makes its "
+        "step the faster one.",
         "Vaswani et al. (2017, arXiv:1706.03762, Table 1)",
     ),
 }

@@ -3,13 +3,15 @@
     python -m benchmarks.training [--threads 1] [--precision 32-true] [MODEL...]
 
 The workload of benchmarks/workload.py under Lightning's Trainer with the callbacks of a trial: AdamW, dropout 0.1,
-gradient norm clipped at 1, the DataModule's batches and the optimiser included.
+gradient norm clipped at 1, the DataModule's batches and the optimiser included. `share` is how much of the machine's
+speed at a large float32 matrix product, timed right before and after, the matrix products of the model come to.
 """
 
 import tempfile
 from pathlib import Path
 
 import lightning.pytorch as pl
+import numpy as np
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from benchmarks.workload import BATCH, EXAMPLES, LONGEST, SHORTEST, VOCABULARY, Stopwatch, arguments, make, parse
@@ -17,9 +19,16 @@ from data.batch import PAD, Batch
 from data.datamodule import Seq2SeqDataModule
 from experiments.callbacks import History, Progress
 from experiments.cli import TRAINER_DEFAULTS
+from experiments.timing import count_flops
 from lit_models import LitSeq2Seq
 
 WARM_UP = 5
+
+
+def flops_by_length(name: str) -> np.ndarray:
+    """Coefficients of the operations of one sequence, a polynomial of degree 2 in its length."""
+    lengths = np.array([SHORTEST, LONGEST // 2, LONGEST])
+    return np.polyfit(lengths, [count_flops(make(name), int(length), VOCABULARY) for length in lengths], 2)
 
 
 class TimedSteps(pl.Callback):
@@ -27,7 +36,8 @@ class TimedSteps(pl.Callback):
 
     def __init__(self, name: str, metric: str, steps: int, repeats: int) -> None:
         self.name, self.metric, self.steps, self.left = name, metric, steps, repeats
-        self.watch, self.tokens, self.end = Stopwatch(), 0, WARM_UP
+        self.watch, self.tokens, self.flops, self.end = Stopwatch(), 0, 0.0, WARM_UP
+        self.coefficients = flops_by_length(name)
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Batch, batch_idx: int
@@ -35,12 +45,16 @@ class TimedSteps(pl.Callback):
         if batch_idx == self.end:
             if batch_idx > WARM_UP:
                 self.watch.__exit__()
-                self.watch.report(self.name, self.metric, self.tokens, step_ms=1000 * self.watch.wall / self.steps)
+                share = self.flops / self.watch.wall / self.watch.speed
+                step_ms = 1000 * self.watch.wall / self.steps
+                self.watch.report(self.name, self.metric, self.tokens, step_ms=step_ms, share=share)
                 self.left -= 1
             trainer.should_stop = self.left == 0
-            self.tokens, self.end = 0, batch_idx + self.steps
+            self.tokens, self.flops, self.end = 0, 0.0, batch_idx + self.steps
             self.watch.__enter__()
         self.tokens += int((batch.target_out != PAD).sum())
+        lengths = (batch.target_out != PAD).sum(dim=1).numpy() - 1  # EOS counts no source token
+        self.flops += float(np.polyval(self.coefficients, lengths).sum())
 
 
 def train(model: LitSeq2Seq, data: Seq2SeqDataModule, timed: TimedSteps, precision: str) -> None:

@@ -99,7 +99,7 @@ def main(arguments: list[str]) -> int:
     parser = OneLineParser(
         prog="lengthwise sizes",
         description="Print the parameter counts of all architectures at one hidden size, or, with --budget, the "
-        "hidden size of each whose count lies nearest to the budget, so that all match within 10%%.",
+        "hidden size of each whose count lies nearest to the budget, so that all match within 10%.",
     )
     parser.add_argument("--budget", type=int, metavar="N", help="number of parameters to match")
     parser.add_argument("--hidden_size", type=int, default=64, help="one hidden size for all (default %(default)s)")

@@ -64,7 +64,11 @@ class TrainingStep:
         self.reduced = PRECISIONS[precision] != torch.float32
         # As LitSeq2Seq.configure_optimizers does for a trainer.
         self.optimizer = torch.optim.AdamW(
-            model.parameters(), lr=model.learning_rate, betas=model.betas, weight_decay=model.weight_decay, fused=True
+            model.parameters(),
+            lr=model.learning_rate,
+            betas=model.betas,
+            weight_decay=model.weight_decay,
+            fused=not self.reduced,
         )
 
     def __call__(self) -> StepTime:

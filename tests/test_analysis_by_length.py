@@ -301,7 +301,7 @@ def test_report_shows_the_table_with_the_size_of_each_bucket(tmp_path):
     assert f"| Architecture | 1-10 (n = {count}) | 11-20 (n = " in text
     point = points_by_length(comparisons(runs)).set_index(["arch", "bucket"]).loc[("GRU", "1-10")]
     assert f"| GRU | {point['mean']:.1f} [{point['low']:.1f}, {point['high']:.1f}] |" in text
-    assert "| Attention | Fixed context | Difference of BLEU at 41-50 | p | p, corrected (Holm) |" in text
+    assert "| Attention | Fixed context | Difference of BLEU at 41-50 | p | p, corrected (Holm) | Seeds |" in text
 
 
 def test_variants_of_an_architecture_are_lines_of_their_own(tmp_path):

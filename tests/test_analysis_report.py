@@ -362,7 +362,7 @@ def test_a_mixed_report_shows_both_and_keeps_them_apart(tmp_path, capsys):
         figures = [tmp_path / folder / "figures" / f"{name}.png" for folder in ("synthetic", "out")]
         assert figures[0].read_bytes() == figures[1].read_bytes()
     out = capsys.readouterr().out
-    assert "mean greedy token accuracy: reverse" in out and "mean BLEU: multi30k" in out and "GRU-50" in out
+    assert "mean greedy token accuracy, 2 seeds: reverse" in out and "mean BLEU: multi30k" in out and "GRU-50" in out
 
 
 def test_bleu_computed_in_two_ways_is_shown_apart_and_noted(tmp_path):
