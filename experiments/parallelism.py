@@ -37,9 +37,11 @@ from lit_models import LitSeq2Seq, architectures
 from lit_models.sequential_depth import path_lengths, sequential_depth
 
 LENGTHS = [8, 16, 32, 64, 128, 256, 512, 1024]
+FURTHER_ON_A_GPU = [2048, 4096]
 LONGEST_PATHS = 32  # path lengths take a pass over the graph for each target position
 SMALL_BUDGET = 5_000  # parameters of the models whose graphs are read: depth does not depend on the width
 BATCH_SIZES = (1, 4, 16, 64)
+TOKENS = 2048
 GIBIBYTE = 2**30
 
 
@@ -162,10 +164,11 @@ class _Machine:
             bar.set_description(f"{point.arch}, {point.sweep.replace('_', ' ')}, {point.length}")
             same = {**self._same(point.threads), "sweep": point.sweep, "arch": point.arch, "hidden_size": width}
             same |= {"num_params": count, "length": point.length, "batch_size": point.rows}
+            if point.length not in flops:
+                flops[point.length] = count_flops(model.cpu(), point.length, self.options.vocabulary)
+            rows.append({**same, "metric": "flops", "median": point.rows * flops[point.length]})
             try:
                 self._refuse(point, before.get(point.sweep))
-                if point.length not in flops:
-                    flops[point.length] = count_flops(model.cpu(), point.length, self.options.vocabulary)
                 results, before[point.sweep] = self._time(model.to(self.device), point, flops[point.length])
                 rows += [{**same, **result} for result in results]
             except (TooSlowError, torch.OutOfMemoryError) as error:
@@ -212,7 +215,6 @@ class _Machine:
             _spread("tokens_per_second", [tokens / each for each in seconds]),
             _spread("share_of_peak", [work / each / peak for each in seconds]),
             {"metric": "peak_memory_bytes", "median": memory},
-            {"metric": "flops", "median": work},
         ]
         return rows, Measured(point, statistics.median(seconds), memory)
 
@@ -236,11 +238,14 @@ def _checked(options: argparse.Namespace) -> argparse.Namespace:
     if options.device == "cuda" and not torch.cuda.is_available():
         raise UsageError("--device: cuda is not here; use cpu")
     options.longest_paths = 16 if options.quick else LONGEST_PATHS
-    options.lengths = sorted(set(options.lengths or (LENGTHS[:5] if options.quick else LENGTHS)))
+    usual = [*LENGTHS, *FURTHER_ON_A_GPU] if options.device == "cuda" else LENGTHS
+    options.lengths = sorted(set(options.lengths or (LENGTHS[:5] if options.quick else usual)))
+    if options.tokens is None:
+        options.tokens = max(TOKENS, options.lengths[-1])
     if options.repeats is None:
         options.repeats = 5 if options.quick else 10
     if options.time_limit is None:
-        options.time_limit = 1.0 if options.quick else 5.0
+        options.time_limit = 1.0 if options.quick else 20.0
     if options.memory_limit is None:
         options.memory_limit = _half_of_memory(options.device)
     options.models = options.models or list(architectures())
@@ -285,14 +290,14 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--models", nargs="+", metavar="MODEL", help="architectures (default: all)")
     add("--parameter_budget", type=int, default=100_000, metavar="N", help="parameters of each (default %(default)s)")
-    add("--lengths", nargs="+", type=int, metavar="N", help="tokens of source and of target (default 8 16 … 1024)")
+    add("--lengths", nargs="+", type=int, metavar="N", help="of source and target (default 8 16 … 1024; cuda: … 4096)")
     add("--batch_size", type=int, default=16, metavar="N", help="sequences a batch (default %(default)s)")
-    add("--tokens", type=int, default=2048, metavar="N", help="target tokens a batch (default %(default)s)")
+    add("--tokens", type=int, metavar="N", help="target tokens a batch (default 2048, or one longest sequence)")
     add("--speedup_length", type=int, default=128, metavar="N", help="length for speed-ups (default %(default)s)")
     add("--vocabulary", type=int, default=16, metavar="N", help="symbols (default %(default)s)")
     add("--threads", nargs="+", type=int, metavar="N", help="CPU threads (default 1 2 4 … cores); lengths take most")
     add("--repeats", type=int, metavar="N", help="timed steps a point (default 10)")
-    add("--time_limit", type=float, metavar="S", help="seconds a point (default 5)")
+    add("--time_limit", type=float, metavar="S", help="seconds a point (default 20)")
     add("--memory_limit", type=float, metavar="GIB", help="of tensors in a step (default: half of the memory)")
     add("--device", choices=("cpu", "cuda"), default="cpu", help="default %(default)s")
     add("--precision", choices=tuple(PRECISIONS), default="32-true", help="default %(default)s")

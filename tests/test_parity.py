@@ -341,6 +341,26 @@ def test_attention_equals_opennmts(score: str, kind: str) -> None:
     torch.testing.assert_close(mine, torch.tanh(vectors) if kind == "mlp" else vectors)
 
 
+@pytest.mark.parametrize("masked", ["causal", "padded", "nowhere"])
+def test_the_explicit_product_of_attention_is_the_fused_one(masked: str) -> None:
+    attention = MultiHeadAttention(8, 2).double()
+    rows = torch.randn(3, 5, 8, dtype=torch.float64, requires_grad=True)
+    lengths = torch.tensor([5, 2, 4])
+    allowed = (torch.arange(5) < lengths[:, None])[:, None, None, :] if masked == "padded" else None
+    causal = masked == "causal"
+    results = []
+    for explicit in (False, True):
+        memory = attention.keys_and_values(rows)
+        if explicit:
+            heads = attention._weights(attention._split(attention.query(rows)), memory, allowed, causal) @ memory[1]
+            mixed = attention.output(heads.transpose(1, 2).flatten(2))
+        else:
+            mixed = attention(rows, memory, allowed, causal)
+        results.append([mixed, *torch.autograd.grad(mixed.square().sum(), [rows, *attention.parameters()])])
+    for fused, explicit in zip(*results, strict=True):
+        torch.testing.assert_close(explicit, fused, rtol=1e-10, atol=1e-10)
+
+
 def test_the_transformers_products_in_bfloat16_are_those_in_float32() -> None:
     model, batch = make("Transformer", {"num_layers": 2}), random_batch([(5, 4), (7, 7), (1, 2), (3, 6)])
 
