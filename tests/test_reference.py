@@ -31,7 +31,11 @@ def test_the_committed_tables_make_the_figures_of_the_readme(tmp_path: Path) -> 
 @pytest.mark.parametrize("path", sorted(REFERENCE.rglob("origin.json")), ids=lambda path: path.parent.name)
 def test_every_committed_table_says_what_measured_it(path: Path) -> None:
     origin = json.loads(path.read_text())
-    assert origin["made_by"] and origin["date"]
+    assert all(origin[key] for key in ("made_by", "date", "commit", "device", "processor"))
+
+
+def test_no_committed_table_is_without_an_origin() -> None:
+    assert {path.parent for path in REFERENCE.rglob("*.csv")} == {path.parent for path in REFERENCE.rglob("origin.json")}
 
 
 def test_the_committed_tables_stay_below_ten_megabytes() -> None:
