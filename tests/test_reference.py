@@ -35,7 +35,8 @@ def test_every_committed_table_says_what_measured_it(path: Path) -> None:
 
 
 def test_no_committed_table_is_without_an_origin() -> None:
-    assert {path.parent for path in REFERENCE.rglob("*.csv")} == {path.parent for path in REFERENCE.rglob("origin.json")}
+    tables, origins = ({path.parent for path in REFERENCE.rglob(name)} for name in ("*.csv", "origin.json"))
+    assert tables == origins
 
 
 def test_the_committed_tables_stay_below_ten_megabytes() -> None:
