@@ -55,9 +55,10 @@ def alignment_figure(files: Sequence[AttentionFile], sentence_id: int, pieces: b
         [_points(one, arch=file.arch, label=file.label, id=sentence_id) for file, one in zip(shown, maps, strict=True)],
         ignore_index=True,
     )
+    sentence = shown[0].sentences[sentence_id]
     caption = (
-        f"Attention while each model wrote its own output (rows) for source sentence {sentence_id} (columns), from "
-        f"white, 0, to black, 1. {_unit(pieces)} Drawn as in Bahdanau et al. (2015, Figure 3)."
+        f"Attention while each model wrote its own output (rows) for {sentence.name} (columns), from "
+        f"white, 0, to black, 1. {_unit(pieces, sentence)}Drawn as in Bahdanau et al. (2015, Figure 3)."
     )
     return Chart(f"alignment_{sentence_id}", side_by_side(maps), points, caption)
 
@@ -87,12 +88,12 @@ def heads_figure(file: AttentionFile, sentence_id: int, pieces: bool = False) ->
         ignore_index=True,
     )
     figure, labelled = grid_of_heads(maps)
-    order = "" if labelled else " Columns are the source from left to right, rows the output from top to bottom."
+    order = "" if labelled else "Columns are the source from left to right, rows the output from top to bottom."
     caption = (
-        f"Attention of every head of {file.label} while it wrote its own output for source sentence {sentence_id}, "
-        f"from white, 0, to black, 1. {_unit(pieces)}{order}"
+        f"Attention of every head of {file.label} while it wrote its own output for {sentence.name}, "
+        f"from white, 0, to black, 1. {_unit(pieces, sentence)}{order}"
     )
-    return Chart(f"heads_{_slug(file.arch)}_{sentence_id}", figure, points, caption)
+    return Chart(f"heads_{_slug(file.arch)}_{sentence_id}", figure, points, caption.strip())
 
 
 def draw_attention(path: Path, source: list[str], target: list[str], attention: Any, title: str = "") -> None:
@@ -193,10 +194,13 @@ def _points(one: Map, **columns: Any) -> Frame:
     )
 
 
-def _unit(pieces: bool) -> str:
+def _unit(pieces: bool, sentence: Sentence) -> str:
+    """What a cell stands for; nothing need be said where every piece is a word."""
     if pieces:
-        return "Pieces as the models read and write them."
-    return "Weights are summed over the pieces of a source word and averaged over those of an output word."
+        return "Pieces as the models read and write them. "
+    if len(words_from_pieces(sentence.source)) == len(sentence.source):
+        return ""
+    return "Weights are summed over the pieces of a source word and averaged over those of an output word. "
 
 
 def _slug(name: str) -> str:
@@ -222,7 +226,7 @@ def main(arguments: list[str] | None = None) -> int:
         files = find_attention(options.runs)
         if not files:
             where = ", ".join(options.runs)
-            raise ReportError(f"no trial in {where} has an {ATTENTION_FILE}; test a model with attention on text first")
+            raise ReportError(f"no trial in {where} has an {ATTENTION_FILE}; train a model with attention first")
         folder = Path(options.output or local_folder(options.runs[0])) / "figures"
         ids = dict.fromkeys(options.sentences or common_sentences(files))
         for chart in alignment_charts(files, ids, options.pieces):

@@ -27,7 +27,8 @@ class Sentence:
     """What one model attended to while it wrote one sentence.
 
     Attributes:
-        id: the number of the sentence in the test set.
+        id: the number of the sentence in the test set; of an example of symbols, a number made of it.
+        name: what captions call it.
         source: S source pieces.
         target: T pieces of the model's own output, `</s>` included.
         attention: (T, S) weights; each row sums to 1.
@@ -35,6 +36,7 @@ class Sentence:
     """
 
     id: int
+    name: str
     source: list[str]
     target: list[str]
     attention: np.ndarray
@@ -99,6 +101,7 @@ def _sentence(entry: Any) -> Sentence:
     shape = len(target), len(source)
     return Sentence(
         id=number,
+        name=_typed(entry, "name", str) if "name" in entry else f"source sentence {number}",
         source=source,
         target=target,
         attention=_weights(entry.get("attention"), shape, f"sentence {number}: 'attention'"),

@@ -120,9 +120,9 @@ def write_sentences(path: Path, sentences: list[tuple[Any, ...]]) -> None:
         csv.writer(file, lineterminator="\n").writerows([SENTENCE_COLUMNS, *sentences])
 
 
-def write_attention(path: Path, arch: str, train_length: int, sentences: list[dict[str, Any]]) -> None:
-    """Write the attention matrices of a few sentences, whole or not at all."""
-    content = {"arch": arch, "label": f"{arch}-{train_length}", "sentences": sentences}
+def write_attention(path: Path, arch: str, label: str, sentences: list[dict[str, Any]]) -> None:
+    """Write the attention matrices of a few sentences, whole or not at all; `label` is what figures call the model."""
+    content = {"arch": arch, "label": label, "sentences": sentences}
     with whole_file(path) as partial:
         partial.write_text(json.dumps(content, ensure_ascii=False) + "\n", encoding="utf-8")
 
@@ -145,12 +145,13 @@ def _attention(
                 "id": i + 1,
                 "source": pieces,
                 "target": target,
-                "attention": _rounded(weights),
-                "heads": {name: _rounded(each) for name, each in heads.items()} or None,
+                "attention": rounded(weights.tolist()),
+                "heads": {name: rounded(each.tolist()) for name, each in heads.items()} or None,
             }
         )
     return shown
 
 
-def _rounded(weights: Any) -> list[list[float]]:
-    return [[round(value, 4) for value in row] for row in weights.tolist()]
+def rounded(weights: list[list[float]]) -> list[list[float]]:
+    """Weights with four digits, which is more than a picture shows."""
+    return [[round(value, 4) for value in row] for row in weights]

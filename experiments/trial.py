@@ -37,6 +37,7 @@ from experiments.gradient_table import Subject, variant
 from experiments.machine import is_follower, keep_freed_memory
 from experiments.outcome import ending, out_of_memory, read_summary, write_failure
 from experiments.sizes import pick_width
+from experiments.symbol_attention import symbol_attention
 from experiments.text_evaluation import ALL, Row, TextResults, describe, evaluate_text, write_attention, write_sentences
 from experiments.validation_text import ValidationBleu
 from experiments.wandb_run import (
@@ -299,6 +300,8 @@ def _train_and_evaluate(trial: Trial, folder: Path, report: Report) -> dict[str,
     if data.text is not None and not is_follower():
         text = _evaluate_text(model, data, decoding, folder, report)
         rows.extend(text.rows)
+    elif not is_follower():
+        _keep_attention(model, data, folder)
     summary = {
         "status": "complete",
         **trial.labels,
@@ -357,8 +360,16 @@ def _evaluate_text(
     results = evaluate_text(model, data, decoding, done)
     write_sentences(folder / "sentences.csv", results.sentences)
     if results.attention:
-        write_attention(folder / "attention.json", type(model).__name__, data.length, results.attention)
+        arch = type(model).__name__
+        write_attention(folder / "attention.json", arch, f"{arch}-{data.length}", results.attention)
     return results
+
+
+def _keep_attention(model: LitSeq2Seq, data: Seq2SeqDataModule, folder: Path) -> None:
+    """Where the model looks in examples of a task on symbols."""
+    if examples := symbol_attention(model, data):
+        arch = type(model).__name__
+        write_attention(folder / "attention.json", arch, f"{arch}, {data.task} {data.length}", examples)
 
 
 def _report_text(report: dict[str, dict[str, object]], folder: Path) -> None:

@@ -46,7 +46,7 @@ def tell_files(logger: WandbLogger, folder: Path) -> None:
             rows = [[row[column] for column in SENTENCE_COLUMNS] for row in csv.DictReader(file)]
         _tell_table(logger, list(SENTENCE_COLUMNS), rows[:MOST_SENTENCES])
     with tempfile.TemporaryDirectory() as drawn:
-        if (path := folder / "attention.json").exists():
+        if (path := folder / "attention.json").exists() and (folder / "sentences.csv").exists():
             sentences = json.loads(path.read_text(encoding="utf-8"))["sentences"][:MOST_MAPS]
             _tell_maps(logger, Path(drawn), [
                 (each["source"], each["target"], each["attention"], f"sentence_{each['id']}") for each in sentences

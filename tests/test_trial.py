@@ -11,9 +11,12 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
+from analysis.alignments import alignment_charts
+from analysis.attention_files import read_attention
 from experiments.callbacks import TrialDiverged
 from experiments.errors import UsageError
 from experiments.main import main
@@ -38,6 +41,24 @@ def test_a_trial_leaves_what_the_documentation_says(tmp_path: Path) -> None:
     assert {row["eval_length"] for row in rows} == {"3", "5", "8"}
     by_position = [row for row in rows if row["metric"] == "greedy_token_accuracy_by_position"]
     assert [int(row["position"]) for row in by_position if row["eval_length"] == "8"] == list(range(1, 9))
+
+
+def test_models_with_attention_leave_where_they_looked_in_an_example_of_each_length(tmp_path: Path) -> None:
+    files = {}
+    for arch in ("LuongGlobal", "Bahdanau"):
+        trial = small_trial(tmp_path, model=arch, data__eval_lengths="[3,8,41]")
+        run(trial)
+        files[arch] = read_attention(trial.folder / "attention.json")
+        assert files[arch].label == f"{arch}, reverse 5"
+        assert sorted(len(each.source) for each in files[arch].sentences.values()) == [3, 5, 8]
+    assert set(files["LuongGlobal"].sentences) == set(files["Bahdanau"].sentences)
+    for number, example in files["Bahdanau"].sentences.items():
+        assert example.source == files["LuongGlobal"].sentences[number].source
+        assert example.name == f"a test example of reverse, {len(example.source)} tokens"
+        np.testing.assert_allclose(example.attention.sum(axis=1), 1, atol=1e-3)
+    charts = list(alignment_charts(list(files.values()), files["Bahdanau"].sentences))
+    assert len(charts) == 3
+    assert all("for a test example of reverse" in chart.caption for chart in charts)
 
 
 def test_the_saved_configuration_is_the_same_trial(tmp_path: Path) -> None:

@@ -1,0 +1,32 @@
+"""Where a model looks in test examples of a task on symbols, in the form in which attention.json keeps it of text."""
+
+import hashlib
+from typing import Any
+
+from data.datamodule import Seq2SeqDataModule
+from experiments.samples import Sample, symbol_samples
+from experiments.text_evaluation import LONGEST_SHOWN, rounded
+from lit_models import LitSeq2Seq
+
+WORD = "▁"  # what a word begins with in attention.json, as SentencePiece has it
+
+
+def symbol_attention(model: LitSeq2Seq, data: Seq2SeqDataModule) -> list[dict[str, Any]]:
+    """One example of every test length that can be shown; none for a model without attention.
+
+    Models tested on the same example get the same id, so that they can be drawn side by side.
+    """
+    samples = [sample for sample in symbol_samples(model, data, 1) if sample.length <= LONGEST_SHOWN]
+    return [_entry(data.task, sample) for sample in samples if sample.attention and sample.output]
+
+
+def _entry(task: str, sample: Sample) -> dict[str, Any]:
+    digest = hashlib.sha256(" ".join([task, *sample.source]).encode()).digest()
+    return {
+        "id": int.from_bytes(digest[:3], "big"),
+        "name": f"a test example of {task}, {sample.length} tokens",
+        "source": [WORD + symbol for symbol in sample.source],
+        "target": [WORD + symbol for symbol in sample.output],
+        "attention": rounded(sample.attention),
+        "heads": None,
+    }
