@@ -13,17 +13,29 @@ from tests.test_readme import README, commands
 ROOT = Path(__file__).parent.parent
 REFERENCE = ROOT / "docs" / "reference"
 PAGE = (ROOT / "docs" / "bottleneck.md").read_text()
-FIGURES = re.findall(r"^FIGURES := (.*)$", (ROOT / "Makefile").read_text(), re.M)[0].split()
+REPORTS = [
+    (tables.split(), figures.split())
+    for tables, figures in re.findall(
+        r"^\t\$\(BIN\)/lengthwise report (.*) --output docs --figures (.*)$", (ROOT / "Makefile").read_text(), re.M
+    )
+]
 
 
-def test_every_figure_of_the_readme_is_drawn_by_make_report() -> None:
-    shown = re.findall(r"!\[.*?\]\(docs/figures/(\w+)\.png\)", README)
-    assert shown and set(shown) <= set(FIGURES)
+def test_every_measured_figure_of_the_pages_is_drawn_by_make_report() -> None:
+    pages = [README, *(path.read_text() for path in (ROOT / "docs").glob("*.md"))]
+    shown = {name for page in pages for name in re.findall(r"!\[.*?\]\((?:docs/)?figures/(\w+)\.png\)", page)}
+    assert shown == {name for _, figures in REPORTS for name in figures}
 
 
-def test_the_committed_tables_make_the_figures_of_the_readme(tmp_path: Path) -> None:
-    assert main([str(REFERENCE), "--output", str(tmp_path), "--figures", *FIGURES]) == 0
-    for name in FIGURES:
+def test_every_committed_table_of_runs_is_drawn_by_make_report() -> None:
+    folders = {path.parent for path in REFERENCE.rglob("*.csv")} - {REFERENCE / "multi30k"}
+    assert folders == {ROOT / folder for tables, _ in REPORTS for folder in tables}
+
+
+@pytest.mark.parametrize(("tables", "figures"), REPORTS, ids=lambda names: names[-1])
+def test_the_committed_tables_make_the_figures(tables: list[str], figures: list[str], tmp_path: Path) -> None:
+    assert main([*(str(ROOT / table) for table in tables), "--output", str(tmp_path), "--figures", *figures]) == 0
+    for name in figures:
         assert (tmp_path / "figures" / f"{name}.png").stat().st_size > 0
         assert (ROOT / "docs" / "figures" / f"{name}.png").is_file()
 
