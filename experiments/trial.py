@@ -25,7 +25,7 @@ from data.datamodule import Seq2SeqDataModule
 from data.parallel_text import ParallelFiles
 from data.tasks import SPLITS
 from experiments.callbacks import History, Progress, rows_until
-from experiments.checkpoints import CarriedSettings, WholeCheckpoints, load_weights
+from experiments.checkpoints import CarriedSettings, WholeCheckpoints, load_weights, read_checkpoint
 from experiments.checks import check_settings, refuse_foreign_code, require_groups
 from experiments.cli import SOLVED, TrialCLI, parse_config, parse_trial, trial_parser
 from experiments.decoding_options import Decoding
@@ -372,22 +372,35 @@ def _report_text(report: dict[str, dict[str, object]], folder: Path) -> None:
 
 
 def _fit_from(trainer: pl.Trainer, model: LitSeq2Seq, data: Seq2SeqDataModule, last: Path) -> None:
-    """Continue from a checkpoint; where it or the curves cannot be read, or an earlier version wrote them, both are
-    set aside and training begins anew."""
+    """Continue from a checkpoint; where it, the best one or the curves cannot be read, or an earlier version wrote
+    them, the checkpoints are set aside and training begins anew. A disk that fails or too little memory says nothing
+    of them: that is raised."""
     read = last
     try:
-        saved = torch.load(last, map_location="cpu", weights_only=True)
-        if _shapes(saved["state_dict"]) != _shapes(model.state_dict()):
-            raise ValueError("of another model")
+        for read in (last.with_name("best.ckpt"), last):
+            saved = read_checkpoint(read)
+            if _shapes(saved["state_dict"]) != _shapes(model.state_dict()):
+                raise ValueError("of another model")
         read = last.parent.parent / "history.csv"
         curves = rows_until(read, saved["global_step"])
-    except Exception:
-        print(f"{read} does not fit or cannot be read; the trial begins anew", file=sys.stderr)
-        shutil.rmtree(last.parent)
+    except Exception as error:
+        failing = isinstance(error, OSError) and not isinstance(error, FileNotFoundError)
+        if failing or out_of_memory(error) is not None:
+            raise
+        if not is_follower():
+            aside = _set_aside(last.parent)
+            print(f"{read} does not fit or cannot be read; {aside} keeps it; the trial begins anew", file=sys.stderr)
         trainer.fit(model, data)
     else:
         tell_again(trainer.loggers, curves)
         trainer.fit(model, data, ckpt_path=str(last), weights_only=True)
+
+
+def _set_aside(checkpoints: Path) -> Path:
+    """Rename the folder of checkpoints, in place of what was set aside before."""
+    aside = checkpoints.with_name("checkpoints-unreadable")
+    shutil.rmtree(aside, ignore_errors=True)
+    return checkpoints.rename(aside)
 
 
 def _shapes(weights: dict[str, torch.Tensor]) -> dict[str, torch.Size]:

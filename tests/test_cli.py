@@ -120,6 +120,20 @@ def test_a_checkpoint_that_is_none_or_another_models_is_one_line(tmp_path: Path,
         assert printed.count("\n") == 1
 
 
+def test_a_checkpoint_there_is_no_memory_for_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes")
+
+    (tmp_path / "best.ckpt").touch()
+    monkeypatch.setattr("torch.load", refused)
+    assert main(["translate", f"--checkpoint={tmp_path / 'best.ckpt'}"]) == 2
+    printed = capsys.readouterr().err
+    assert printed.startswith("lengthwise translate: error: out of memory: ") and "8 bytes\n" in printed
+    assert printed.count("\n") == 1
+
+
 def test_the_model_may_stand_behind_its_options() -> None:
     given = ["--config=a", "--model.hidden_size=3", "--data.length=4", "--model", "GRU"]
     assert in_order(given) == ["--config=a", "--model", "GRU", "--model.hidden_size=3", "--data.length=4"]

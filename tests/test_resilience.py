@@ -1,5 +1,6 @@
 """Whatever strikes a sweep: finished trials stay valid, nothing half written counts, the same command completes it."""
 
+import errno
 import json
 import os
 import pickle
@@ -157,6 +158,44 @@ def test_a_trial_whose_curves_are_damaged_begins_anew(
     (damaged.folder / "history.csv").write_bytes(content)
     run(damaged)
     assert tables([damaged]) == tables([finished])
+
+
+@pytest.mark.parametrize("content", [b"", None])
+def test_a_trial_whose_best_checkpoint_is_cut_short_begins_anew_and_keeps_what_there_was(
+    finished: Trial, tmp_path: Path, capsys: pytest.CaptureFixture, content: bytes | None
+) -> None:
+    trial = copied(finished, tmp_path)
+    best, last = (trial.folder / "checkpoints" / name for name in ("best.ckpt", "last.ckpt"))
+    cut = best.read_bytes()[:-1000] if content is None else content
+    before = last.read_bytes()
+    best.write_bytes(cut)
+    (trial.folder / "summary.json").unlink()
+    run(trial)
+    assert tables([trial]) == tables([finished])
+    assert f"{best} does not fit or cannot be read; " in capsys.readouterr().err
+    aside = trial.folder / "checkpoints-unreadable"
+    assert {path.name: path.read_bytes() for path in aside.iterdir()} == {"best.ckpt": cut, "last.ckpt": before}
+
+
+@pytest.mark.parametrize(
+    "failure", [OSError(errno.EIO, "Input/output error"), MemoryError(), RuntimeError("can't allocate memory: 8 bytes")]
+)
+def test_a_disk_or_a_memory_that_fails_while_a_checkpoint_is_read_costs_no_checkpoint(
+    finished: Trial, killed: Trial, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failure: Exception
+) -> None:
+    trial = copied(killed, tmp_path)
+    checkpoints = {path: path.read_bytes() for path in (trial.folder / "checkpoints").iterdir()}
+
+    def fails(*_: Any, **__: Any) -> None:
+        raise failure
+
+    with monkeypatch.context() as patch:
+        patch.setattr(*((Path, "read_bytes") if isinstance(failure, OSError) else (torch, "load")), fails)
+        with pytest.raises((OSError, MemoryError)):
+            run(trial)
+    assert {path: path.read_bytes() for path in (trial.folder / "checkpoints").iterdir()} == checkpoints
+    run(trial)
+    assert tables([trial]) == tables([finished])
 
 
 def test_a_row_that_a_killed_process_left_unfinished_is_not_read(killed: Trial, tmp_path: Path) -> None:
