@@ -18,6 +18,7 @@ import yaml
 from jsonargparse import Namespace
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 
+from experiments.arguments import require_threads
 from experiments.cli import trial_parser, unknown_model
 from experiments.errors import UsageError
 from lit_models import architectures
@@ -30,6 +31,8 @@ GROUPS = {
     "early_stopping": "monitor",
     "checkpoint": "monitor",
 }  # of options, and one of each
+LARGEST, LARGEST_SEED = 2**63 - 1, 2**32 - 1  # the latter is NumPy's
+CHOSEN_OF_CHECKPOINT = ("monitor", "mode", "verbose")
 CLASS_KEYS = frozenset(("class_path", "init_args", "dict_kwargs", "help"))  # with which an option names a class
 PLAIN_NAME = re.compile(r"[\w-]*")  # of an accelerator or a strategy, say
 
@@ -149,8 +152,26 @@ def require_groups(parsed: Namespace) -> None:
             raise UsageError(f"{group}: give options such as {group}.{option}, or leave it out for the defaults")
 
 
+def check_numbers(parsed: Namespace) -> None:
+    """Check seed, threads, and that every whole number fits into 64 bits: before anything is computed with them.
+
+    Raises:
+        UsageError: one line that names the option.
+    """
+    for key, value in _leaves("", parsed.as_dict()):
+        if isinstance(value, int) and not -LARGEST <= value <= LARGEST:
+            raise UsageError(f"{key.replace('.init_args', '')}: a number beyond {LARGEST:,} cannot be computed with")
+    seed = parsed.seed_everything
+    if isinstance(seed, bool):
+        raise UsageError("seed_everything: a trial needs a number as its seed")
+    if not 0 <= seed <= LARGEST_SEED:
+        raise UsageError(f"seed_everything: {seed} must lie between 0 and {LARGEST_SEED}")
+    if parsed.threads is not None:
+        require_threads(parsed.threads)
+
+
 def check_settings(parsed: Namespace) -> None:
-    """Check numbers, and what Lightning would refuse only when training begins.
+    """Check numbers, and what Lightning would refuse only when training begins or not at all.
 
     Raises:
         UsageError: one line that names the option.
@@ -159,12 +180,38 @@ def check_settings(parsed: Namespace) -> None:
         if isinstance(value, float) and not math.isfinite(value):
             raise UsageError(f"{key.replace('.init_args', '')}: {value} is not a finite number")
     for group in ("early_stopping", "checkpoint"):
-        options = parsed[group]
-        if options.mode not in ("min", "max"):
-            raise UsageError(f"{group}.mode: {options.mode} is not one of min, max")
-        if options.monitor is None or not options.monitor.startswith("validation/"):
-            raise UsageError(f"{group}.monitor: {options.monitor} is no metric of validation, such as validation/loss")
+        if parsed[group].mode not in ("min", "max"):
+            raise UsageError(f"{group}.mode: {parsed[group].mode} is not one of min, max")
+    if parsed.early_stopping.patience < 0:
+        raise UsageError(f"early_stopping.patience: {parsed.early_stopping.patience} must be at least 0")
+    for option, default in _defaults().checkpoint.items():
+        if option not in CHOSEN_OF_CHECKPOINT and parsed.checkpoint[option] != default:
+            raise UsageError(
+                f"checkpoint.{option}: {parsed.checkpoint[option]} cannot be given; "
+                "a trial keeps best.ckpt and last.ckpt, to be continued and tested"
+            )
+    _check_limits(parsed.trainer)
     _check_trainer(json.dumps(parsed.trainer.as_dict(), sort_keys=True, default=str))
+
+
+def _check_limits(trainer: Namespace) -> None:
+    """What Lightning takes and a trial cannot end well with."""
+    for option in ("log_every_n_steps", "accumulate_grad_batches"):
+        if trainer[option] is not None and trainer[option] < 1:
+            raise UsageError(f"trainer.{option}: {trainer[option]} must be at least 1")
+    for option in ("limit_train_batches", "limit_val_batches", "limit_test_batches"):
+        if trainer[option] not in (None, 1):
+            raise UsageError(f"trainer.{option}: {trainer[option]} cannot be given; a trial takes all, which null says")
+    if trainer.gradient_clip_val is not None and trainer.gradient_clip_val < 0:
+        raise UsageError(f"trainer.gradient_clip_val: {trainer.gradient_clip_val} must be at least 0; null never clips")
+    for option, needed in (("fast_dev_run", False), ("enable_checkpointing", True)):
+        if trainer[option] not in (None, needed):
+            raise UsageError(f"trainer.{option}: {trainer[option]} leaves no checkpoint, and a trial is tested by one")
+
+
+@functools.cache
+def _defaults() -> Namespace:
+    return trial_parser().get_defaults()
 
 
 @functools.cache  # most trials of a sweep have the same

@@ -26,7 +26,7 @@ from data.parallel_text import ParallelFiles
 from data.tasks import SPLITS
 from experiments.callbacks import History, Progress, rows_until
 from experiments.checkpoints import CarriedSettings, WholeCheckpoints, load_weights, read_checkpoint
-from experiments.checks import check_settings, refuse_foreign_code, require_groups
+from experiments.checks import check_numbers, check_settings, refuse_foreign_code, require_groups
 from experiments.cli import SOLVED, TrialCLI, parse_config, parse_trial, trial_parser
 from experiments.decoding_options import Decoding
 from experiments.environment import device_name, write_environment
@@ -35,6 +35,7 @@ from experiments.files import owned, whole_file, write_json
 from experiments.gradient_callback import GradientFlow
 from experiments.gradient_table import Subject, variant
 from experiments.machine import is_follower, keep_freed_memory
+from experiments.monitors import check_monitor
 from experiments.outcome import ending, out_of_memory, read_summary, write_failure
 from experiments.sizes import pick_width
 from experiments.text_evaluation import ALL, Row, TextResults, describe, evaluate_text, write_attention, write_sentences
@@ -105,6 +106,7 @@ def resolve_trial(arguments: list[str]) -> Trial:
     refuse_foreign_code(arguments)
     parsed = parse_trial(arguments)
     require_groups(parsed)
+    check_numbers(parsed)
     model_class = architectures()[parsed.model.class_path.rpartition(".")[2]]
     data = _checked("data", Seq2SeqDataModule, _data_options(parsed))
     _checked("decoding", Decoding, parsed.decoding.as_dict())
@@ -131,6 +133,9 @@ def resolve_trial(arguments: list[str]) -> Trial:
             _checked("model", model_class, options)
     _settle_trainer(parsed)
     check_settings(parsed)
+    options = {**parsed.model.init_args.as_dict(), **sizes}  # with the width that was picked
+    for group in ("early_stopping", "checkpoint"):
+        check_monitor(f"{group}.monitor", parsed[group].monitor, data, model_class, options)
     # Valid, as it has been parsed and checked; and Python reads JSON much faster than YAML.
     config = json.loads(trial_parser().dump(parsed, format="json", skip_unset=False, skip_validation=True))
     config["model"]["class_path"] = model_class.__name__
@@ -183,8 +188,6 @@ def _annotations(kind: type) -> dict[str, Any]:
 
 
 def _settle_trainer(parsed: Namespace) -> None:
-    if parsed.seed_everything is False or parsed.seed_everything is True:
-        raise UsageError("seed_everything: a trial needs a number as its seed")
     if parsed.trainer.max_steps < 1:
         raise UsageError(
             f"trainer.max_steps: {parsed.trainer.max_steps} must be at least 1; training is counted in steps"
