@@ -92,7 +92,11 @@ FURTHER = {
         **dict.fromkeys(("time_limit", "memory_limit"), NOT_POSITIVE),
     },
     ("sizes",): dict.fromkeys(("budget", "hidden_size", "vocabulary"), WHOLE),
-    ("sweep", "small.yaml"): {**dict.fromkeys(("count", "workers"), WHOLE), "seed": NEGATIVE},
+    ("sweep", "small.yaml"): {
+        "workers": WHOLE,
+        "count": st.one_of(WHOLE, st.integers(1_000_001, 10**30).map(str)),
+        "seed": st.one_of(NEGATIVE, st.integers(2**128, 10**50).map(str)),
+    },
 }  # fmt: skip
 
 

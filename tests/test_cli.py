@@ -87,6 +87,8 @@ MODEL = ["--model", "GRU"]
         (["test", *MODEL], "--checkpoint: say which checkpoint to test"),
         (["predict", "--checkpoint", "nothing.ckpt"], "--checkpoint: nothing.ckpt does not exist"),
         (["sizes", "--budget", "0"], "--budget: 0 must be at least 1"),
+        (["sweep", "nothing.yaml", f"--count={10**30}"], f"--count: {10**30} must be at most 1000000"),
+        (["sweep", "nothing.yaml", f"--seed={2**128}"], f"--seed: {2**128} must be at most 2^128 - 1"),
         (["sweep", "nothing.yaml"], "nothing.yaml: No such file or directory"),
         (["report", "nothing"], "nothing does not exist"),
     ],
