@@ -26,6 +26,7 @@ from num2words import CONVERTER_CLASSES
 from data.tasks import SPLITS, split_of, uniform
 
 LONGEST_NUMBER = 30  # digits
+LONGEST_LINE = 1000  # dates; of more the drawing of examples would take more memory than most machines have
 # Digits up to which num2words gives every number words of its own, as measured; 30 is what the task allows.
 _TO_THE_LIMIT = "cs da de en eo fi fr hu id is it ja ko lt lv nl no pl ru sk sl sr sv uk"
 DIGITS = {language: LONGEST_NUMBER for language in _TO_THE_LIMIT.split()}
@@ -166,6 +167,8 @@ def check_text_parameters(
             raise ValueError(
                 f"data.length: {max_length} digits are too many; numbers in '{language}' go up to {limit} digits"
             )
+    elif max_length > LONGEST_LINE:
+        raise ValueError(f"data.length: {max_length} dates are too many; a line has up to {LONGEST_LINE}")
 
 
 def generate_text(

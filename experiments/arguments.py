@@ -6,6 +6,8 @@ from analysis import arguments
 from experiments.errors import UsageError
 from lit_models import architectures
 
+MOST_THREADS = 1024
+
 
 class OneLineParser(arguments.OneLineParser):
     """A parser that raises UsageError instead of printing its usage and leaving."""
@@ -17,6 +19,12 @@ def require_at_least(name: str, value: int, least: int) -> None:
     """Refuse an option's value below the least that makes sense."""
     if value < least:
         raise UsageError(f"--{name}: {value} must be at least {least}")
+
+
+def require_threads(threads: int) -> None:
+    """Refuse numbers of threads that no machine has use for, most of which no system could start."""
+    if not 1 <= threads <= MOST_THREADS:
+        raise UsageError(f"--threads: {threads} must lie between 1 and {MOST_THREADS}")
 
 
 def require_architectures(names: Iterable[str]) -> None:

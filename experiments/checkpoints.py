@@ -13,6 +13,7 @@ from data.datamodule import Seq2SeqDataModule
 from data.tokenizer import Tokenizer
 from experiments.errors import UsageError
 from experiments.files import whole_file
+from experiments.outcome import out_of_memory
 from lit_models import LitSeq2Seq, architectures
 
 KEY = "lengthwise"  # where in a checkpoint the following stands
@@ -84,13 +85,18 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     """The content of a checkpoint file.
 
     Raises:
-        UsageError: the file is missing, cannot be read, or is not of this suite.
+        UsageError: the file is missing, is no checkpoint, or is not of this suite.
+        OSError: it could not be read this time; MemoryError likewise.
     """
     if not path.is_file():
         raise UsageError(f"--checkpoint: {path} does not exist")
+    packed = io.BytesIO(path.read_bytes())  # so that a failing disk is told apart from a damaged file
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception:
+        content = torch.load(packed, map_location="cpu", weights_only=True)
+    except Exception as error:
+        refused = out_of_memory(error)
+        if refused is not None:
+            raise MemoryError(refused) from error
         raise UsageError(f"--checkpoint: {path} is not a readable checkpoint") from None
     if not isinstance(content, dict) or not isinstance(content.get("state_dict"), dict):
         raise UsageError(f"--checkpoint: {path} is not a checkpoint of this suite")

@@ -63,7 +63,7 @@ class TrialCLI(LightningCLI):
             save_config_callback=None,
             seed_everything_default=0,
             trainer_defaults=TRAINER_DEFAULTS,
-            parser_kwargs={"exit_on_error": False},
+            parser_kwargs={"exit_on_error": False, "allow_abbrev": False},
             run=False,
             load_from_checkpoint_support=False,  # no model keeps hyperparameters; config.yaml has them
         )

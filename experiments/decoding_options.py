@@ -12,6 +12,8 @@ from lit_models import LitSeq2Seq
 from lit_models.decoding import Hypotheses, beam_search, sample
 from lit_models.minimum_bayes_risk import minimum_bayes_risk
 
+MOST_HYPOTHESES = 10_000  # of one sentence at a time; more fill any memory
+
 
 @dataclass(frozen=True)
 class Decoding:
@@ -49,6 +51,9 @@ class Decoding:
         for option, bound in least.items():
             if getattr(self, option) < bound:
                 raise ValueError(f"decoding.{option}: {getattr(self, option)} must be at least {bound}")
+        for option, bound in {"beam_size": MOST_HYPOTHESES, "samples": MOST_HYPOTHESES, "seed": 2**63 - 1}.items():
+            if getattr(self, option) > bound:
+                raise ValueError(f"decoding.{option}: {getattr(self, option)} must be at most {bound}")
         if self.temperature <= 0:
             raise ValueError(f"decoding.temperature: {self.temperature} must be above 0")
         if not 0 < self.top_p <= 1:

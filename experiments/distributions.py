@@ -110,6 +110,17 @@ DISTRIBUTIONS: dict[str, Distribution] = {
 SETTINGS = ("distribution", "value", "values", "probabilities", "min", "max", "mu", "sigma", "a", "b", "q")
 
 
+def grid_size(name: str, settings: Settings) -> float:
+    """How many values a grid search tries of a distribution between bounds; 0 for one that has none."""
+    match name:
+        case "int_uniform":
+            return settings["max"] - settings["min"] + 1
+        case "q_uniform":
+            q = settings.get("q", 1)
+            return (float(settings["max"]) - float(settings["min"])) / q
+    return 0
+
+
 def grid_values(name: str, settings: Settings) -> list[Any] | None:
     """Every value a grid search tries; None for a distribution that cannot be enumerated."""
     match name:

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from data.batch import FIRST_TOKEN, Batch
 from data.batching import ExampleStore
 from data.tasks import TASKS, generate
-from experiments.arguments import OneLineParser, require_architectures, require_at_least
+from experiments.arguments import OneLineParser, require_architectures, require_at_least, require_threads
 from experiments.checkpoints import load_checkpoint
 from experiments.environment import write_environment
 from experiments.errors import UsageError
@@ -78,10 +78,11 @@ def main(arguments: list[str]) -> int:
 
 
 def _check(options: argparse.Namespace) -> None:
-    for name in ("seeds", "sequences", "vocabulary", "parameter_budget", "hidden_size", "threads"):
+    for name in ("seeds", "sequences", "vocabulary", "parameter_budget", "hidden_size"):
         value = getattr(options, name)
         if value is not None:
             require_at_least(name, value, 1)
+    require_threads(options.threads)
     require_at_least("lengths", min(options.lengths), 1)
     require_at_least("position", options.position, 0)
     require_architectures(options.models or [])

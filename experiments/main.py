@@ -72,6 +72,9 @@ def main(arguments: list[str] | None = None) -> int:
             f"lengthwise {verb}: error: {error.strerror or error}: {error.filename or 'no file named'}", file=sys.stderr
         )
         return 2
+    except MemoryError as error:
+        print(f"lengthwise {verb}: error: out of memory{f': {error}' if str(error) else ''}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print(f"\nlengthwise {verb}: stopped; the same command continues where it was", file=sys.stderr)
         return 130

@@ -17,7 +17,7 @@ from tqdm import tqdm
 from analysis.errors import ReportError
 from analysis.parallelism import COLUMNS, RESULTS, write_report
 from data.batch import FIRST_TOKEN
-from experiments.arguments import OneLineParser, require_architectures, require_at_least
+from experiments.arguments import OneLineParser, require_architectures, require_at_least, require_threads
 from experiments.environment import device_name, write_environment
 from experiments.errors import UsageError
 from experiments.files import owned, whole_file
@@ -253,7 +253,8 @@ def _checked(options: argparse.Namespace) -> argparse.Namespace:
     for name in ("batch_size", "vocabulary", "parameter_budget", "speedup_length"):
         require_at_least(name, getattr(options, name), 1)
     require_at_least("lengths", options.lengths[0], 1)
-    require_at_least("threads", options.threads[0], 1)
+    for threads in options.threads:
+        require_threads(threads)
     require_at_least("repeats", options.repeats, 3)
     require_at_least("tokens", options.tokens, options.lengths[-1])
     for name in ("time_limit", "memory_limit"):

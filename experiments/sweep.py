@@ -18,7 +18,7 @@ from experiments.errors import UsageError
 from experiments.files import owned, write_json
 from experiments.machine import available_cores
 from experiments.outcome import read_summary
-from experiments.sweep_file import expand, read_sweep, to_arguments
+from experiments.sweep_file import LARGEST_SEED, MOST_TRIALS, expand, read_sweep, to_arguments
 from experiments.trial import Trial, resolve_trial, run_trial
 from experiments.workers import Job, Outcome, Watcher, run_jobs
 
@@ -223,7 +223,7 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("file", type=Path, help="sweep file, such as sweep.yaml")
     parser.add_argument("--output", type=Path, metavar="DIR", help="where trials are kept (default runs/NAME)")
     parser.add_argument("--workers", type=int, metavar="N", help="trials at a time (default: one a core)")
-    parser.add_argument("--count", type=int, metavar="N", help="most trials; a random sweep needs it")
+    parser.add_argument("--count", type=int, metavar="N", help="most trials; a random sweep needs it or a run_cap")
     parser.add_argument("--seed", type=int, default=0, help="what a random sweep draws from (default %(default)s)")
     parser.add_argument("--dry-run", action="store_true", help="print the trials, their sizes and the time; run none")
     cluster = parser.add_argument_group("several machines, by Ray")
@@ -234,6 +234,10 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     for name, least in (("count", 1), ("seed", 0), ("workers", 1), ("cpus", 1)):
         if getattr(options, name) is not None:
             require_at_least(name, getattr(options, name), least)
+    if options.count is not None and options.count > MOST_TRIALS:
+        raise UsageError(f"--count: {options.count} must be at most {MOST_TRIALS}")
+    if options.seed > LARGEST_SEED:
+        raise UsageError(f"--seed: {options.seed} must be at most 2^128 - 1")
     if not 0 <= options.gpus < float("inf"):
         raise UsageError(f"--gpus: {options.gpus} must be at least 0")
     if options.ray is not None and options.workers is not None:

@@ -7,9 +7,9 @@ The format is that of `wandb sweep`, so one file serves the server and this mach
 import difflib
 import itertools
 import json
-import math
 import os
 import re
+import sys
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from experiments.distributions import DISTRIBUTIONS, SETTINGS, grid_values
+from experiments.distributions import DISTRIBUTIONS, SETTINGS, grid_size, grid_values
 from experiments.errors import UsageError
 
 TOP_LEVEL = (
@@ -41,6 +41,8 @@ TOP_LEVEL = (
     "apiVersion",
     "kind",
 )
+MOST_TRIALS = 1_000_000  # each of which is checked before the first one starts
+LARGEST_SEED = 2**128 - 1  # the key of Philox
 NUMERIC = ("min", "max", "mu", "sigma", "a", "b", "q")
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")  # as W&B's schema has it
 ENVIRONMENT_VARIABLE = re.compile(r"\$\{envvar:([A-Z0-9_]*)\}")  # W&B's macro for a variable of the agent's machine
@@ -121,14 +123,15 @@ def expand(sweep: Sweep, count: int | None = None, seed: int = 0) -> list[dict[s
 
     Args:
         sweep: what `read_sweep` gave.
-        count: most configurations; a random sweep needs it, or the file's run_cap.
+        count: most configurations; a random sweep needs it, or the file's run_cap. The smaller of the two counts.
         seed: what a random sweep draws from. A larger count begins with the same configurations.
 
     Raises:
-        UsageError: a grid over something that has no list of values, or a random sweep without a count.
+        UsageError: a grid over something that has no list of values, a random sweep without a count, or more than
+            MOST_TRIALS.
     """
-    count = count if count is not None else sweep.run_cap
-    points = _grid(sweep) if sweep.method == "grid" else _draws(sweep, count, seed)
+    count = min((each for each in (count, sweep.run_cap) if each is not None), default=None)
+    points = _grid(sweep, count) if sweep.method == "grid" else _draws(sweep, count, seed)
     unique: dict[str, dict[str, Any]] = {}
     for point in points:
         if len(unique) == count:
@@ -137,13 +140,16 @@ def expand(sweep: Sweep, count: int | None = None, seed: int = 0) -> list[dict[s
     return list(unique.values())
 
 
-def _grid(sweep: Sweep) -> Iterator[dict[str, Any]]:
+def _grid(sweep: Sweep, count: int | None) -> Iterator[dict[str, Any]]:
     """Every combination of the values, the last parameter changing fastest."""
-    axes = []
+    axes, size = [], 1
     for parameter in sweep.parameters:
         where = f"{sweep.path}: {parameter.name}"
         if "probabilities" in parameter.settings:
             raise UsageError(f"{where}: a grid tries every value; leave out probabilities, or use method: random")
+        steps = grid_size(parameter.distribution, parameter.settings)
+        if steps > MOST_TRIALS:
+            raise UsageError(f"{where}: a grid of more than {MOST_TRIALS:,} values; list fewer, or use method: random")
         values = grid_values(parameter.distribution, parameter.settings)
         if values is None:
             raise UsageError(
@@ -151,6 +157,9 @@ def _grid(sweep: Sweep) -> Iterator[dict[str, Any]]:
                 "list values, or use method: random"
             )
         axes.append([(parameter.name, value) for value in values])
+        size *= len(values)
+    if min(size, count or size) > MOST_TRIALS:
+        raise UsageError(f"{sweep.path}: a grid of {size:,} trials; list fewer values, or give --count or run_cap")
     return (dict(point) for point in itertools.product(*axes))
 
 
@@ -158,9 +167,13 @@ def _draws(sweep: Sweep, count: int | None, seed: int) -> Iterator[dict[str, Any
     """Random configurations. Philox gives a larger count the same first rows."""
     if count is None:
         raise UsageError(f"{sweep.path}: a random sweep has no end; give --count or run_cap")
-    rows = np.random.Generator(np.random.Philox(key=seed)).random((count, len(sweep.parameters)))
-    for row in rows:
-        pairs = zip(sweep.parameters, row, strict=True)
+    if count > MOST_TRIALS:
+        raise UsageError(f"{sweep.path}: a random sweep of {count} trials; --count and run_cap go up to {MOST_TRIALS}")
+    if not 0 <= seed <= LARGEST_SEED:
+        raise UsageError(f"--seed: {seed} must lie between 0 and 2^128 - 1")
+    generator = np.random.Generator(np.random.Philox(key=seed))
+    for _ in range(count):
+        pairs = zip(sweep.parameters, generator.random(len(sweep.parameters)), strict=True)
         yield {parameter.name: _draw(sweep.path, parameter, float(u)) for parameter, u in pairs}
 
 
@@ -208,6 +221,8 @@ def _load(path: Path) -> dict[str, Any]:
     except (yaml.YAMLError, ValueError) as error:  # ValueError: what looks like a date and is none
         detail = "" if isinstance(error, yaml.YAMLError) else f": {error}"
         raise UsageError(f"{path}: not valid YAML{detail}") from None
+    except RecursionError:
+        raise UsageError(f"{path}: nested too deeply") from None
     if not isinstance(content, dict):
         raise UsageError(f"{path}: not a sweep file; it needs the keys method and parameters")
     return content
@@ -267,6 +282,8 @@ def _implied(path: Path, name: str, settings: dict[str, Any]) -> str:
 def _check_settings(path: Path, name: str, kind: str, settings: dict[str, Any]) -> None:
     for key in NUMERIC:
         value = settings.get(key, 0)
+        if isinstance(value, int) and abs(value) > sys.float_info.max:
+            raise UsageError(f"{path}: {name}: {key}: a number too large to hold; it ends at {sys.float_info.max:.3g}")
         if not _is_number(value):
             text = isinstance(value, str) and re.fullmatch(r"[-+]?[\d.]+[eE][-+]?\d+", value)
             hint = "; YAML takes it for text, write it as in 1.0e-4 or 1.0e+4" if text else ""
@@ -294,14 +311,15 @@ def _check_settings(path: Path, name: str, kind: str, settings: dict[str, Any]) 
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    """Whether a value is a number that a double holds."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
 def _is_plain(value: Any) -> bool:
     """Whether a value can stand on a command line: YAML also knows dates, sets, bytes and lists within themselves."""
     try:
         json.dumps(value, sort_keys=True)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RecursionError):
         return False
     return True
 

@@ -16,9 +16,9 @@ from tqdm import tqdm
 from analysis.alignments import draw_attention
 from analysis.errors import ReportError
 from analysis.pharaoh import project_to_words, words_from_pieces, words_of_pieces
-from experiments.arguments import OneLineParser, require_at_least
+from experiments.arguments import OneLineParser, require_threads
 from experiments.checkpoints import load_checkpoint
-from experiments.decoding_options import Decoding
+from experiments.decoding_options import MOST_HYPOTHESES, Decoding
 from experiments.errors import UsageError
 from experiments.files import whole_file
 from experiments.text_metrics import signatures, text_metrics
@@ -114,8 +114,8 @@ def _decoding(options: argparse.Namespace) -> Decoding:
         decoding = Decoding(**chosen)
     except ValueError as error:
         raise UsageError(f"--{str(error).removeprefix('decoding.')}") from None
-    if options.n_best < 1:
-        raise UsageError(f"--n_best: {options.n_best} must be at least 1")
+    if not 1 <= options.n_best <= MOST_HYPOTHESES:
+        raise UsageError(f"--n_best: {options.n_best} must lie between 1 and {MOST_HYPOTHESES}")
     if options.n_best > 1 and decoding.method == "greedy":
         raise UsageError("--n_best: greedy has one output; use --method beam or sample")
     return decoding
@@ -123,7 +123,7 @@ def _decoding(options: argparse.Namespace) -> Decoding:
 
 def _translator(options: argparse.Namespace) -> Translator:
     if options.threads is not None:
-        require_at_least("threads", options.threads, 1)
+        require_threads(options.threads)
         torch.set_num_threads(options.threads)
     if options.device != "cpu" and not (options.device.startswith("cuda") and torch.cuda.is_available()):
         raise UsageError(f"--device: {options.device} is not here; use cpu")

@@ -25,8 +25,8 @@ from data.datamodule import Seq2SeqDataModule
 from data.parallel_text import ParallelFiles
 from data.tasks import SPLITS
 from experiments.callbacks import History, Progress, rows_until
-from experiments.checkpoints import CarriedSettings, WholeCheckpoints, load_weights
-from experiments.checks import check_settings, refuse_foreign_code, require_groups
+from experiments.checkpoints import CarriedSettings, WholeCheckpoints, load_weights, read_checkpoint
+from experiments.checks import check_numbers, check_settings, refuse_foreign_code, require_groups
 from experiments.cli import SOLVED, TrialCLI, parse_config, parse_trial, trial_parser
 from experiments.decoding_options import Decoding
 from experiments.environment import device_name, write_environment
@@ -35,6 +35,7 @@ from experiments.files import owned, whole_file, write_json
 from experiments.gradient_callback import GradientFlow
 from experiments.gradient_table import Subject, variant
 from experiments.machine import is_follower, keep_freed_memory
+from experiments.monitors import check_monitor
 from experiments.outcome import ending, out_of_memory, read_summary, write_failure
 from experiments.sizes import pick_width
 from experiments.symbol_attention import symbol_attention
@@ -106,6 +107,7 @@ def resolve_trial(arguments: list[str]) -> Trial:
     refuse_foreign_code(arguments)
     parsed = parse_trial(arguments)
     require_groups(parsed)
+    check_numbers(parsed)
     model_class = architectures()[parsed.model.class_path.rpartition(".")[2]]
     data = _checked("data", Seq2SeqDataModule, _data_options(parsed))
     _checked("decoding", Decoding, parsed.decoding.as_dict())
@@ -132,6 +134,9 @@ def resolve_trial(arguments: list[str]) -> Trial:
             _checked("model", model_class, options)
     _settle_trainer(parsed)
     check_settings(parsed)
+    options = {**parsed.model.init_args.as_dict(), **sizes}  # with the width that was picked
+    for group in ("early_stopping", "checkpoint"):
+        check_monitor(f"{group}.monitor", parsed[group].monitor, data, model_class, options)
     # Valid, as it has been parsed and checked; and Python reads JSON much faster than YAML.
     config = json.loads(trial_parser().dump(parsed, format="json", skip_unset=False, skip_validation=True))
     config["model"]["class_path"] = model_class.__name__
@@ -184,8 +189,6 @@ def _annotations(kind: type) -> dict[str, Any]:
 
 
 def _settle_trainer(parsed: Namespace) -> None:
-    if parsed.seed_everything is False or parsed.seed_everything is True:
-        raise UsageError("seed_everything: a trial needs a number as its seed")
     if parsed.trainer.max_steps < 1:
         raise UsageError(
             f"trainer.max_steps: {parsed.trainer.max_steps} must be at least 1; training is counted in steps"
@@ -383,22 +386,35 @@ def _report_text(report: dict[str, dict[str, object]], folder: Path) -> None:
 
 
 def _fit_from(trainer: pl.Trainer, model: LitSeq2Seq, data: Seq2SeqDataModule, last: Path) -> None:
-    """Continue from a checkpoint; where it or the curves cannot be read, or an earlier version wrote them, both are
-    set aside and training begins anew."""
+    """Continue from a checkpoint; where it, the best one or the curves cannot be read, or an earlier version wrote
+    them, the checkpoints are set aside and training begins anew. A disk that fails or too little memory says nothing
+    of them: that is raised."""
     read = last
     try:
-        saved = torch.load(last, map_location="cpu", weights_only=True)
-        if _shapes(saved["state_dict"]) != _shapes(model.state_dict()):
-            raise ValueError("of another model")
+        for read in (last.with_name("best.ckpt"), last):
+            saved = read_checkpoint(read)
+            if _shapes(saved["state_dict"]) != _shapes(model.state_dict()):
+                raise ValueError("of another model")
         read = last.parent.parent / "history.csv"
         curves = rows_until(read, saved["global_step"])
-    except Exception:
-        print(f"{read} does not fit or cannot be read; the trial begins anew", file=sys.stderr)
-        shutil.rmtree(last.parent)
+    except Exception as error:
+        failing = isinstance(error, OSError) and not isinstance(error, FileNotFoundError)
+        if failing or out_of_memory(error) is not None:
+            raise
+        if not is_follower():
+            aside = _set_aside(last.parent)
+            print(f"{read} does not fit or cannot be read; {aside} keeps it; the trial begins anew", file=sys.stderr)
         trainer.fit(model, data)
     else:
         tell_again(trainer.loggers, curves)
         trainer.fit(model, data, ckpt_path=str(last), weights_only=True)
+
+
+def _set_aside(checkpoints: Path) -> Path:
+    """Rename the folder of checkpoints, in place of what was set aside before."""
+    aside = checkpoints.with_name("checkpoints-unreadable")
+    shutil.rmtree(aside, ignore_errors=True)
+    return checkpoints.rename(aside)
 
 
 def _shapes(weights: dict[str, torch.Tensor]) -> dict[str, torch.Size]:

@@ -211,9 +211,10 @@ def _worker(job: Job, work: Work, pipe: Connection) -> None:
         os.dup2(log, 2)
         work(job.payload, job.folder, report)
     except BaseException as error:
-        traceback.print_exc()
         message = str(error).strip().partition("\n")[0]
         pipe.send(("end", f"{type(error).__name__}: {message}" if message else type(error).__name__))
+        with contextlib.suppress(OSError):  # on a full disk the log has no room for it
+            traceback.print_exc()
         sys.exit(1)
     pipe.send(("end", ""))
 

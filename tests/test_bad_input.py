@@ -36,26 +36,41 @@ NO_SHARE = st.one_of(WORDS, NOT_FINITE, st.floats(1.01, 1e9).map(str), st.floats
 
 WHOLE = st.one_of(NOT_WHOLE, TOO_SMALL)
 NEGATIVE = st.one_of(NOT_WHOLE, st.integers(-(10**30), -1).map(str))
+HUGE = st.one_of(st.integers(2**63, 10**30), st.integers(-(10**30), -(2**63) - 1)).map(str)
+NO_THREADS = st.one_of(WHOLE, st.integers(1025, 10**30).map(str))
 FIT = {
     **dict.fromkeys(
         ("data.length", "data.train_examples", "data.validation_examples", "data.test_examples", "data.batch_tokens",
-         "data.batch_size", "model.hidden_size", "trainer.max_steps", "trainer.val_check_interval"), WHOLE,
+         "data.batch_size", "model.hidden_size", "trainer.max_steps", "trainer.val_check_interval",
+         "trainer.log_every_n_steps", "trainer.accumulate_grad_batches"), st.one_of(WHOLE, HUGE),
     ),
-    **dict.fromkeys(("model.warmup_steps", "gradients.every", "seed_everything", "decoding.top_k"), NEGATIVE),
+    **dict.fromkeys(
+        ("model.warmup_steps", "gradients.every", "decoding.top_k", "decoding.seed", "early_stopping.patience"),
+        st.one_of(NEGATIVE, HUGE),
+    ),
+    "seed_everything": st.one_of(NEGATIVE, st.integers(2**32, 10**30).map(str)),
+    "threads": NO_THREADS,
+    **dict.fromkeys(("trainer.limit_train_batches", "trainer.limit_val_batches", "trainer.limit_test_batches"),
+                    st.one_of(WORDS, NOT_FINITE, TOO_SMALL, HUGE, st.floats(0, 0.99).map(str))),
+    "trainer.gradient_clip_val": st.one_of(WORDS, NOT_FINITE, st.floats(-1e9, -0.01).map(str)),
+    **dict.fromkeys(("decoding.beam_size", "decoding.samples"), st.one_of(WHOLE, st.integers(10_001, 10**30).map(str))),
     **dict.fromkeys(("model.learning_rate", "decoding.temperature"), NOT_POSITIVE),
     **dict.fromkeys(("model.dropout", "model.teacher_forcing", "model.label_smoothing", "decoding.top_p"), NO_SHARE),
     **dict.fromkeys(
         ("data.task", "model", "model.schedule", "decoding.method", "wandb", "compile", "trainer.precision",
          "trainer.accelerator", "checkpoint.mode", "early_stopping.mode", "early_stopping.monitor",
-         "checkpoint.monitor", "threads", "parameter_budget", "trainer.devices", "trainer.max_epochs", "config",
+         "checkpoint.monitor", "checkpoint.filename", "checkpoint.save_top_k", "parameter_budget", "trainer.devices",
+         "trainer.max_epochs", "config",
          "data.eval_lengths", "data.corpus", "data.min_length"), WORDS,
     ),
 }  # fmt: skip
 FURTHER = {
     ("translate", "--checkpoint=nothing.ckpt"): {
-        **dict.fromkeys(("beam_size", "samples", "n_best", "threads"), WHOLE),
+        **dict.fromkeys(("beam_size", "samples", "n_best"), st.one_of(WHOLE, st.integers(10_001, 10**30).map(str))),
+        "threads": NO_THREADS,
         **dict.fromkeys(("method", "utility", "device"), WORDS),
-        **dict.fromkeys(("top_k", "seed"), NEGATIVE),
+        "top_k": NEGATIVE,
+        "seed": st.one_of(NEGATIVE, HUGE),
         "temperature": NOT_POSITIVE,
         "length_penalty": st.one_of(WORDS, NOT_FINITE, st.floats(-1e9, -0.01).map(str)),
         "top_p": NO_SHARE,
@@ -77,7 +92,11 @@ FURTHER = {
         **dict.fromkeys(("time_limit", "memory_limit"), NOT_POSITIVE),
     },
     ("sizes",): dict.fromkeys(("budget", "hidden_size", "vocabulary"), WHOLE),
-    ("sweep", "small.yaml"): {**dict.fromkeys(("count", "workers"), WHOLE), "seed": NEGATIVE},
+    ("sweep", "small.yaml"): {
+        "workers": WHOLE,
+        "count": st.one_of(WHOLE, st.integers(1_000_001, 10**30).map(str)),
+        "seed": st.one_of(NEGATIVE, st.integers(2**128, 10**50).map(str)),
+    },
 }  # fmt: skip
 
 

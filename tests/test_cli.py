@@ -42,7 +42,38 @@ MODEL = ["--model", "GRU"]
         (["fit", *MODEL, "--data.vocabulary", "1"], "data.vocabulary: 1 is too small"),
         (["fit", *MODEL, "--data.lenght", "5"], "--data.lenght is not an option; did you mean --data.length?"),
         (["fit", *MODEL, "--seed_everything", "true"], "seed_everything: a trial needs a number as its seed"),
-        (["fit", *MODEL, "--seed_everything", "-1"], "data.seed: -1 must be between 0"),
+        (["fit", *MODEL, "--seed_everything", "-1"], "seed_everything: -1 must lie between 0 and 4294967295"),
+        (["fit", *MODEL, "--seed_everything", "5000000000"], "seed_everything: 5000000000 must lie between 0"),
+        (["fit", *MODEL, "--threads", "0"], "--threads: 0 must lie between 1 and 1024"),
+        (["translate", "--checkpoint=x", "--threads", "1025"], "--threads: 1025 must lie between 1 and 1024"),
+        (["gradients", "--threads", "0"], "--threads: 0 must lie between 1 and 1024"),
+        (["parallelism", "--threads", "1", "0"], "--threads: 0 must lie between 1 and 1024"),
+        (["fit", *MODEL, "--early_stopping.monitor", "validation/bleu"], "early_stopping.monitor: validation/bleu is"),
+        (["fit", *MODEL, "--checkpoint.monitor=validation/blue"], "checkpoint.monitor: validation/blue is no metric"),
+        (["fit", *MODEL, "--checkpoint.monitor=validation/alignment_accuracy"], "checkpoint.monitor: validation/align"),
+        (
+            ["fit", *MODEL, "--data.task=numbers", "--checkpoint.monitor=validation/bits_recovered"],
+            "checkpoint.monitor",
+        ),
+        (["fit", *MODEL, "--checkpoint.filename=other"], "checkpoint.filename: other cannot be given"),
+        (["fit", *MODEL, "--checkpoint.save_top_k=0"], "checkpoint.save_top_k: 0 cannot be given"),
+        (["fit", *MODEL, "--early_stopping.patience=-5"], "early_stopping.patience: -5 must be at least 0"),
+        (["fit", *MODEL, "--trainer.log_every_n_steps=0"], "trainer.log_every_n_steps: 0 must be at least 1"),
+        (["fit", *MODEL, "--trainer.accumulate_grad_batches=0"], "trainer.accumulate_grad_batches: 0 must be at"),
+        (["fit", *MODEL, "--trainer.limit_val_batches=0"], "trainer.limit_val_batches: 0.0 cannot be given"),
+        (["fit", *MODEL, "--trainer.limit_test_batches=0.5"], "trainer.limit_test_batches: 0.5 cannot be given"),
+        (["fit", *MODEL, "--trainer.gradient_clip_val=-1"], "trainer.gradient_clip_val: -1.0 must be at least 0"),
+        (["fit", *MODEL, "--trainer.fast_dev_run=true"], "trainer.fast_dev_run: True leaves no checkpoint"),
+        (["fit", *MODEL, "--trainer.enable_checkpointing=false"], "trainer.enable_checkpointing: False leaves no"),
+        (["fit", *MODEL, f"--decoding.seed={10**30}"], "decoding.seed: a number beyond"),
+        (["translate", "--checkpoint=x", f"--seed={10**30}"], f"--seed: {10**30} must be at most"),
+        (["translate", "--checkpoint=x", f"--beam_size={10**12}"], f"--beam_size: {10**12} must be at most"),
+        (["fit", *MODEL, "--data.task=dates", "--data.length=100000"], "data.length: 100000 dates are too many"),
+        (["fit", *MODEL, "--data.task=dates", f"--data.length={10**9}"], "data.length: 1000000000 dates are too many"),
+        (
+            ["fit", *MODEL, f"--data.length={10**9}", f"--data.batch_tokens={10**10}", "--trainer.max_steps=0"],
+            "trainer.max_steps: 0 must be at least 1",
+        ),
         (["fit", *MODEL, "--trainer.max_steps", "-1"], "trainer.max_steps: -1 must be at least 1"),
         (["fit", *MODEL, "--trainer.max_epochs", "3"], "trainer.max_epochs: training is counted in steps here"),
         (["fit", *MODEL, "--trainer.val_check_interval", "0.5"], "trainer.val_check_interval: 0.5 must be a number"),
@@ -56,6 +87,8 @@ MODEL = ["--model", "GRU"]
         (["test", *MODEL], "--checkpoint: say which checkpoint to test"),
         (["predict", "--checkpoint", "nothing.ckpt"], "--checkpoint: nothing.ckpt does not exist"),
         (["sizes", "--budget", "0"], "--budget: 0 must be at least 1"),
+        (["sweep", "nothing.yaml", f"--count={10**30}"], f"--count: {10**30} must be at most 1000000"),
+        (["sweep", "nothing.yaml", f"--seed={2**128}"], f"--seed: {2**128} must be at most 2^128 - 1"),
         (["sweep", "nothing.yaml"], "nothing.yaml: No such file or directory"),
         (["report", "nothing"], "nothing does not exist"),
     ],
@@ -118,6 +151,20 @@ def test_a_checkpoint_that_is_none_or_another_models_is_one_line(tmp_path: Path,
         printed = capsys.readouterr().err
         assert message in printed
         assert printed.count("\n") == 1
+
+
+def test_a_checkpoint_there_is_no_memory_for_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes")
+
+    (tmp_path / "best.ckpt").touch()
+    monkeypatch.setattr("torch.load", refused)
+    assert main(["translate", f"--checkpoint={tmp_path / 'best.ckpt'}"]) == 2
+    printed = capsys.readouterr().err
+    assert printed.startswith("lengthwise translate: error: out of memory: ") and "8 bytes\n" in printed
+    assert printed.count("\n") == 1
 
 
 def test_the_model_may_stand_behind_its_options() -> None:

@@ -1,5 +1,6 @@
 """Whatever strikes a sweep: finished trials stay valid, nothing half written counts, the same command completes it."""
 
+import errno
 import json
 import os
 import pickle
@@ -159,6 +160,44 @@ def test_a_trial_whose_curves_are_damaged_begins_anew(
     assert tables([damaged]) == tables([finished])
 
 
+@pytest.mark.parametrize("content", [b"", None])
+def test_a_trial_whose_best_checkpoint_is_cut_short_begins_anew_and_keeps_what_there_was(
+    finished: Trial, tmp_path: Path, capsys: pytest.CaptureFixture, content: bytes | None
+) -> None:
+    trial = copied(finished, tmp_path)
+    best, last = (trial.folder / "checkpoints" / name for name in ("best.ckpt", "last.ckpt"))
+    cut = best.read_bytes()[:-1000] if content is None else content
+    before = last.read_bytes()
+    best.write_bytes(cut)
+    (trial.folder / "summary.json").unlink()
+    run(trial)
+    assert tables([trial]) == tables([finished])
+    assert f"{best} does not fit or cannot be read; " in capsys.readouterr().err
+    aside = trial.folder / "checkpoints-unreadable"
+    assert {path.name: path.read_bytes() for path in aside.iterdir()} == {"best.ckpt": cut, "last.ckpt": before}
+
+
+@pytest.mark.parametrize(
+    "failure", [OSError(errno.EIO, "Input/output error"), MemoryError(), RuntimeError("can't allocate memory: 8 bytes")]
+)
+def test_a_disk_or_a_memory_that_fails_while_a_checkpoint_is_read_costs_no_checkpoint(
+    finished: Trial, killed: Trial, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failure: Exception
+) -> None:
+    trial = copied(killed, tmp_path)
+    checkpoints = {path: path.read_bytes() for path in (trial.folder / "checkpoints").iterdir()}
+
+    def fails(*_: Any, **__: Any) -> None:
+        raise failure
+
+    with monkeypatch.context() as patch:
+        patch.setattr(*((Path, "read_bytes") if isinstance(failure, OSError) else (torch, "load")), fails)
+        with pytest.raises((OSError, MemoryError)):
+            run(trial)
+    assert {path: path.read_bytes() for path in (trial.folder / "checkpoints").iterdir()} == checkpoints
+    run(trial)
+    assert tables([trial]) == tables([finished])
+
+
 def test_a_row_that_a_killed_process_left_unfinished_is_not_read(killed: Trial, tmp_path: Path) -> None:
     path = copied(killed, tmp_path).folder / "history.csv"
     rows = read_history(path)
@@ -280,6 +319,25 @@ FOREIGN = {
     "profiler": "model: GRU\ntrainer: {profiler: foreign.Profiler}\n",
     "optimizer": "model: GRU\noptimizer: {class_path: foreign.Optimizer}\n",
     "group": "model: GRU\ntrainer: further.yaml\n",
+    "data": "model: GRU\ndata: {train: {class_path: foreign.Files}}\n",
+    "data in words": "model: GRU\ndata: '{train: {class_path: foreign.Files}}'\n",
+    "data in a file": "model: GRU\ndata: {train: ./further}\n",
+    "file": "model: GRU\ntrainer: {callbacks: ./further}\n",
+    "file without a suffix": "model: GRU\ntrainer: {callbacks: further}\n",
+    "further configuration": "model: GRU\nconfig: other.yaml\n",
+    "no date": "model: GRU\nruns: 2024-13-45\ntrainer: {logger: foreign.Logger}\n",
+    "nested": "model: GRU\nruns: &runs [*runs]\n",
+    "deeply nested": "model: GRU\ntrainer: {callbacks: %s}\n" % ("[" * 3000 + "]" * 3000),
+}
+FOREIGN_OPTIONS = {
+    "abbreviation": ("--conf=mine.yaml",),
+    "short": ("-c", "mine.yaml"),
+    "short in one": ("-cmine.yaml",),
+    "short with a sign": ("-c=mine.yaml",),
+    "help": ("--trainer.logger.help=foreign.Logger",),
+    "help of a model": ("--model.help=foreign.Model",),
+    "class": ("--data.train.class_path=foreign.Files",),
+    "group": ("--data", "further.yaml"),
 }
 
 
@@ -289,6 +347,8 @@ def test_a_configuration_from_elsewhere_runs_no_code(
 ) -> None:
     (tmp_path / "foreign.py").write_text("raise SystemExit('foreign code has run')\n")
     (tmp_path / "further.yaml").write_text("logger: foreign.Logger\n")
+    (tmp_path / "further").write_text("class_path: foreign.Class\n")
+    (tmp_path / "other.yaml").write_text("model: GRU\ntrainer: {logger: foreign.Logger}\n")
     (tmp_path / "mine.yaml").write_text(content)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.chdir(tmp_path)
@@ -296,6 +356,21 @@ def test_a_configuration_from_elsewhere_runs_no_code(
     printed = capsys.readouterr().err
     assert printed.count("\n") == 1
     assert "mine.yaml" in printed
+    assert "foreign" not in sys.modules
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("options", FOREIGN_OPTIONS.values(), ids=FOREIGN_OPTIONS)
+def test_options_from_elsewhere_run_no_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, options: tuple[str, ...]
+) -> None:
+    (tmp_path / "foreign.py").write_text("raise SystemExit('foreign code has run')\n")
+    (tmp_path / "further.yaml").write_text("train: {class_path: foreign.Files}\n")
+    (tmp_path / "mine.yaml").write_text("model: foreign.Model\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    assert main(["fit", *options]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
     assert "foreign" not in sys.modules
     assert not (tmp_path / "runs").exists()
 
@@ -308,6 +383,8 @@ def test_a_sweep_file_from_elsewhere_runs_no_code(
     for path in (
         sweep_file(tmp_path, model={"value": "foreign.Model"}),
         sweep_file(tmp_path, trainer__callbacks={"value": "foreign.Callback"}),
+        sweep_file(tmp_path, data__validation={"value": {"class_path": "foreign.Files"}}),
+        sweep_file(tmp_path, model__help={"value": "foreign.Model"}),
     ):
         assert run_sweep(path, tmp_path / "runs") == 2
         assert str(path) in capsys.readouterr().err

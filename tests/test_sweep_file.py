@@ -81,6 +81,13 @@ def test_random_stops_at_run_cap(tmp_path: Path) -> None:
     assert len(expand(read_sweep(path))) == 4
 
 
+@pytest.mark.parametrize(("count", "trials"), [(3, 3), (9, 4)])
+@pytest.mark.parametrize("method", ["random", "grid"])
+def test_the_smaller_of_count_and_run_cap_counts(tmp_path: Path, method: str, count: int, trials: int) -> None:
+    path = written(tmp_path, {"method": method, "run_cap": 4, "parameters": {"a": {"min": 0, "max": 10**5}}})
+    assert len(expand(read_sweep(path), count)) == trials
+
+
 # Settings, and the distribution function each must follow.
 CONTINUOUS = [
     ("uniform", {"min": 2.0, "max": 6.0}, lambda x: (x - 2) / 4),
@@ -206,6 +213,7 @@ GOOD = {"method": "grid", "parameters": {"data.length": {"values": [5]}}}
         ({"parameters": {"a": {"distribution": "int_uniform", "min": 0.5, "max": 2}}}, "0.5 is not a whole number"),
         ({"parameters": {"a": {"values": [1, 2], "probabilities": [True, False]}}}, "probabilities must be one number"),
         ({"parameters": {"a": {"values": [1, datetime.date(2024, 1, 2)]}}}, "a: 2024-01-02 is no number, text"),
+        ({"parameters": {"a": {"min": 0, "max": 10**310}}}, "a: max: a number too large to hold; it ends at 1.8e+308"),
         ({"parameters": {"a": {"value": {1, 2}}}}, "a: {1, 2} is no number, text"),
     ],
 )
@@ -227,6 +235,7 @@ def test_mistakes_are_refused_in_one_line_that_names_file_and_key(tmp_path: Path
         ("", "not a sweep file"),
         ("a: \x07", "not valid YAML"),
         ("method: grid\nparameters:\n  [a, b]: {value: 1}\n", "sweep.yaml:3: not valid YAML: a key must be a word"),
+        ("method: " + "[" * 3000 + "]" * 3000, "sweep.yaml: nested too deeply"),
         ("name: 2024-13-45\n", "sweep.yaml: not valid YAML: month must be in"),
     ],
 )
@@ -251,6 +260,35 @@ def test_a_grid_over_a_continuum_and_an_endless_random_search_are_refused(tmp_pa
         expand(read_sweep(written(tmp_path, {"method": "grid", **continuum})))
     with pytest.raises(UsageError, match="give --count or run_cap"):
         expand(read_sweep(written(tmp_path, {"method": "random", **continuum})))
+
+
+@pytest.mark.parametrize(
+    "settings", [{"min": 0, "max": 10**12}, {"min": -(10**300), "max": 10**300},
+                 {"distribution": "q_uniform", "min": 0.0, "max": 1.0, "q": 1e-320}],
+)  # fmt: skip
+def test_a_grid_of_more_values_than_any_machine_tries_is_refused_at_once(tmp_path: Path, settings: dict) -> None:
+    with pytest.raises(UsageError, match="a: a grid of more than 1,000,000 values; list fewer, or use method: random"):
+        points(tmp_path, {"a": settings})
+
+
+def test_the_product_of_a_grid_is_limited_too_unless_a_count_caps_it(tmp_path: Path) -> None:
+    many = {name: {"min": 1, "max": 10_000} for name in "abc"}
+    with pytest.raises(UsageError, match=r"a grid of 1,000,000,000,000 trials; list fewer values, or give --count"):
+        points(tmp_path, many)
+    assert len(points(tmp_path, many, count=3)) == 3
+
+
+@pytest.mark.parametrize("count", [10**12, 10**30])
+def test_a_random_sweep_of_more_trials_than_any_machine_runs_is_refused_at_once(tmp_path: Path, count: int) -> None:
+    with pytest.raises(UsageError, match=f"a random sweep of {count} trials; --count and run_cap go up to 1000000"):
+        points(tmp_path, {"a": {"min": 0.0, "max": 1.0}}, "random", count)
+
+
+def test_a_seed_beyond_that_of_the_generator_is_refused(tmp_path: Path) -> None:
+    continuum = {"a": {"min": 0.0, "max": 1.0}}
+    assert len(points(tmp_path, continuum, "random", 1, seed=2**128 - 1)) == 1
+    with pytest.raises(UsageError, match=r"--seed: \d+ must lie between 0 and 2\^128 - 1"):
+        points(tmp_path, continuum, "random", 1, seed=2**128)
 
 
 def test_a_grid_with_probabilities_is_refused_as_the_server_refuses_it(tmp_path: Path) -> None:

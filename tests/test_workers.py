@@ -114,6 +114,14 @@ def test_a_folder_that_cannot_be_made_is_the_jobs_failure(tmp_path: Path) -> Non
     assert outcome.reason.startswith("NotADirectoryError")
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is always full here")
+def test_a_job_whose_log_cannot_be_written_says_why_it_failed_all_the_same(tmp_path: Path) -> None:
+    (tmp_path / "fail").mkdir()
+    (tmp_path / "fail" / "log.txt").symlink_to("/dev/full")
+    (outcome,) = run_jobs([job(tmp_path, "fail", do="fail")], act, workers=1)
+    assert (outcome.status, outcome.reason) == ("failed", "RuntimeError: no such luck")
+
+
 SCRIPT = """
 import sys
 from pathlib import Path

@@ -1,0 +1,52 @@
+"""What a trial measures in validation, and so can choose its checkpoint or stop by: known before it begins."""
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from data.batching import ExampleStore
+from data.datamodule import Seq2SeqDataModule
+from data.tasks import generate
+from experiments.errors import UsageError
+from lit_models import LitSeq2Seq
+
+EVERYWHERE = ("loss", "perplexity", "token_accuracy", "exact_match", "greedy_token_accuracy", "greedy_exact_match",
+              "padding")  # fmt: skip
+ON_SYMBOLS = ("bits_presented", "bits_recovered")
+ON_TEXT = ("bleu",)
+ALIGNMENT = "alignment_accuracy"
+
+
+def check_monitor(
+    option: str, monitor: str | None, data: Seq2SeqDataModule, model: type[LitSeq2Seq], options: dict[str, Any]
+) -> None:
+    """Refuse a metric that validation will not have.
+
+    Args:
+        option: such as checkpoint.monitor, for the message.
+        monitor: such as validation/loss.
+        data: the trial's.
+        model: the trial's architecture.
+        options: what it is built with.
+
+    Raises:
+        UsageError: one line that names the option and lists the metrics there are.
+    """
+    known = [*EVERYWHERE, *(ON_SYMBOLS if data.text is None else ON_TEXT)]
+    if monitor == f"validation/{ALIGNMENT}" and _measures_alignment(data, model, options):
+        known.append(ALIGNMENT)  # looked at only where it is asked for, as it takes a model
+    if monitor not in [f"validation/{name}" for name in known]:
+        names = ", ".join(f"validation/{name}" for name in known)
+        raise UsageError(f"{option}: {monitor} is no metric of validation of this trial; they are {names}")
+
+
+def _measures_alignment(data: Seq2SeqDataModule, model: type[LitSeq2Seq], options: dict[str, Any]) -> bool:
+    """Whether the task has gold alignments and the architecture attention to compare with them."""
+    if data.text is not None:
+        return False
+    examples = generate(data.task, data.vocabulary, data.min_length, data.length, 1, data.seed, "validation")
+    if examples.alignment is None:
+        return False
+    with torch.no_grad():
+        return model(**options)(ExampleStore(examples).batch(np.array([0]))).attention is not None
