@@ -238,9 +238,8 @@ class Seq2SeqDataModule(pl.LightningDataModule):
             raise ValueError(
                 f"data.batch_tokens: {self.batch_tokens} cannot hold a sequence of {longest} tokens (EOS included)"
             )
-        if (
-            self.length < 12 and self.vocabulary**self.length < 4096
-        ):  # so few sources that a split may be left with none
+        few = self.length < 12 and self.vocabulary**self.length < 4096
+        if few:  # sources, so that a split may be left with none
             for split in SPLITS:
                 generate(self.task, self.vocabulary, self.min_length, self.length, 1, 0, split)
 
