@@ -52,8 +52,11 @@ class Tokenizer:
         return self._processor.encode(list(texts), num_threads=1)
 
     def decode(self, tokens: Sequence[int]) -> str:
-        """The text of token ids, up to the first EOS; PAD and BOS are no text."""
-        return self._processor.decode(_words(tokens))
+        """The text of token ids, up to the first EOS; PAD and BOS are no text.
+
+        It is one line: a byte piece can be a line break, which becomes a space.
+        """
+        return " ".join(self._processor.decode(_words(tokens)).splitlines())
 
     def pieces(self, tokens: Sequence[int]) -> list[str]:
         """The piece of each token; `▁` begins a word."""
