@@ -77,7 +77,7 @@ class Runs:
 
 def load_runs(paths: Sequence[str | Path]) -> Runs:
     """Read every trial at or below the given folders: trials, sweeps, or folders of sweeps. `wandb:ENTITY/PROJECT`
-    stands for the finished runs of a project, see analysis.wandb_runs.
+    stands for the finished and failed runs of a project, see analysis.wandb_runs.
 
     Raises:
         ReportError: as `collect_runs` raises it, or no complete trial at all.
