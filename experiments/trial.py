@@ -80,12 +80,14 @@ class Trial:
 
     Attributes:
         name: name of the trial's folder.
+        group: the same without the seed.
         config: the configuration as nested plain values.
         labels: arch, task, train_length and seed.
         cost: relative cost, steps x tokens a step, for estimates of the time.
     """
 
     name: str
+    group: str
     config: dict[str, Any]
     labels: dict[str, Any]
     cost: float
@@ -140,8 +142,11 @@ def resolve_trial(arguments: list[str]) -> Trial:
         "train_length": data.length,
         "seed": int(parsed.seed_everything),
     }
-    name = "{arch}-{task}-L{train_length}-s{seed}".format(**labels) + f"-{_fingerprint(config, data)}"
-    return Trial(name, config, labels, cost=parsed.trainer.max_steps * data.batch_tokens)
+    cell = "{arch}-{task}-L{train_length}".format(**labels)
+    name = f"{cell}-s{labels['seed']}-{_fingerprint(config, data)}"
+    seedless = {**config, "seed_everything": None, "data": {**config["data"], "seed": None}}
+    group = f"{cell}-{_fingerprint(seedless, data)}"
+    return Trial(name, group, config, labels, cost=parsed.trainer.max_steps * data.batch_tokens)
 
 
 def _data_options(parsed: Namespace) -> dict[str, Any]:
@@ -210,8 +215,7 @@ def _fingerprint(config: dict[str, Any], data: Seq2SeqDataModule) -> str:
     """
     kept = {key: value for key, value in config.items() if key not in NOT_IN_NAME}
     if data.text is not None:
-        files = {split: data.text.content_key() for split in SPLITS}
-        kept["data"] = {**config["data"], **files}
+        kept["data"] = {**config["data"], **dict.fromkeys(SPLITS, data.text.content_key())}
     kept["trainer"] = {key: value for key, value in config["trainer"].items() if key not in NOT_IN_NAME_TRAINER}
     return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:8]
 

@@ -57,6 +57,14 @@ def test_the_name_follows_what_is_computed_and_not_where(tmp_path: Path) -> None
     assert small_trial(tmp_path, checkpoint__monitor="validation/exact_match").name != trial.name
 
 
+def test_the_group_is_shared_by_the_seeds_of_a_configuration_and_by_no_other_configuration(tmp_path: Path) -> None:
+    trial = small_trial(tmp_path)
+    assert re.fullmatch(r"GRU-reverse-L5-[0-9a-f]{8}", trial.group)
+    assert small_trial(tmp_path, seed_everything=7).group == trial.group
+    for changes in ({"model__hidden_size": 16}, {"model__learning_rate": 0.1}, {"trainer__gradient_clip_val": 5.0}):
+        assert small_trial(tmp_path, **changes).group != trial.group
+
+
 def test_a_parameter_budget_becomes_a_width(tmp_path: Path) -> None:
     trial = small_trial(tmp_path, model__hidden_size=None, parameter_budget=5000)
     width = trial.config["model"]["init_args"]["hidden_size"]
