@@ -24,6 +24,7 @@ from lightning.pytorch.loggers import WandbLogger
 from data.datamodule import Seq2SeqDataModule
 from data.parallel_text import ParallelFiles
 from data.tasks import SPLITS
+from data.text import TextCorpus
 from experiments.callbacks import History, Progress, rows_until
 from experiments.checkpoints import CarriedSettings, WholeCheckpoints, load_weights
 from experiments.checks import check_settings, refuse_foreign_code, require_groups
@@ -277,7 +278,7 @@ def _train_and_evaluate(trial: Trial, folder: Path, report: Report) -> dict[str,
         trainer.callbacks.insert(0, _gradient_flow(trial, folder, model))  # type: ignore[attr-defined]
     if data.text is not None:
         trainer.callbacks.insert(0, ValidationBleu(data))  # type: ignore[attr-defined]
-        _report_text(data.text.report(), folder)
+        _report_text(data.text, folder)
     logger = None
     if wanted(trial.config) and not is_follower():
         logger = begin_run(trial, folder, model.options, model.num_params)
@@ -365,14 +366,15 @@ def _evaluate_text(
     return results
 
 
-def _report_text(report: dict[str, dict[str, object]], folder: Path) -> None:
-    """Keep what was read and what was left out; say the latter where a person sees it."""
+def _report_text(corpus: TextCorpus, folder: Path) -> None:
+    """Keep what was read and what was left out; say the latter, in short, where a person sees it."""
     if is_follower():
         return
-    write_json(folder / "corpus.json", report)
-    for split, part in report.items():
-        if "dropped_lines" in part:
-            print(f"data.{split}: {part['pairs']:,} pairs; left out {part['dropped_lines']}", file=sys.stderr)
+    write_json(folder / "corpus.json", corpus.report())
+    for split in SPLITS:
+        text = corpus.text(split)
+        if text.problems.places:
+            print(f"data.{split}: {len(text):,} pairs; left out {text.problems}", file=sys.stderr)
 
 
 def _fit_from(trainer: pl.Trainer, model: LitSeq2Seq, data: Seq2SeqDataModule, last: Path) -> None:

@@ -141,6 +141,24 @@ def test_a_model_without_attention_keeps_none_and_evaluation_says_how_far_it_is(
     assert json.loads((trial.folder / "summary.json").read_text())["attention"] is False
 
 
+def test_all_bad_lines_are_kept_by_file_and_line_and_the_first_few_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_corpus(tmp_path / "holes")
+    source, target = tmp_path / "holes" / "train.en", tmp_path / "holes" / "train.fr"
+    for path in (source, target):
+        path.write_text(path.read_text() + "\n" * 5)
+    files = {"data__train__source": source, "data__train__target": target}
+    trial = text_trial(tmp_path, **files, data__bad_lines="drop", trainer__max_steps=2)
+    run(trial)
+    places = [f"{source}:{line}" for line in range(121, 126)]
+    kept = json.loads((trial.folder / "corpus.json").read_text())
+    assert kept["train"]["dropped"] == {"empty": 5}
+    assert kept["train"]["dropped_lines"] == {"empty": places}
+    said = f"data.train: 120 pairs; left out 5 empty ({', '.join(places[:3])}, …)\n"
+    assert said in capsys.readouterr().err
+
+
 # ---------------------------------------------------------------------- the checkpoint elsewhere
 
 
