@@ -97,7 +97,7 @@ class TextCorpus:
         return np.array([len(row) for row in self._encode(self.text(split).source, 0)])
 
     def report(self) -> dict[str, dict[str, object]]:
-        """What each split holds and what was left out of it: pairs, and dropped lines by kind, with all their places."""
+        """What each split holds and what was left out of it: pairs, and dropped lines by kind, with their places."""
         parts: dict[str, dict[str, object]] = {}
         for split in SPLITS:
             text = self.text(split)
