@@ -8,7 +8,7 @@ import pandas as pd
 
 from analysis.errors import ReportError
 from analysis.frames import Frame
-from analysis.load_runs import find_trials
+from analysis.load_runs import REMEDY, find_trials
 
 HISTORY_COLUMNS = ["step", "seconds", "split", "metric", "value"]
 CURVE_COLUMNS = ["trial", "step", "seconds", "metric", "value"]
@@ -32,20 +32,19 @@ def read_histories(paths: Sequence[str | Path]) -> Frame:
 
 
 def _read(path: Path) -> Frame:
-    problem = "run this trial again or move its folder away"
     try:
         # A trial that still runs, or was killed, may have written half of its last line.
         text = path.read_text(encoding="utf-8").rpartition("\n")[0]
         table = pd.read_csv(io.StringIO(text)) if text else pd.DataFrame(columns=HISTORY_COLUMNS)
     except (OSError, ValueError) as error:
-        raise ReportError(f"{path} is no table; {problem}") from error
+        raise ReportError(f"{path} is no table; {REMEDY}") from error
     if missing := [column for column in HISTORY_COLUMNS if column not in table]:
-        raise ReportError(f"{path} has no column '{missing[0]}'; {problem}")
+        raise ReportError(f"{path} has no column '{missing[0]}'; {REMEDY}")
     shown: Frame = table[(table["split"] == "validation") & table["metric"].isin(CURVES)]
     measured = ["step", "seconds", "value"]
     numbers = shown[measured].apply(pd.to_numeric, errors="coerce")
     # The loss of a trial that diverges is nan, which is a number here; a step is not.
     broken = numbers.isna() & (shown[measured].notna() | [True, True, False])
     if broken.to_numpy().any():
-        raise ReportError(f"{path}: step, seconds or value is not a number; {problem}")
+        raise ReportError(f"{path}: step, seconds or value is not a number; {REMEDY}")
     return shown.assign(**numbers).dropna(subset="value")

@@ -46,8 +46,8 @@ IDENTITY = ["arch", "task", "vocabulary", "train_length", "min_train_length", "s
 
 BUCKET = re.compile(r"|all|(\d+)-(\d+)|(\d+)\+")
 ALL = "all"  # the bucket that is the whole test set
-ENDED_BADLY = ("failed", "diverged")
-REMEDY = "run this trial again or move its folder away"  # for a corrupt file
+# For a corrupt file; with its summary in place, a trial may count as complete and would not run again.
+REMEDY = "remove the trial's summary.json and run it again, or move its folder away"
 TRIAL_FILES = {"config.yaml", "summary.json", "failure.json"}
 NOT_SEARCHED = {"checkpoints", "figures", "latex", "report_tables", "wandb"}
 
@@ -77,7 +77,7 @@ class Runs:
 
 def load_runs(paths: Sequence[str | Path]) -> Runs:
     """Read every trial at or below the given folders: trials, sweeps, or folders of sweeps. `wandb:ENTITY/PROJECT`
-    stands for the finished runs of a project, see analysis.wandb_runs.
+    stands for the finished and failed runs of a project, see analysis.wandb_runs.
 
     Raises:
         ReportError: as `collect_runs` raises it, or no complete trial at all.
@@ -204,25 +204,15 @@ def _check_text(path: Path, summary: dict[str, Any]) -> None:
 
 
 def _read_failure(folder: Path) -> dict[str, Any] | None:
-    """How a trial ended badly, by its failure.json or else by a summary that is not one of a complete trial."""
+    """How a trial ended badly; None where it did not."""
     path = folder / "failure.json"
     if not path.is_file():
-        return _read_bad_end(folder)
+        return None
     failure = _read_json(path)
     for key in ("status", "reason"):
         if not isinstance(failure.get(key), str):
             raise _corrupt(path, f"'{key}' is missing or not text")
     return {"trial": folder.name, **{key: failure.get(key) for key in FAILURE_COLUMNS[1:]}}
-
-
-def _read_bad_end(folder: Path) -> dict[str, Any] | None:
-    """What a summary of status `diverged` says; its numbers, if it has any, count in no mean."""
-    path = folder / "summary.json"
-    summary = _read_json(path) if path.is_file() else {}
-    if summary.get("status") not in ENDED_BADLY:
-        return None
-    told = {"reason": "training diverged", "step": summary.get("diverged_step"), **summary}
-    return {"trial": folder.name, **{key: told.get(key) for key in FAILURE_COLUMNS[1:]}}
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -1,7 +1,8 @@
-"""Finished runs of a W&B project, mirrored into trial folders, which everything else reads as it reads local ones.
+"""Runs of a W&B project that have ended, mirrored into trial folders, which everything else reads as local ones.
 
 `experiments.wandb_run` writes what is read here: the summary of a run holds that of its trial, its history the rows of
-results.csv, and its files the tables that analysis reads as they are.
+results.csv, and its files the tables that analysis reads as they are. The summary of a failed run holds what its
+trial's failure.json does.
 """
 
 import csv
@@ -12,7 +13,7 @@ import re
 import shutil
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,18 +27,20 @@ QUERY_FILE = "query.json"
 KEPT_FILES = ("sentences.csv", "gradients.csv", "attention.json")
 COLUMNS = ("split", "eval_length", "bucket", "position", "metric", "value")
 WHOLE_TEST_SET = "all"
+# The file that says how a trial ended, by the status in its run's summary.
+ENDINGS = {"complete": "summary.json", "failed": "failure.json", "diverged": "failure.json"}
 TIMEOUT_SECONDS = 30
 
 
 @dataclass(frozen=True)
 class Query:
-    """What is asked of a server: the finished runs of a project, or of one of its sweeps."""
+    """What is asked of a server: the runs of a project, or of one of its sweeps, that have ended."""
 
     server: str
     entity: str
     project: str
     sweep: str | None = None
-    state: str = "finished"
+    states: list[str] = field(default_factory=lambda: ["finished", "failed"], kw_only=True)
 
     @property
     def folder(self) -> Path:
@@ -45,14 +48,14 @@ class Query:
         return MIRRORS / self.entity / "-".join(filter(None, (self.project, self.sweep)))
 
     @property
-    def filters(self) -> dict[str, str]:
+    def filters(self) -> dict[str, Any]:
         """The query as W&B's API takes it."""
-        return {"state": self.state} | ({"sweep": self.sweep} if self.sweep else {})
+        return {"state": {"$in": self.states}} | ({"sweep": self.sweep} if self.sweep else {})
 
 
 def local_folder(path: str | Path) -> Path:
     """A folder for what a user names: a folder itself, or `wandb:ENTITY/PROJECT` or `wandb:ENTITY/PROJECT/SWEEP`,
-    whose finished runs are then mirrored below runs/wandb.
+    whose finished and failed runs are then mirrored below runs/wandb.
 
     Raises:
         ReportError: W&B cannot be asked, or a run there cannot be understood.
@@ -82,12 +85,10 @@ def mirror(address: str) -> Path:
         print(f"note: {address}: {reason}; using the {len(known)} runs in {query.folder}", file=sys.stderr)
         return query.folder
     runs: dict[str, dict[str, str]] = {}
-    for run in found:
-        if run.summary.get("status") != "complete" or run.summary.get("trial") is None:  # another program's run
-            continue
-        entry = {"trial": _trial_name(address, run), "heard": str(run.heartbeat_at)}
-        if known.get(run.id) != entry:
-            _fetch(address, run, query.folder / entry["trial"])
+    for name, run in _latest(address, found).items():
+        entry, folder = {"trial": name, "heard": str(run.heartbeat_at)}, query.folder / name
+        if known.get(run.id) != entry or not (folder / ENDINGS[run.summary["status"]]).exists():
+            _fetch(address, run, folder)
         runs[run.id] = entry
     for gone in {entry["trial"] for entry in known.values()} - {entry["trial"] for entry in runs.values()}:
         shutil.rmtree(query.folder / gone, ignore_errors=True)
@@ -127,6 +128,19 @@ def _runs(query: Query) -> Iterator[Any]:
     yield from api.runs(f"{query.entity}/{query.project}", filters=query.filters, lazy=False)
 
 
+def _latest(address: str, found: list[Any]) -> dict[str, Any]:
+    """The run that counts of each trial: its last complete one, or where it never was complete its last failed one."""
+    runs: dict[str, Any] = {}
+    for run in found:
+        status = run.summary.get("status")
+        if status not in ENDINGS or run.summary.get("trial") is None:  # another program's run, or a stopped one
+            continue
+        name = _trial_name(address, run)
+        if status == "complete" or name not in runs or runs[name].summary["status"] != "complete":
+            runs[name] = run
+    return runs
+
+
 def _trial_name(address: str, run: Any) -> str:
     name = run.summary["trial"]
     if not isinstance(name, str) or not re.fullmatch(r"[\w-][\w.-]*", name):
@@ -135,22 +149,28 @@ def _trial_name(address: str, run: Any) -> str:
 
 
 def _fetch(address: str, run: Any, folder: Path) -> None:
-    """One run as a trial folder; its summary comes last."""
-    (folder / "summary.json").unlink(missing_ok=True)
+    """One run as a trial folder; its summary, or what says why it failed, comes last."""
     folder.mkdir(parents=True, exist_ok=True)
+    for name in ENDINGS.values():
+        (folder / name).unlink(missing_ok=True)
     try:
-        rows = _results(run.scan_history())
-        with replacing(folder / "results.csv") as temporary, temporary.open("w", newline="") as file:
-            csv.writer(file).writerows([COLUMNS, *rows])
-        for name in KEPT_FILES:
-            for stored in run.files([name]):
-                stored.download(root=str(folder), replace=True).close()
         told = _plain(run.summary)
+        if told["status"] == "complete":
+            _fetch_results(run, folder)
         summary = {key: value for key, value in told.items() if not key.startswith("_") and "/" not in key}
-        with replacing(folder / "summary.json") as temporary:
+        with replacing(folder / ENDINGS[told["status"]]) as temporary:
             temporary.write_text(json.dumps(summary, indent=2) + "\n")
     except (OSError, ValueError) as error:
         raise ReportError(f"{address}: the run {run.id} ({run.name}) cannot be read: {error}") from error
+
+
+def _fetch_results(run: Any, folder: Path) -> None:
+    rows = _results(run.scan_history())
+    with replacing(folder / "results.csv") as temporary, temporary.open("w", newline="") as file:
+        csv.writer(file).writerows([COLUMNS, *rows])
+    for name in KEPT_FILES:
+        for stored in run.files([name]):
+            stored.download(root=str(folder), replace=True).close()
 
 
 def _results(history: Iterable[Mapping[str, Any]]) -> list[tuple[Any, ...]]:

@@ -5,8 +5,9 @@ import hashlib
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import cache
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from urllib.error import HTTPError, URLError
@@ -94,32 +95,34 @@ def verify(path: Path, sha256: str | None, origin: str) -> None:
 def _fetch_persistently(url: str, part: Path, destination: Path, progress: bool) -> None:
     """Fetch into the part file, trying again from where a dropped connection left it."""
     reason = ""
-    for attempt in range(ATTEMPTS):
-        if attempt:
-            time.sleep(BACKOFF * 2 ** (attempt - 1))
-        try:
-            return _fetch(url, part, destination, progress and attempt == 0)
-        except HTTPError as error:
-            reason = f"the server answers {error.code} {error.reason}"
-            error.close()
-            if error.code not in WORTH_ANOTHER_ATTEMPT:
+    with ExitStack() as stack:
+        bar = cache(lambda: stack.enter_context(_bar(url, destination, progress)))  # one, from the first answer on
+        for attempt in range(ATTEMPTS):
+            if attempt:
+                time.sleep(BACKOFF * 2 ** (attempt - 1))
+            try:
+                return _fetch(url, part, bar)
+            except HTTPError as error:
+                reason = f"the server answers {error.code} {error.reason}"
+                error.close()
+                if error.code not in WORTH_ANOTHER_ATTEMPT:
+                    break
+                if error.code == 416:  # the part file is no beginning of what the server has
+                    part.unlink(missing_ok=True)
+            except URLError as error:
+                reason = f"no network ({_one_line(error.reason)})"
+            except (ConnectionError, TimeoutError, HTTPException) as error:
+                reason = f"the connection dropped ({_one_line(error) or type(error).__name__})"
+            except ValueError as error:
+                reason = _one_line(error)
                 break
-            if error.code == 416:  # the part file is no beginning of what the server has
-                part.unlink(missing_ok=True)
-        except URLError as error:
-            reason = f"no network ({_one_line(error.reason)})"
-        except (ConnectionError, TimeoutError, HTTPException) as error:
-            reason = f"the connection dropped ({_one_line(error) or type(error).__name__})"
-        except ValueError as error:
-            reason = _one_line(error)
-            break
     raise DownloadError(
         f"cannot download {url}: {reason}; download it by hand and put it at {destination}, "
         f"or choose your own files with --data.train.source"
     )
 
 
-def _fetch(url: str, part: Path, destination: Path, announce: bool) -> None:
+def _fetch(url: str, part: Path, shown: Callable[[], tqdm]) -> None:
     """One attempt: append to the part file where the server honours Range, begin anew where it does not."""
     have = part.stat().st_size if part.exists() else 0
     request = urllib.request.Request(url, headers={"User-Agent": "lengthwise"})
@@ -129,7 +132,9 @@ def _fetch(url: str, part: Path, destination: Path, announce: bool) -> None:
         begin = have if _resumes_at(response, have) else 0
         length = response.headers.get("Content-Length")
         total = None if length is None else begin + int(length)
-        with part.open("ab" if begin else "wb") as file, _bar(destination, url, begin, total, announce) as bar:
+        bar = shown()
+        _go_on(bar, begin, total)
+        with part.open("ab" if begin else "wb") as file:
             while block := response.read(BLOCK):
                 file.write(block)
                 bar.update(len(block))
@@ -143,20 +148,26 @@ def _resumes_at(response: HTTPResponse, have: int) -> bool:
     return response.headers.get("Content-Range", "").startswith(f"bytes {have}-")
 
 
-def _bar(destination: Path, url: str, begin: int, total: int | None, announce: bool) -> tqdm:
+def _bar(url: str, destination: Path, progress: bool) -> tqdm:
     terminal = sys.stderr.isatty()
-    if announce and not terminal:
+    if progress and not terminal:
         print(f"downloading {url} to {destination}", file=sys.stderr)
     return tqdm(
         desc=destination.name,
-        initial=begin,
-        total=total,
         unit="B",
         unit_scale=True,
         unit_divisor=1024,
         file=sys.stderr,
-        disable=not (announce and terminal),
+        disable=not (progress and terminal),
     )
+
+
+def _go_on(bar: tqdm, begin: int, total: int | None) -> None:
+    """Let the bar go on at so many bytes: where it was, unless an earlier call left some or all are sent again."""
+    bar.total = total
+    if begin != bar.n:
+        bar.initial = bar.n = bar.last_print_n = begin
+    bar.refresh()
 
 
 def _one_line(error: object) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 BadLines = Literal["refuse", "drop"]
-SHOWN = 3  # places named of each kind of problem
+SHOWN = 3  # places of each kind of problem that a message names
 
 
 @dataclass(frozen=True)

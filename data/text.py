@@ -97,13 +97,13 @@ class TextCorpus:
         return np.array([len(row) for row in self._encode(self.text(split).source, 0)])
 
     def report(self) -> dict[str, dict[str, object]]:
-        """What each split holds and what was left out of it: pairs, and dropped lines by kind."""
+        """What each split holds and what was left out of it: pairs, and dropped lines by kind, with their places."""
         parts: dict[str, dict[str, object]] = {}
         for split in SPLITS:
             text = self.text(split)
             parts[split] = {"pairs": len(text), "dropped": text.problems.counts()}
             if text.problems.places:
-                parts[split]["dropped_lines"] = str(text.problems)
+                parts[split]["dropped_lines"] = text.problems.places
         seen = set(zip(self._whole_train.source, self._whole_train.target, strict=True))
         test = self.text("test")
         parts["test"]["also_in_train"] = sum(pair in seen for pair in zip(test.source, test.target, strict=True))

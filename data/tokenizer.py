@@ -52,8 +52,11 @@ class Tokenizer:
         return self._processor.encode(list(texts), num_threads=1)
 
     def decode(self, tokens: Sequence[int]) -> str:
-        """The text of token ids, up to the first EOS; PAD and BOS are no text."""
-        return self._processor.decode(_words(tokens))
+        """The text of token ids, up to the first EOS; PAD and BOS are no text.
+
+        It is one line: a byte piece can be a line break, which becomes a space.
+        """
+        return " ".join(self._processor.decode(_words(tokens)).splitlines())
 
     def pieces(self, tokens: Sequence[int]) -> list[str]:
         """The piece of each token; `▁` begins a word."""
@@ -78,7 +81,8 @@ def train_tokenizer(texts: Sequence[str], algorithm: Algorithm, vocabulary: int,
         algorithm: unigram (Kudo 2018) or bpe (Sennrich et al. 2016).
         vocabulary: number of pieces at most, the four reserved ones and, with byte fallback, 256 bytes included;
             fewer where the texts do not have so many.
-        byte_fallback: write what no piece covers as bytes, so that every text comes back as it was.
+        byte_fallback: write what no piece covers as bytes, so that no character is lost. SentencePiece normalises the
+            text before (NFKC, and several spaces to one): what comes back is the normalised text.
 
     Raises:
         ValueError: the vocabulary cannot even hold the characters.

@@ -16,7 +16,7 @@ from analysis.pharaoh import (
     words_of_pieces,
 )
 from data.batch import EOS
-from data.parallel_text import ParallelFiles, read_parallel
+from data.parallel_text import ParallelFiles, ParallelText, read_parallel
 from experiments.arguments import OneLineParser
 from experiments.checkpoints import load_checkpoint
 from experiments.errors import UsageError
@@ -35,11 +35,10 @@ def main(arguments: list[str]) -> int:
     if checkpoint.text is None:
         raise UsageError(f"--checkpoint: {options.checkpoint} was trained on {checkpoint.task}, which is no text")
     translator = Translator(checkpoint.model, checkpoint.text.tokenizers, checkpoint.text.lowercase)
+    text = _text(options.source, options.target)
     try:
-        files = ParallelFiles(str(options.source), None if options.target is None else str(options.target))
-        text = read_parallel(files, "--source", bad_lines="refuse")
         gold = None if options.gold is None else read_gold(options.gold, options.gold_offset)
-    except (ValueError, ReportError) as error:
+    except ReportError as error:
         raise UsageError(str(error)) from None
     if gold is not None and len(gold) != len(text):
         raise UsageError(f"--gold: {options.gold} has {len(gold):,} lines for {len(text):,} pairs")
@@ -63,6 +62,20 @@ def main(arguments: list[str]) -> int:
             f"recall {score.recall:.4f}  {score.links} links in {score.sentences} sentences"
         )
     return 0
+
+
+def _text(source: Path, target: Path | None) -> ParallelText:
+    """The pairs; what is wrong with them is said with the options of this command, not those of a trial."""
+    for option, path in (("--source", source), ("--target", target)):
+        if path is not None and not path.is_file():
+            raise UsageError(f"{option}: {path} does not exist or is no file")
+    try:
+        text = read_parallel(ParallelFiles(str(source), target and str(target)), "--source", bad_lines="drop")
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    if text.problems.places:  # links are numbered by line: none may be left out
+        raise UsageError(f"--source: bad lines: {text.problems}; mend them")
+    return text
 
 
 def _links(translator: Translator, pairs) -> Iterator[frozenset[tuple[int, int]]]:

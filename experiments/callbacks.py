@@ -32,9 +32,8 @@ class TrialDiverged(Exception):
         self.step = step
 
 
-def _check_loss(loss: float, step: int) -> None:
-    if not loss < EXPLODED:  # so that NaN is caught too
-        raise TrialDiverged(loss, step)
+def _is_bad(loss: float) -> bool:
+    return not loss < EXPLODED  # so that NaN is caught too
 
 
 class EarlyStopping(callbacks.EarlyStopping):
@@ -88,7 +87,8 @@ class History(callbacks.Callback):
         self.path = path
         self.seconds_before = 0.0
         self.started: float | None = None  # stays so where a trial is resumed behind its last step
-        self.losses: list[Tensor] = []
+        self.step = 0  # the one that is being taken
+        self.losses: list[tuple[int, Tensor]] = []  # of each batch since the last row, with its step
         self.tokens: list[Tensor] = []
         self.interval_start = 0.0
         self.written = 0
@@ -107,10 +107,13 @@ class History(callbacks.Callback):
         with whole_file(self.path) as partial, partial.open("w", newline="") as file:
             csv.writer(file).writerows([HISTORY_COLUMNS, *kept])
 
+    def on_train_batch_start(self, trainer: pl.Trainer, *_: Any) -> None:
+        self.step = trainer.global_step + 1
+
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Batch, batch_idx: int
     ) -> None:
-        self.losses.append(outputs["loss"].detach())
+        self.losses.append((self.step, outputs["loss"].detach()))
         self.tokens.append((batch.target_out != PAD).sum())
         step = trainer.global_step
         if step % trainer.log_every_n_steps == 0 and step != self.written:  # type: ignore[attr-defined]
@@ -118,8 +121,8 @@ class History(callbacks.Callback):
             self._write_training(trainer)
 
     def _write_training(self, trainer: pl.Trainer) -> None:
-        loss = float(torch.stack(self.losses).mean())
-        _check_loss(loss, trainer.global_step)
+        loss = float(torch.stack([loss for _, loss in self.losses]).mean())
+        self._check(loss, trainer.global_step)
         now = time.perf_counter()
         values = {
             "loss": loss,
@@ -131,6 +134,17 @@ class History(callbacks.Callback):
             logger.log_metrics({f"train/{name}": value for name, value in values.items()}, trainer.global_step)
         self._append(trainer, "train", values)
 
+    def _check(self, loss: float, step: int) -> None:
+        """End a diverged trial, naming the first batch that shows it.
+
+        The batches are looked at one by one only then: reading each loss as it comes would make a GPU wait.
+        """
+        if _is_bad(loss):
+            for own_step, own in self.losses:
+                if _is_bad(float(own)):
+                    raise TrialDiverged(float(own), own_step)
+            raise TrialDiverged(loss, step)
+
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if trainer.state.fn != "fit":
             return
@@ -139,7 +153,7 @@ class History(callbacks.Callback):
             for name, value in trainer.callback_metrics.items()
             if name.startswith("validation/")
         }
-        _check_loss(values["loss"], trainer.global_step)
+        self._check(values["loss"], trainer.global_step)
         self._append(trainer, "validation", values)
         self.interval_start = time.perf_counter()
 

@@ -13,7 +13,7 @@ from data.datamodule import Seq2SeqDataModule
 from data.tokenizer import Tokenizer
 from experiments.errors import UsageError
 from experiments.files import whole_file
-from experiments.outcome import out_of_memory
+from experiments.outcome import out_of_memory, reason
 from lit_models import LitSeq2Seq, architectures
 
 KEY = "lengthwise"  # where in a checkpoint the following stands
@@ -115,7 +115,7 @@ def load_weights(model: LitSeq2Seq, path: Path) -> None:
 def _set_weights(model: LitSeq2Seq, content: dict[str, Any], path: Path) -> None:
     try:
         model.load_state_dict(content["state_dict"])
-    except RuntimeError:
+    except (RuntimeError, AttributeError):  # the latter of a name that is no text
         raise UsageError(
             f"--checkpoint: {path} does not fit {type(model).__name__} with these options; "
             "it was trained with another configuration"
@@ -132,15 +132,18 @@ def load_checkpoint(path: Path) -> Checkpoint:
     settings = content.get(KEY)
     if not isinstance(settings, dict):
         raise UsageError(f"--checkpoint: {path} is not a checkpoint of this suite")
-    if settings.get("model") not in architectures():
+    if str(settings.get("model")) not in architectures():
         raise UsageError(f"--checkpoint: {path} is of the model {settings.get('model')}, which is not known here")
     try:
         model = architectures()[settings["model"]](**settings["options"])
         text = None if settings["text"] is None else _text_content(settings["text"])
-    except (KeyError, TypeError, ValueError, AttributeError):
-        raise UsageError(f"--checkpoint: {path} is damaged or was written by another version") from None
+        task, step = str(settings["task"]), int(content.get("global_step", 0))
+    except Exception as error:  # whatever torch makes of odd options
+        raise UsageError(
+            f"--checkpoint: {path} is damaged or was written by another version: {reason(error)}"
+        ) from None
     _set_weights(model, content, path)
-    return Checkpoint(model.eval(), str(settings["task"]), text, int(content.get("global_step", 0)))
+    return Checkpoint(model.eval(), task, text, step)
 
 
 def _text_content(settings: dict[str, Any]) -> TextContent:

@@ -8,6 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from data.batch import PAD
 from lit_models import LitSeq2Seq
 from lit_models.decoding import Hypotheses, beam_search, sample
 from lit_models.minimum_bayes_risk import minimum_bayes_risk
@@ -29,7 +30,7 @@ class Decoding:
         top_p: sample from the fewest tokens that hold so much probability (nucleus, Holtzman et al. 2020).
         samples: samples of mbr.
         utility: what mbr maximises: chrf or bleu.
-        seed: of sampling.
+        seed: of sampling, of a run as a whole: what is drawn for a sentence depends on its batch and those before.
     """
 
     method: Literal["beam", "greedy", "sample", "mbr"] = "beam"
@@ -59,6 +60,10 @@ class Decoding:
         if not 0 < self.top_p <= 1:
             raise ValueError(f"decoding.top_p: {self.top_p} must lie in (0, 1]")
 
+    def generator(self, device: torch.device) -> torch.Generator:
+        """The randomness of a run; each device has its own order of draws."""
+        return torch.Generator(device=device).manual_seed(self.seed)
+
     def __str__(self) -> str:
         if self.method == "greedy":
             return "greedy"
@@ -79,10 +84,14 @@ def decode(
     source_lengths: Tensor,
     limits: Tensor,
     decoding: Decoding,
+    generator: torch.Generator,
     n_best: int,
     text_of: Callable[[list[int]], str],
 ) -> Hypotheses:
     """Hypotheses for a batch, best first.
+
+    Samples depend on batching: all batches of a run draw from one generator, one after the other, and the sentences
+    of a batch side by side.
 
     Args:
         model: in evaluation mode.
@@ -90,12 +99,13 @@ def decode(
         source_lengths: (B,)
         limits: (B,) most tokens of each, EOS included.
         decoding: which decoder.
+        generator: `decoding.generator`, which sampling draws from.
         n_best: hypotheses wanted a sentence, N; greedy has one.
         text_of: the text of token ids, for the utility of mbr.
 
     Returns:
         (B, N, T) tokens; their scores are length-normalised log-probabilities (beam), log-probabilities (greedy,
-        sample) or expected utilities (mbr).
+        sample) or expected utilities (mbr). Where a sentence has fewer than N, the rest is PAD with a score of -inf.
     """
     if decoding.method in ("beam", "greedy"):  # greedy is a beam of one, which gives it a score
         beam = decoding.method == "beam"
@@ -109,8 +119,6 @@ def decode(
             n_best=n_best,
         )
     samples = decoding.samples if decoding.method == "mbr" else n_best
-    # Sampling on the CPU generator would tie every device to one order of draws; each has its own.
-    generator = torch.Generator(device=source.device).manual_seed(decoding.seed)
     drawn = sample(
         model,
         source,
@@ -122,24 +130,33 @@ def decode(
         top_p=decoding.top_p,
         generator=generator,
     )
-    return drawn if decoding.method == "sample" else _by_expected_utility(drawn, decoding, n_best, text_of)
+    if decoding.method == "mbr":
+        return _by_expected_utility(drawn, decoding, n_best, text_of)
+    return _chosen(drawn, drawn.scores.argsort(dim=1, descending=True, stable=True))
 
 
 def _by_expected_utility(
     drawn: Hypotheses, decoding: Decoding, n_best: int, text_of: Callable[[list[int]], str]
 ) -> Hypotheses:
     """The samples of each sentence with the highest expected utility, each text once."""
-    winners, utilities = [], []
-    for sentence in drawn.tokens.tolist():
+    winners = torch.zeros(len(drawn.tokens), n_best, dtype=torch.long)
+    utilities = torch.full(winners.shape, -torch.inf)
+    for row, sentence in enumerate(drawn.tokens.tolist()):
         texts = [text_of(tokens) for tokens in sentence]
         _, expected = minimum_bayes_risk(texts, decoding.utility)
         first = list({text: place for place, text in reversed(list(enumerate(texts)))}.values())
-        order = sorted(first, key=lambda place: -expected[place])
-        order = (order + order[:1] * n_best)[:n_best]  # fewer different texts than wanted: the best again
-        winners.append(order)
-        utilities.append([expected[place] for place in order])
-    chosen = torch.tensor(winners, device=drawn.tokens.device)
-    tokens = drawn.tokens.gather(1, chosen[..., None].expand(-1, -1, drawn.tokens.shape[2]))
-    return Hypotheses(
-        tokens, torch.tensor(utilities, device=drawn.scores.device), drawn.log_probabilities.gather(1, chosen)
+        order = sorted(first, key=lambda place: -expected[place])[:n_best]
+        winners[row, : len(order)] = torch.tensor(order)
+        utilities[row, : len(order)] = torch.tensor([expected[place] for place in order])
+    best = _chosen(drawn, winners.to(drawn.tokens.device))._replace(scores=utilities.to(drawn.scores.device))
+    missing = best.scores.isneginf()
+    return best._replace(
+        tokens=best.tokens.masked_fill(missing[:, :, None], PAD),
+        log_probabilities=best.log_probabilities.masked_fill(missing, -torch.inf),
     )
+
+
+def _chosen(drawn: Hypotheses, places: Tensor) -> Hypotheses:
+    """The hypotheses at (B, N) places."""
+    tokens = drawn.tokens.gather(1, places[..., None].expand(-1, -1, drawn.tokens.shape[2]))
+    return Hypotheses(tokens, drawn.scores.gather(1, places), drawn.log_probabilities.gather(1, places))

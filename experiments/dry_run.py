@@ -96,7 +96,7 @@ def cells(trials: list[Trial]) -> list[Cell]:
 
 
 def measure(cell: Cell, threads: int) -> None:
-    """Train the first trial of a cell for a few steps and validate it once; nothing is written.
+    """Train the first trial of a cell for a few steps and validate it once; no trial is written.
 
     Raises:
         UsageError: the trial cannot run.
@@ -120,7 +120,7 @@ def measure(cell: Cell, threads: int) -> None:
 
 
 def _test_size(data: Seq2SeqDataModule) -> float:
-    """The final test in passes over the validation examples."""
+    """The final test in passes over the validation examples, as if it too were decoded greedily."""
     if data.text is not None:
         return len(data.text.text("test")) / len(data.text.text("validation"))
     tokens = sum(data.test_examples * length for length in data.eval_lengths)

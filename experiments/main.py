@@ -2,6 +2,7 @@
 
 import difflib
 import importlib
+import io
 import sys
 from importlib.metadata import version
 
@@ -55,6 +56,8 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"lengthwise {version('lengthwise')}")
         return 0
     verb, *rest = arguments
+    if isinstance(sys.stdout, io.TextIOWrapper):  # not in a notebook
+        sys.stdout.reconfigure(encoding="utf-8")  # text goes in as UTF-8 and out as such, whatever the locale
     keep_freed_memory()
     try:
         if verb not in VERBS:

@@ -28,14 +28,14 @@ def read_summary(folder: Path) -> dict[str, Any] | None:
 
 def write_failure(folder: Path, error: Exception, labels: dict[str, Any]) -> None:
     """Leave failure.json: status, reason, step and labels. Where the disk is full it stays away, and nothing else."""
-    failure = {**ending(error), "step": error.step if isinstance(error, TrialDiverged) else None, **labels}
     with contextlib.suppress(OSError):
-        write_json(folder / "failure.json", failure)
+        write_json(folder / "failure.json", {**ending(error), **labels})
 
 
-def ending(error: Exception) -> dict[str, str]:
-    """Whether a trial failed or diverged, and why."""
-    return {"status": "diverged" if isinstance(error, TrialDiverged) else "failed", "reason": reason(error)}
+def ending(error: Exception) -> dict[str, Any]:
+    """Whether a trial failed or diverged, why, and for the latter the step."""
+    step = error.step if isinstance(error, TrialDiverged) else None
+    return {"status": "failed" if step is None else "diverged", "reason": reason(error), "step": step}
 
 
 def reason(error: BaseException) -> str:

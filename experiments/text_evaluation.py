@@ -56,7 +56,9 @@ def evaluate_text(
     text = data.text.text("test")
     translator = Translator(model, data.text.tokenizers, data.lowercase)
     lengths = [len(row) for row in translator.encode(text.source, translator.source)]
-    best = [outputs[0] for outputs in translator.translate(text.source, decoding, done=partial(done, "decoding"))]
+    generator = decoding.generator(model.device)
+    translated = translator.translate(text.source, decoding, generator, done=partial(done, "decoding"))
+    best = [outputs[0] for outputs in translated]
     outputs = [each.text for each in best]
     scores = sentence_scores(outputs, text.target, data.lowercase, partial(done, "scoring"))
     rows: list[Row] = []

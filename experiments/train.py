@@ -167,9 +167,8 @@ def _predict_text(model: LitSeq2Seq, data: Seq2SeqDataModule, decoding: Decoding
     text = data.text.text("test")
     translator = Translator(model, data.text.tokenizers, data.lowercase)
     print("source\ttarget\toutput")
-    for source, target, outputs in zip(
-        text.source, text.target, translator.translate(text.source, decoding), strict=True
-    ):
+    translated = translator.translate(text.source, decoding, decoding.generator(model.device))
+    for source, target, outputs in zip(text.source, text.target, translated, strict=True):
         print(source, target, outputs[0].text, sep="\t")
 
 

@@ -47,18 +47,20 @@ def _run(options: argparse.Namespace, decoding: Decoding, translator: Translator
     references = _references(options.reference)
     outputs: list[str] = []
     written = 0
+    generator = decoding.generator(translator.model.device)
     with ExitStack() as stack:
         lines = _input(options, stack)
         write = _output(options.output, stack)
         bar = stack.enter_context(_bar(options))
         for chunk in _chunks(lines, 1 if _is_dialogue(options) else CHUNK):
-            results = _translate(translator, chunk, decoding, options.n_best, bar.update)
+            results = _translate(translator, chunk, decoding, generator, options.n_best, bar.update)
             for text, result in zip(chunk, results, strict=True):
                 written += 1
                 write(_formatted(written, result, options))
                 outputs.append(result[0].text)
                 if options.attention and text.strip():
-                    _draw(translator, text, result[0], options.attention, written if _many(options, chunk) else None)
+                    many = written > 1 or len(chunk) > 1 or _is_dialogue(options)  # their pictures need numbers
+                    _draw(translator, text, result[0], options.attention, written if many else None)
         if not written:
             raise UsageError("there is no text to translate; give it as an argument, in --input, or on standard input")
         if references is not None and len(references) != written:
@@ -69,11 +71,16 @@ def _run(options: argparse.Namespace, decoding: Decoding, translator: Translator
 
 
 def _translate(
-    translator: Translator, texts: list[str], decoding: Decoding, n_best: int, done: Callable[[int], object]
+    translator: Translator,
+    texts: list[str],
+    decoding: Decoding,
+    generator: torch.Generator,
+    n_best: int,
+    done: Callable[[int], object],
 ) -> list[list[Translation]]:
     """Outputs of each text; an empty line has one, which is empty, so that output matches input line by line."""
     spoken = [text for text in texts if text.strip()]
-    translated = iter(translator.translate(spoken, decoding, n_best, done))
+    translated = iter(translator.translate(spoken, decoding, generator, n_best, done))
     return [next(translated) if text.strip() else [Translation("", [], 0.0)] for text in texts]
 
 
@@ -94,11 +101,6 @@ def _draw(translator: Translator, text: str, output: Translation, path: Path, nu
         draw_attention(path, words_from_pieces(source), words_from_pieces(target), words)
     except (ReportError, OSError) as error:
         raise UsageError(f"--attention: {error}") from None
-
-
-def _many(options: argparse.Namespace, chunk: list[str]) -> bool:
-    """Whether there is more than one sentence, whose pictures then need numbers."""
-    return len(chunk) > 1 or len(options.text) > 1 or _is_dialogue(options)
 
 
 def _print_scores(outputs: list[str], references: list[str], lowercase: bool) -> None:
@@ -217,7 +219,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--attention", type=Path, metavar="FILE", help="draw where the model looked: .png, .pdf or .svg"
     )
-    parser.add_argument("--n_best", type=int, default=1, metavar="N", help="outputs a text: number, score and text")
+    parser.add_argument("--n_best", type=int, default=1, metavar="N", help="most outputs a text: number, score, text")
     parser.add_argument("--scores", action="store_true", help="print number and score before each output")
     parser.add_argument("--threads", type=int, metavar="N", help="CPU threads")
     parser.add_argument("--device", default="cpu", help="cpu or cuda (default %(default)s)")

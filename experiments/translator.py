@@ -1,5 +1,6 @@
 """Text in, text out: a model with its tokenizers."""
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -53,15 +54,17 @@ class Translator:
         self,
         texts: Sequence[str],
         decoding: Decoding,
+        generator: torch.Generator,
         n_best: int = 1,
         done: Callable[[int], Any] = lambda sentences: None,
     ) -> list[list[Translation]]:
-        """The n_best outputs of each text, best first.
+        """The n_best outputs of each text, best first; fewer, but at least one, where a decoder has no more.
 
         Args:
             texts: N source texts.
             decoding: which decoder.
-            n_best: outputs a text.
+            generator: `decoding.generator`, the same one for all texts of a run; see `decode`.
+            n_best: most outputs a text.
             done: told the number of sentences whenever some are finished.
         """
         rows = self.encode(texts, self.source)
@@ -71,13 +74,13 @@ class Translator:
         self.model.eval()
         for batch in plan_batches(lengths, np.arange(len(rows)), budget) if rows else []:
             source, source_lengths = self._tensors([rows[row] for row in batch])
-            hypotheses = decode(
-                self.model, source, source_lengths, decode_limits(source_lengths), decoding, n_best, self.target.decode
-            )
+            limits, text_of = decode_limits(source_lengths), self.target.decode
+            hypotheses = decode(self.model, source, source_lengths, limits, decoding, generator, n_best, text_of)
             for row, tokens, scores in zip(batch, hypotheses.tokens.tolist(), hypotheses.scores.tolist(), strict=True):
                 results[row] = [
                     Translation(self.target.decode(each), _without_padding(each), score)
-                    for each, score in zip(tokens, scores, strict=True)
+                    for place, (each, score) in enumerate(zip(tokens, scores, strict=True))
+                    if place == 0 or score > -math.inf
                 ]
             done(len(batch))
         return results

@@ -24,6 +24,7 @@ from lightning.pytorch.loggers import WandbLogger
 from data.datamodule import Seq2SeqDataModule
 from data.parallel_text import ParallelFiles
 from data.tasks import SPLITS
+from data.text import TextCorpus
 from experiments.callbacks import History, Progress, rows_until
 from experiments.checkpoints import CarriedSettings, WholeCheckpoints, load_weights, read_checkpoint
 from experiments.checks import check_numbers, check_settings, refuse_foreign_code, require_groups
@@ -82,12 +83,14 @@ class Trial:
 
     Attributes:
         name: name of the trial's folder.
+        group: the same without the seed.
         config: the configuration as nested plain values.
         labels: arch, task, train_length and seed.
         cost: relative cost, steps x tokens a step, for estimates of the time.
     """
 
     name: str
+    group: str
     config: dict[str, Any]
     labels: dict[str, Any]
     cost: float
@@ -146,8 +149,11 @@ def resolve_trial(arguments: list[str]) -> Trial:
         "train_length": data.length,
         "seed": int(parsed.seed_everything),
     }
-    name = "{arch}-{task}-L{train_length}-s{seed}".format(**labels) + f"-{_fingerprint(config, data)}"
-    return Trial(name, config, labels, cost=parsed.trainer.max_steps * data.batch_tokens)
+    cell = "{arch}-{task}-L{train_length}".format(**labels)
+    name = f"{cell}-s{labels['seed']}-{_fingerprint(config, data)}"
+    seedless = {**config, "seed_everything": None, "data": {**config["data"], "seed": None}}
+    group = f"{cell}-{_fingerprint(seedless, data)}"
+    return Trial(name, group, config, labels, cost=parsed.trainer.max_steps * data.batch_tokens)
 
 
 def _data_options(parsed: Namespace) -> dict[str, Any]:
@@ -214,8 +220,7 @@ def _fingerprint(config: dict[str, Any], data: Seq2SeqDataModule) -> str:
     """
     kept = {key: value for key, value in config.items() if key not in NOT_IN_NAME}
     if data.text is not None:
-        files = {split: data.text.content_key() for split in SPLITS}
-        kept["data"] = {**config["data"], **files}
+        kept["data"] = {**config["data"], **dict.fromkeys(SPLITS, data.text.content_key())}
     kept["trainer"] = {key: value for key, value in config["trainer"].items() if key not in NOT_IN_NAME_TRAINER}
     return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:8]
 
@@ -277,7 +282,7 @@ def _train_and_evaluate(trial: Trial, folder: Path, report: Report) -> dict[str,
         trainer.callbacks.insert(0, _gradient_flow(trial, folder, model))  # type: ignore[attr-defined]
     if data.text is not None:
         trainer.callbacks.insert(0, ValidationBleu(data))  # type: ignore[attr-defined]
-        _report_text(data.text.report(), folder)
+        _report_text(data.text, folder)
     logger = None
     if wanted(trial.config) and not is_follower():
         logger = begin_run(trial, folder, model.options, model.num_params)
@@ -375,14 +380,15 @@ def _keep_attention(model: LitSeq2Seq, data: Seq2SeqDataModule, folder: Path) ->
         write_attention(folder / "attention.json", arch, f"{arch}, {data.task} {data.length}", examples)
 
 
-def _report_text(report: dict[str, dict[str, object]], folder: Path) -> None:
-    """Keep what was read and what was left out; say the latter where a person sees it."""
+def _report_text(corpus: TextCorpus, folder: Path) -> None:
+    """Keep what was read and what was left out; say the latter, in short, where a person sees it."""
     if is_follower():
         return
-    write_json(folder / "corpus.json", report)
-    for split, part in report.items():
-        if "dropped_lines" in part:
-            print(f"data.{split}: {part['pairs']:,} pairs; left out {part['dropped_lines']}", file=sys.stderr)
+    write_json(folder / "corpus.json", corpus.report())
+    for split in SPLITS:
+        text = corpus.text(split)
+        if text.problems.places:
+            print(f"data.{split}: {len(text):,} pairs; left out {text.problems}", file=sys.stderr)
 
 
 def _fit_from(trainer: pl.Trainer, model: LitSeq2Seq, data: Seq2SeqDataModule, last: Path) -> None:

@@ -57,7 +57,7 @@ def begin_run(trial: "Trial", folder: Path, options: dict[str, Any], num_params:
             name=trial.name,
             dir=str(folder),
             project=os.environ.get("WANDB_PROJECT", "lengthwise"),
-            group=os.environ.get("WANDB_RUN_GROUP", "{arch}-{task}-L{train_length}".format(**trial.labels)),
+            group=os.environ.get("WANDB_RUN_GROUP", trial.group),
             job_type=os.environ.get("WANDB_JOB_TYPE", "fit"),
             resume="allow",
         )

@@ -230,12 +230,12 @@ def test_broken_file_leaves_the_last_report_as_it_was(tmp_path):
     assert {path: path.read_bytes() for path in before} == before
 
 
-def test_a_diverged_trial_with_a_summary_is_counted_and_its_numbers_are_in_no_mean(tmp_path):
-    write_trial(tmp_path, seed=0)
-    diverged = write_trial(tmp_path, seed=1, status="diverged", diverged_step=250)
+def test_a_diverged_trial_is_counted_and_in_no_mean(tmp_path):
+    write_trial(tmp_path, length=80, seed=0)
+    diverged = write_failure(tmp_path, "GRU", 80, seed=1, step=250, reason="the loss is not finite")
     assert main([str(tmp_path)]) == 0
     report = (tmp_path / "report.md").read_text()
-    assert f"| {diverged.name} | diverged | 250 | training diverged |" in report
+    assert f"| {diverged.name} | diverged | 250 | the loss is not finite |" in report
     assert row_of(report.split("## The fixed-context bottleneck")[1], "GRU")[3] == "1 (1 diverged)"
     assert "1 diverged. See *Trials left out*." in report
 

@@ -1,7 +1,9 @@
 """Downloads: complete or not there at all, resumed where they broke off, and plain words when they fail."""
 
 import hashlib
+import re
 import socket
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -186,6 +188,23 @@ def test_without_a_terminal_progress_is_one_line(
     server.cuts = 1
     download(server.url, tmp_path / "file.bin")
     assert capsys.readouterr().err == f"downloading {server.url} to {tmp_path / 'file.bin'}\n"
+
+
+@pytest.mark.parametrize("already", [0, len(CONTENT) // 4])
+def test_on_a_terminal_one_bar_goes_on_over_all_attempts(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], already: int
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    (tmp_path / "file.bin.part").write_bytes(CONTENT[:already])
+    server.failures, server.cuts = 1, 2
+    download(server.url, tmp_path / "file.bin")
+    printed = capsys.readouterr().err
+    assert printed.count("\n") == 1  # where a bar ends
+    shares = [int(share) for share in re.findall(r"(\d+)%", printed)]
+    assert shares == sorted(shares)
+    left = len(CONTENT) - already
+    assert {round(100 * (1 - left / len(CONTENT) / part)) for part in (2, 4)} <= set(shares)
+    assert shares[-1] == 100
 
 
 def test_progress_can_be_silenced(server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

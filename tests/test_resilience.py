@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import torch
 
+from analysis.errors import ReportError
 from analysis.load_runs import load_runs
 from experiments.callbacks import read_history
 from experiments.main import main
@@ -144,6 +145,18 @@ def test_a_trial_whose_results_are_damaged_is_not_complete_and_is_evaluated_agai
     before, path = results(trial), trial.folder / damaged
     path.write_bytes(path.read_bytes()[:-40] if content is None else content)
     assert read_summary(trial.folder) is None
+    run(trial)
+    assert results(trial) == before
+
+
+def test_what_a_report_says_of_a_table_damaged_in_its_middle_mends_it(finished: Trial, tmp_path: Path) -> None:
+    trial = copied(finished, tmp_path)
+    before, path = results(trial), trial.folder / "results.csv"
+    path.write_text(before.replace(",loss,", ",loss,x", 1))
+    run(trial)
+    with pytest.raises(ReportError, match=r"results\.csv: line .*; remove the trial's summary\.json and run it again"):
+        load_runs([tmp_path])
+    (trial.folder / "summary.json").unlink()
     run(trial)
     assert results(trial) == before
 

@@ -125,7 +125,7 @@ def test_what_was_read_and_left_out_is_reported(tmp_path: Path) -> None:
     assert data.text is not None
     report = data.text.report()
     assert report["train"] == {"pairs": 120, "dropped": {}}
-    assert report["validation"]["dropped_lines"] == f"1 empty ({tmp_path / 'validation.en'}:21)"
+    assert report["validation"]["dropped_lines"] == {"empty": [f"{tmp_path / 'validation.en'}:21"]}
     assert report["test"]["pairs"] == 21
     assert report["test"]["also_in_train"] >= 1  # type: ignore[operator]
 

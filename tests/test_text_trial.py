@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import torch
 
+from data.tokenizer import Tokenizer
 from experiments.checkpoints import load_checkpoint
 from experiments.errors import UsageError
 from experiments.main import main
@@ -140,6 +141,24 @@ def test_a_model_without_attention_keeps_none_and_evaluation_says_how_far_it_is(
     assert json.loads((trial.folder / "summary.json").read_text())["attention"] is False
 
 
+def test_all_bad_lines_are_kept_by_file_and_line_and_the_first_few_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_corpus(tmp_path / "holes")
+    source, target = tmp_path / "holes" / "train.en", tmp_path / "holes" / "train.fr"
+    for path in (source, target):
+        path.write_text(path.read_text() + "\n" * 5)
+    files = {"data__train__source": source, "data__train__target": target}
+    trial = text_trial(tmp_path, **files, data__bad_lines="drop", trainer__max_steps=2)
+    run(trial)
+    places = [f"{source}:{line}" for line in range(121, 126)]
+    kept = json.loads((trial.folder / "corpus.json").read_text())
+    assert kept["train"]["dropped"] == {"empty": 5}
+    assert kept["train"]["dropped_lines"] == {"empty": places}
+    said = f"data.train: 120 pairs; left out 5 empty ({', '.join(places[:3])}, …)\n"
+    assert said in capsys.readouterr().err
+
+
 # ---------------------------------------------------------------------- the checkpoint elsewhere
 
 
@@ -197,6 +216,36 @@ def test_every_method_is_there_and_repeats_itself(
     assert outputs[0] == outputs[1] != ""
 
 
+def test_samples_come_best_first_and_outputs_of_minimum_bayes_risk_once(
+    trained: Trial, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for method, options in (("sample", ["--temperature", "2"]), ("mbr", ["--temperature", "0.7", "--samples", "9"])):
+        translate("--checkpoint", checkpoint_of(trained), "--method", method, *options, "--n_best", "9", "The big dog.")
+        lines = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
+        scores = [float(score) for _, score, _ in lines]
+        assert scores == sorted(scores, reverse=True) and scores[0] > scores[-1] > float("-inf")
+        if method == "mbr":
+            assert 1 < len({text for _, _, text in lines}) == len(lines) < 9
+
+
+def test_the_same_text_is_sampled_anew_each_time(
+    trained: Trial, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("experiments.translate.CHUNK", 1)
+    options = ["--method", "sample", "--temperature", "3", "The big dog.", "The big dog."]
+    translate("--checkpoint", checkpoint_of(trained), *options)
+    first, second = capsys.readouterr().out.splitlines()
+    assert first != second
+
+
+def test_output_is_utf_8_whatever_the_locale(trained: Trial, monkeypatch: pytest.MonkeyPatch) -> None:
+    written = io.BytesIO()
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(written, encoding="ascii"))
+    monkeypatch.setattr(Tokenizer, "decode", lambda self, tokens: "grün ☃")
+    assert translate("--checkpoint", checkpoint_of(trained), "The big dog.") == 0
+    assert written.getvalue().decode("utf-8") == "grün ☃\n"
+
+
 def test_scores_against_a_reference_go_to_standard_error(
     trained: Trial, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -220,6 +269,15 @@ def test_attention_is_drawn_for_each_text(trained: Trial, tmp_path: Path) -> Non
     assert {path.name for path in tmp_path.iterdir()} == {"attention.png", "attention-1.png", "attention-2.png"}
 
 
+def test_a_picture_has_a_number_also_where_its_text_is_translated_alone_behind_others(
+    trained: Trial, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("experiments.translate.CHUNK", 2)
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"The big dog.\n\nThe tree.\n")))
+    translate("--checkpoint", checkpoint_of(trained), "--attention", str(tmp_path / "map.png"))
+    assert {path.name for path in tmp_path.iterdir()} == {"map-1.png", "map-3.png"}
+
+
 def test_a_pipe_that_closes_early_ends_quietly(trained: Trial, tmp_path: Path) -> None:
     (tmp_path / "in").write_text("The big dog.\n" * 3000)
     command = (
@@ -233,6 +291,15 @@ def test_a_pipe_that_closes_early_ends_quietly(trained: Trial, tmp_path: Path) -
     assert done.stderr == ""
 
 
+def merge(content: dict[str, Any], changes: dict[str, Any]) -> None:
+    """Change nested values in place."""
+    for key, value in changes.items():
+        if isinstance(value, dict):
+            merge(content[key], value)
+        else:
+            content[key] = value
+
+
 def bad_checkpoints(tmp_path: Path, trained: Trial) -> dict[str, tuple[Path, str]]:
     whole = Path(checkpoint_of(trained)).read_bytes()
     (tmp_path / "cut.ckpt").write_bytes(whole[: len(whole) // 2])
@@ -241,7 +308,21 @@ def bad_checkpoints(tmp_path: Path, trained: Trial) -> dict[str, tuple[Path, str
     content = torch.load(checkpoint_of(trained), weights_only=True)
     content["lengthwise"]["model"] = "Unheard"
     torch.save(content, tmp_path / "unknown.ckpt")
+    damaged = {
+        "width": {"lengthwise": {"options": {"hidden_size": -1}}},
+        "memory": {"lengthwise": {"options": {"hidden_size": 2**40}}},
+        "tokenizer": {"lengthwise": {"text": {"source_tokenizer": torch.zeros(3)}}},
+        "step": {"global_step": [7]},
+        "infinite": {"global_step": float("inf")},
+        "names": {"state_dict": {3: 3}},
+    }
+    for name, changes in damaged.items():
+        content = torch.load(checkpoint_of(trained), weights_only=True)
+        merge(content, changes)
+        torch.save(content, tmp_path / f"{name}.ckpt")
     return {
+        **{name: (tmp_path / f"{name}.ckpt", "is damaged or was written by another version: ") for name in damaged},
+        "names": (tmp_path / "names.ckpt", "does not fit Bahdanau with these options"),
         "missing": (tmp_path / "missing.ckpt", "does not exist"),
         "cut": (tmp_path / "cut.ckpt", "is not a readable checkpoint"),
         "code": (tmp_path / "code.ckpt", "is not a readable checkpoint"),
@@ -316,6 +397,21 @@ def test_alignments_are_scored_against_gold_links(
     (tmp_path / "gold").write_text("0-0\n")
     assert main(["align", "--checkpoint", checkpoint_of(trained), *files, *gold]) == 2
     assert "has 1 lines for 20 pairs" in capsys.readouterr().err
+
+
+def test_bad_text_to_align_is_named_by_the_options_there_are(
+    trained: Trial, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, target = tmp_path / "a", tmp_path / "b"
+    source.write_text("The big dog.\n\n")
+    target.write_text("Le chien grand.\nLe chien.\n")
+    for files, message in (
+        (["--source", "missing"], "--source: missing does not exist or is no file"),
+        (["--source", str(source), "--target", "missing"], "--target: missing does not exist or is no file"),
+        (["--source", str(source), "--target", str(target)], f"--source: bad lines: 1 empty ({source}:2); mend them"),
+    ):
+        assert main(["align", "--checkpoint", checkpoint_of(trained), *files]) == 2
+        assert capsys.readouterr().err == f"lengthwise align: error: {message}\n"
 
 
 def test_the_verbs_for_checkpoints_know_text(trained: Trial, capsys: pytest.CaptureFixture[str]) -> None:

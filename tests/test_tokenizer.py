@@ -40,6 +40,18 @@ def test_decoding_ends_at_the_end_of_the_sentence() -> None:
     assert tokenizer.decode([EOS]) == ""
 
 
+@pytest.mark.parametrize(
+    "line_break", ["\n", "\r\n", "\x0b", "\x0c", "\x1c", "\x1d", "\x1e", "\x85", "\u2028", "\u2029"]
+)
+def test_decoded_text_is_one_line_whatever_bytes_a_model_writes(line_break: str) -> None:
+    tokenizer = train_tokenizer(TEXTS, "unigram", 400, byte_fallback=True)
+    ids = {piece: token for token, piece in enumerate(tokenizer.pieces(range(len(tokenizer))))}
+    first, second = tokenizer.encode(["The red", "house"])
+    broken = [ids[f"<0x{byte:02X}>"] for byte in line_break.encode()]
+    assert " ".join(tokenizer.decode([*first, *broken, *second]).split()) == "The red house"
+    assert len(tokenizer.decode([*first, *broken, *second, *broken]).splitlines()) == 1
+
+
 def test_fewer_pieces_than_asked_for_where_the_text_has_no_more() -> None:
     assert len(train_tokenizer(TEXTS, "unigram", 8000, byte_fallback=False)) < 1000
 

@@ -1,6 +1,7 @@
 """A trial from its options to its results: complete, reproducible, and continued where it was stopped."""
 
 import csv
+import itertools
 import json
 import os
 import re
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -76,6 +78,14 @@ def test_the_name_follows_what_is_computed_and_not_where(tmp_path: Path) -> None
     assert small_trial(tmp_path, model__dropout=0.2).name != trial.name
     assert small_trial(tmp_path, trainer__max_steps=50).name != trial.name
     assert small_trial(tmp_path, checkpoint__monitor="validation/exact_match").name != trial.name
+
+
+def test_the_group_is_shared_by_the_seeds_of_a_configuration_and_by_no_other_configuration(tmp_path: Path) -> None:
+    trial = small_trial(tmp_path)
+    assert re.fullmatch(r"GRU-reverse-L5-[0-9a-f]{8}", trial.group)
+    assert small_trial(tmp_path, seed_everything=7).group == trial.group
+    for changes in ({"model__hidden_size": 16}, {"model__learning_rate": 0.1}, {"trainer__gradient_clip_val": 5.0}):
+        assert small_trial(tmp_path, **changes).group != trial.group
 
 
 def test_a_parameter_budget_becomes_a_width(tmp_path: Path) -> None:
@@ -179,17 +189,34 @@ def test_a_damaged_last_checkpoint_is_set_aside_and_the_trial_begins_anew(tmp_pa
 
 
 # Seen by whichever comes first, a look at the training loss or a validation.
-@pytest.mark.parametrize(("look", "step"), [(5, 5), (1000, 10)])
-def test_a_diverged_trial_says_where_and_leaves_no_summary(tmp_path: Path, look: int, step: int) -> None:
+@pytest.mark.parametrize("look", [5, 1000])
+def test_a_diverged_trial_says_where_and_leaves_no_summary(tmp_path: Path, look: int) -> None:
     options = {"model": "Transformer", "model__learning_rate": 1e30, "trainer__log_every_n_steps": look}
     trial = small_trial(tmp_path, **options)
     with pytest.raises(TrialDiverged):
         run(trial)
     failure = json.loads((trial.folder / "failure.json").read_text())
     assert failure["status"] == "diverged"
-    assert failure["step"] == step
+    assert failure["step"] == 2  # the first step itself goes too far
     assert failure["arch"] == "Transformer"
     assert not (trial.folder / "summary.json").exists()
+
+
+@pytest.mark.parametrize("loss", [float("nan"), float("inf"), 1e6])
+@pytest.mark.parametrize(("batches", "step"), [(1, 8), (3, 3)])
+def test_the_step_of_a_diverged_trial_is_that_of_the_first_batch_that_shows_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, loss: float, batches: int, step: int
+) -> None:
+    taken = itertools.count(1)
+
+    def diverging(model: GRU, batch: Any, batch_idx: int) -> torch.Tensor:
+        return model.source_embedding.weight.sum() * 0 + (loss if next(taken) >= 8 else 1.5)
+
+    monkeypatch.setattr(GRU, "training_step", diverging)
+    trial = small_trial(tmp_path, trainer__log_every_n_steps=10, trainer__accumulate_grad_batches=batches)
+    with pytest.raises(TrialDiverged, match=rf"the loss (is not finite|has exploded to .*) at step {step};"):
+        run(trial)
+    assert json.loads((trial.folder / "failure.json").read_text())["step"] == step
 
 
 def test_a_trial_that_fails_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

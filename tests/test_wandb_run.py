@@ -16,7 +16,7 @@ import pytest
 
 from analysis import wandb_runs
 from analysis.errors import ReportError
-from analysis.load_runs import Runs, load_runs
+from analysis.load_runs import Runs, collect_runs, load_runs
 from analysis.report import main as report
 from experiments.errors import UsageError
 from experiments.main import main
@@ -81,7 +81,7 @@ def test_a_run_shows_flat_keys_curves_tables_and_images_and_comes_back_as_the_sa
         stored = only(server)
         assert server.refused > 1
         assert stored.states == ["running", "finished"]
-        assert (stored.name, stored.group, stored.job_type) == (trial.name, "LuongGlobal-reverse-L5", "fit")
+        assert (stored.name, stored.group, stored.job_type) == (trial.name, trial.group, "fit")
         flat = {"arch": "LuongGlobal", "task": "reverse", "train_length": 5, "seed": 0, "num_params": 3372}
         assert flat.items() <= stored.config.items()
         assert flat.items() <= stored.summary.items()
@@ -121,7 +121,7 @@ def test_an_offline_run_of_text_gives_the_same_after_wandb_sync(
         command = [sys.executable, "-m", "wandb", "sync", str(offline)]
         subprocess.run(command, check=True, capture_output=True, timeout=300)
         stored = only(server)
-        assert (stored.name, stored.group) == (trial.name, f"Bahdanau-{trial.labels['task']}-L60")
+        assert (stored.name, stored.group) == (trial.name, trial.group)
         assert {"samples", "test/bleu", "test/all/bleu", "validation/bleu"} <= keys(stored)
         assert any(key.startswith("attention/sentence_") for key in keys(stored))
         kinds = {artifact["type"]: set(artifact["files"]) for artifact in server.state.artifacts.values()}
@@ -178,7 +178,8 @@ def test_the_mirror_keeps_its_query_and_fetches_only_what_changed(
         load_runs([PROJECT])
         query = json.loads((mirrored / "query.json").read_text())["query"]
         assert query == {
-            "server": server.url, "entity": ENTITY, "project": "lengthwise", "sweep": None, "state": "finished"
+            "server": server.url, "entity": ENTITY, "project": "lengthwise", "sweep": None,
+            "states": ["finished", "failed"],
         }  # fmt: skip
         before = {path.parent.name: path.stat().st_mtime_ns for path in mirrored.glob("*/summary.json")}
         del server.state.runs["deleted"]
@@ -189,6 +190,9 @@ def test_the_mirror_keeps_its_query_and_fetches_only_what_changed(
         assert after["same"] == before["same"]
         assert after["changed"] > before["changed"]
         assert "deleted" not in after
+        (mirrored / "same" / "summary.json").unlink()
+        wandb_runs.mirror.cache_clear()
+        assert load_runs([PROJECT]).trials["trial"].tolist() == ["changed", "same"]
 
 
 @pytest.mark.parametrize("address", ["wandb:lengthwise", "wandb:a/b/c/d", "wandb:../b", "wandb:a/ b"])
@@ -228,11 +232,56 @@ def test_a_diverged_trial_is_a_failed_run_that_says_why(tmp_path: Path, monkeypa
     options = {"model": "Transformer", "model__learning_rate": 1e30, "wandb": "true"}
     with wandb_server() as server:
         use(server, monkeypatch)
-        assert main(["fit", *arguments(tmp_path, **options)]) == 2
+        assert main(["fit", *arguments(tmp_path / "local", **options)]) == 2
         stored = only(server)
-    assert stored.states == ["running", "failed"]
-    assert stored.summary["status"] == "diverged"
-    assert "lower model.learning_rate" in stored.summary["reason"]
+        assert stored.states == ["running", "failed"]
+        assert stored.summary["status"] == "diverged"
+        assert "lower model.learning_rate" in stored.summary["reason"]
+        local, remote = (collect_runs([path]).failures for path in (tmp_path / "local", PROJECT))
+        assert len(remote) == 1
+        pd.testing.assert_frame_equal(local, remote)
+
+
+def failed_run(name: str, **changes: Any) -> StoredRun:
+    """A run of a diverged trial as this suite leaves it."""
+    flat = {"trial": name, "arch": "GRU", "task": "copy", "train_length": 5, "seed": 1, "num_params": 100}
+    summary = {"status": "diverged", "reason": "the loss is not finite at step 7", "step": 7, "train/loss": 3.5, **flat}
+    return StoredRun(**{"id": name, "project": "lengthwise", "states": ["failed"], "summary": summary, **changes})
+
+
+def test_a_report_from_wandb_names_the_trials_that_diverged(monkeypatch: pytest.MonkeyPatch) -> None:
+    with wandb_server() as server:
+        stopped = failed_run("stopped", summary={"trial": "stopped", "arch": "GRU"})
+        server.state.runs = {run.id: run for run in (complete_run("whole"), failed_run("diverged"), stopped)}
+        use(server, monkeypatch)
+        runs = load_runs([PROJECT])
+        assert runs.trials["trial"].tolist() == ["whole"]
+        assert runs.failures[["trial", "status", "step"]].to_numpy().tolist() == [["diverged", "diverged", 7]]
+        assert report([PROJECT]) == 0
+    written = (wandb_runs.MIRRORS / ENTITY / "lengthwise" / "report.md").read_text()
+    assert "| diverged | diverged | 7 | the loss is not finite at step 7 |" in written
+
+
+def test_a_trial_counts_by_its_last_complete_run_and_failed_only_where_it_has_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    whole, failed = complete_run("twice"), failed_run("twice", id="failed")
+    again = failed_run("twice", id="again", summary={**failed.summary, "step": 9})
+
+    def found() -> tuple[list[str], list[int]]:
+        wandb_runs.mirror.cache_clear()
+        runs = collect_runs([PROJECT])
+        return runs.trials["trial"].tolist(), runs.failures["step"].tolist()
+
+    with wandb_server() as server:
+        use(server, monkeypatch)
+        for stored, expected in (
+            ([failed, again], ([], [9])),
+            ([failed, whole, again], (["twice"], [])),
+            ([failed, again], ([], [9])),
+        ):
+            server.state.runs = {run.id: run for run in stored}
+            assert found() == expected
 
 
 def test_an_agent_gets_its_run_of_a_trial_that_was_complete_already(
@@ -307,7 +356,7 @@ def test_offline_runs_of_a_task_that_ctrl_c_stopped_and_that_was_continued_are_w
         assert (stopped.states[-1], complete.states[-1]) == ("failed", "finished")
         flat = {"arch": "GRU", "task": "reverse", "train_length": 5, "seed": 0, "num_params": num_params}
         for stored in (stopped, complete):
-            assert (stored.name, stored.group) == (trial.name, "GRU-reverse-L5")
+            assert (stored.name, stored.group) == (trial.name, trial.group)
             assert flat.items() <= stored.config.items()
             assert flat.items() <= stored.summary.items()
         steps = [

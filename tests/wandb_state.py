@@ -287,7 +287,11 @@ class State:
 
 
 def _matches(run: StoredRun, wanted: dict[str, Any]) -> bool:
-    return all(run.node()[_FIELDS[key]] == value for key, value in wanted.items())
+    """By equality, or for `{"$in": [...]}` by being one of several."""
+    return all(
+        run.node()[_FIELDS[key]] in (value["$in"] if isinstance(value, dict) else [value])
+        for key, value in wanted.items()
+    )
 
 
 _FIELDS = {"state": "state", "sweep": "sweepName"}
