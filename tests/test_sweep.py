@@ -1,7 +1,6 @@
 """A local sweep from its file to its folders."""
 
 import json
-from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,6 @@ import yaml
 from experiments.files import owned
 from experiments.main import main
 from experiments.sweep import make_trials
-from experiments.sweep_file import expand, read_sweep
 from tests.text_files import stand_in_corpora
 from tests.trials import SMALL
 
@@ -130,11 +128,3 @@ def test_every_committed_sweep_resolves(path: Path, tmp_path: Path, monkeypatch:
     (tmp_path / "experiments").symlink_to(ROOT / "experiments")  # sweeps name their configurations from the root
     trials, _, _ = make_trials(path, tmp_path, count=None, seed=0)
     assert len({trial.name for trial in trials}) == len(trials) > 7
-
-
-def test_the_learning_rates_of_every_architecture_are_the_same_ones() -> None:
-    rates: dict[str, set[float]] = defaultdict(set)
-    for point in expand(read_sweep(ROOT / "experiments" / "sweeps" / "learning_rate.yaml")):
-        rates[point["model"]].add(point["model.learning_rate"])
-    assert (len(rates), len(rates["GRU"])) == (7, 16)
-    assert all(own == rates["GRU"] for own in rates.values())
