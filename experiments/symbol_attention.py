@@ -17,16 +17,16 @@ def symbol_attention(model: LitSeq2Seq, data: Seq2SeqDataModule) -> list[dict[st
     Models tested on the same example get the same id, so that they can be drawn side by side.
     """
     samples = [sample for sample in symbol_samples(model, data, 1) if sample.length <= LONGEST_SHOWN]
-    return [_entry(data.task, sample) for sample in samples if sample.attention and sample.output]
+    return [_entry(data.task, sample, sample.attention) for sample in samples if sample.attention and sample.output]
 
 
-def _entry(task: str, sample: Sample) -> dict[str, Any]:
+def _entry(task: str, sample: Sample, weights: list[list[float]]) -> dict[str, Any]:
     digest = hashlib.sha256(" ".join([task, *sample.source]).encode()).digest()
     return {
         "id": int.from_bytes(digest[:3], "big"),
         "name": f"a test example of {task}, {sample.length} tokens",
         "source": [WORD + symbol for symbol in sample.source],
         "target": [WORD + symbol for symbol in sample.output],
-        "attention": rounded(sample.attention),
+        "attention": rounded(weights),
         "heads": None,
     }
