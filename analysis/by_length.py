@@ -47,7 +47,7 @@ HALF = {"markerfacecoloralt": "white"}
 # Of markers, the greatest train length first.
 FILLS: tuple[dict[str, Any], ...] = ({}, WHITE, {**HALF, "fillstyle": "left"}, {**HALF, "fillstyle": "top"})
 LEAST_RATIO = 0.6  # where the axis of length ratios begins, unless some are smaller
-SAME_LENGTH = {**GUIDE, "linestyle": ":", "label": "as long as the reference"}
+SAME_LENGTH = {**GUIDE, "linestyle": ":", "label": "reference"}
 
 
 def length_ratio(statistics: np.ndarray) -> np.ndarray:
@@ -202,7 +202,8 @@ def _finish_axes(axes: Axes, points: Frame, label: str, is_ratio: bool) -> None:
     axes.set_xlim(0, 1.05 * max(points["mean_source_length"].max(), points["train_length"].max()))
     least = min(LEAST_RATIO, points["low"].min()) if is_ratio else 0.0
     most = max(points["high"].max(), 1.0)
-    axes.set_ylim(least, most + 0.06 * (most - least))
+    room = 0.06 * (most - least)
+    axes.set_ylim(least - room * is_ratio, most + room)
     axes.set_xlabel("Source length (tokens)")
     axes.set_ylabel(label if is_leftmost(axes) else "")
     axes.grid(True, axis="y")
