@@ -352,7 +352,7 @@ def test_a_model_of_symbols_does_not_translate(tmp_path: Path, capsys: pytest.Ca
     ("options", "message"),
     [
         (["--input", "missing"], "--input: cannot read missing: No such file"),
-        (["--n_best", "0", "x"], "--n_best: 0 must be at least 1"),
+        (["--n_best", "0", "x"], "--n_best: 0 must lie between 1 and 10000"),
         (["--n_best", "2", "--method", "greedy", "x"], "--n_best: greedy has one output"),
         (["--temperature", "0", "x"], "--temperature: 0.0 must be above 0"),
         (["--top_p", "1.5", "x"], "--top_p: 1.5 must lie in (0, 1]"),
