@@ -298,6 +298,14 @@ def test_an_agent_gets_its_run_of_a_trial_that_was_complete_already(
         assert_same(load_runs([tmp_path / "local"]), load_runs([PROJECT]))
 
 
+@pytest.fixture
+def hears_ctrl_c() -> Iterator[None]:
+    """What a terminal's programs do; one started in the background of a script ignores SIGINT."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def stop_once_there(path: Path, number: signal.Signals) -> None:
     """Send this process a signal as soon as a file exists."""
     deadline = time.monotonic() + 120
@@ -306,6 +314,7 @@ def stop_once_there(path: Path, number: signal.Signals) -> None:
     os.kill(os.getpid(), number)
 
 
+@pytest.mark.usefixtures("hears_ctrl_c")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_trial_told_to_stop_ends_its_run_and_continues_to_the_same_numbers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, number: signal.Signals
@@ -334,6 +343,7 @@ def test_a_trial_told_to_stop_ends_its_run_and_continues_to_the_same_numbers(
     assert len([row for row in first.history if "train/loss" in row]) < len(curve)
 
 
+@pytest.mark.usefixtures("hears_ctrl_c")
 def test_offline_runs_of_a_task_that_ctrl_c_stopped_and_that_was_continued_are_whole_after_wandb_sync(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
