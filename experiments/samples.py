@@ -1,5 +1,6 @@
 """A few test examples of a task on symbols, with what a model makes of them."""
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -22,17 +23,20 @@ class Sample(NamedTuple):
 
 
 @torch.no_grad()
-def symbol_samples(model: LitSeq2Seq, data: Seq2SeqDataModule, count: int) -> list[Sample]:
+def symbol_samples(model: LitSeq2Seq, data: Seq2SeqDataModule, count: int, longest: float = math.inf) -> list[Sample]:
     """Decode the first so many test examples of every length, greedily.
 
     Args:
         model: a trained model.
         data: a task on symbols.
         count: examples of each length.
+        longest: greatest length that is decoded.
     """
     model.eval()
     samples = []
     for length, loader in zip(data.eval_lengths, data.predict_dataloader(), strict=True):
+        if length > longest:
+            continue
         store = loader.store
         batch = move_data_to_device(store.batch(np.arange(min(count, len(store)))), model.device)
         outputs = model.predict_step(batch, 0)

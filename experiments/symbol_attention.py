@@ -16,7 +16,7 @@ def symbol_attention(model: LitSeq2Seq, data: Seq2SeqDataModule) -> list[dict[st
 
     Models tested on the same example get the same id, so that they can be drawn side by side.
     """
-    samples = [sample for sample in symbol_samples(model, data, 1) if sample.length <= LONGEST_SHOWN]
+    samples = symbol_samples(model, data, 1, longest=LONGEST_SHOWN)
     return [_entry(data.task, sample, sample.attention) for sample in samples if sample.attention and sample.output]
 
 

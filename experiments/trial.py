@@ -150,9 +150,10 @@ def resolve_trial(arguments: list[str]) -> Trial:
         "seed": int(parsed.seed_everything),
     }
     cell = "{arch}-{task}-L{train_length}".format(**labels)
-    name = f"{cell}-s{labels['seed']}-{_fingerprint(config, data)}"
+    text_key = None if data.text is None else data.text.content_key()
+    name = f"{cell}-s{labels['seed']}-{_fingerprint(config, text_key)}"
     seedless = {**config, "seed_everything": None, "data": {**config["data"], "seed": None}}
-    group = f"{cell}-{_fingerprint(seedless, data)}"
+    group = f"{cell}-{_fingerprint(seedless, text_key)}"
     return Trial(name, group, config, labels, cost=parsed.trainer.max_steps * data.batch_tokens)
 
 
@@ -213,14 +214,14 @@ def _settle_trainer(parsed: Namespace) -> None:
     parsed.trainer.val_check_interval = min(interval, parsed.trainer.max_steps)
 
 
-def _fingerprint(config: dict[str, Any], data: Seq2SeqDataModule) -> str:
+def _fingerprint(config: dict[str, Any], text_key: str | None) -> str:
     """Eight hexadecimal digits of the configuration, less what does not change the result.
 
     Files of text count by their content, not by where they lie.
     """
     kept = {key: value for key, value in config.items() if key not in NOT_IN_NAME}
-    if data.text is not None:
-        kept["data"] = {**config["data"], **dict.fromkeys(SPLITS, data.text.content_key())}
+    if text_key is not None:
+        kept["data"] = {**config["data"], **dict.fromkeys(SPLITS, text_key)}
     kept["trainer"] = {key: value for key, value in config["trainer"].items() if key not in NOT_IN_NAME_TRAINER}
     return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:8]
 

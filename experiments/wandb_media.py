@@ -15,12 +15,12 @@ from analysis.gradients import gradient_charts
 from analysis.style import paper_style
 from data.datamodule import Seq2SeqDataModule
 from experiments.samples import Sample, symbol_samples
+from experiments.text_evaluation import LONGEST_SHOWN
 from lit_models import LitSeq2Seq
 
 SAMPLES_PER_LENGTH = 8
 MOST_SENTENCES = 200  # of text, in the table of samples
 MOST_MAPS = 4
-LONGEST_MAP = 40  # source tokens; a larger matrix is not readable
 SENTENCE_COLUMNS = ("line", "source_length", "source", "reference", "output")
 
 
@@ -75,7 +75,7 @@ def _longest_shown(samples: list[Sample]) -> list[Sample]:
     """The first example of each of the greatest lengths whose attention can be read."""
     first: dict[int, Sample] = {}
     for sample in samples:
-        if sample.attention and sample.length <= LONGEST_MAP:
+        if sample.attention and sample.length <= LONGEST_SHOWN:
             first.setdefault(sample.length, sample)
     return [first[length] for length in sorted(first)[-MOST_MAPS:]]
 
