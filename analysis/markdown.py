@@ -27,14 +27,22 @@ def interval(value: MeanInterval | None, digits: int = 3) -> str:
         return "-"
     if math.isnan(value.low):
         return f"{value.mean:.{digits}f} (no interval)"
-    # Adding zero turns a rounded -0.0 into 0.0.
-    mean, low, high = (f"{round(bound, digits) + 0.0:.{digits}f}" for bound in value[:3])
-    return f"{mean} [{low}, {high}]"
+    return f"{_number(value.mean, digits)} {bounds(value.low, value.high, digits)}"
+
+
+def bounds(low: float, high: float, digits: int = 3) -> str:
+    """`[0.801, 0.885]`."""
+    return f"[{_number(low, digits)}, {_number(high, digits)}]"
 
 
 def listing(values: Sequence[object]) -> str:
     """Values in a row, or the word none."""
     return ", ".join(map(str, values)) or "none"
+
+
+def _number(value: float, digits: int) -> str:
+    # Adding zero turns a rounded -0.0 into 0.0.
+    return f"{round(value, digits) + 0.0:.{digits}f}"
 
 
 def _cell(value: object) -> str:

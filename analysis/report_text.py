@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from analysis import markdown
 from analysis.accuracy_pairs import accuracy_pairs
+from analysis.another_seed import another_seed
 from analysis.bottleneck import Chart
 from analysis.comparisons import comparisons
 from analysis.environments import environment_section
@@ -81,6 +82,7 @@ def compose(evidence: Evidence, gallery: Gallery, command: Sequence[str]) -> str
         *shown(gallery.bottleneck),
         capacities(runs),
         length_section(length_fits(runs.results)),
+        another_seed(runs.results),
         alignments(runs),
         bleu_by_length(runs) if on_text else "",
         *shown(gallery.text),

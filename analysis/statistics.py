@@ -47,6 +47,20 @@ def mean_interval(values: Sequence[float] | np.ndarray, level: float = 0.95) -> 
     return MeanInterval(mean, mean - half, mean + half, count)
 
 
+def prediction_interval(values: Sequence[float] | np.ndarray, level: float = 0.95) -> MeanInterval:
+    """Where one more value should fall: mean ± t(n-1) · s · √(1 + 1/n), for values normally distributed over seeds.
+
+    √(n + 1) times as wide as the interval of the mean, because the next value has a spread of its own. One value
+    gives no interval.
+
+    Raises:
+        ValueError: no value at all, or a level outside 0…1.
+    """
+    mean, low, high, count = mean_interval(values, level)
+    half = (high - low) / 2 * math.sqrt(count + 1)
+    return MeanInterval(mean, mean - half, mean + half, count)
+
+
 def capacity(bits_recovered_by_length: Mapping[int, Sequence[float]]) -> tuple[int, MeanInterval]:
     """The length at which most bits arrive, and the mean bits a sequence recovered there, over seeds.
 

@@ -19,6 +19,7 @@ from analysis.statistics import (
     holm,
     mean_interval,
     percentile_interval,
+    prediction_interval,
     resample_seeds,
 )
 
@@ -46,11 +47,24 @@ def test_interval_covers_the_true_mean_as_often_as_it_says():
     assert 0.93 < np.mean(covered) < 0.97
 
 
+def test_prediction_interval_worked_by_hand():
+    # mean 2, s = 1, half width 4.302653 x sqrt(1 + 1/3) = 4.968276
+    assert prediction_interval([1.0, 2.0, 3.0]) == pytest.approx((2.0, 2 - 4.968276, 2 + 4.968276, 3), abs=1e-6)
+
+
+def test_prediction_interval_covers_the_next_value_as_often_as_it_says():
+    samples = np.random.default_rng(0).normal(0.0, 1.0, (2000, 6))
+    intervals = [prediction_interval(sample[:5]) for sample in samples]
+    covered = [interval.low <= sample[5] <= interval.high for interval, sample in zip(intervals, samples, strict=True)]
+    assert 0.93 < np.mean(covered) < 0.97
+
+
 def test_one_seed_gives_no_interval():
     interval = mean_interval([0.7])
     assert interval.mean == 0.7
     assert math.isnan(interval.low) and math.isnan(interval.high)
     assert math.isnan(interval.clipped(0, 1).low)
+    assert math.isnan(prediction_interval([0.7]).low)
 
 
 def test_clipping_keeps_the_mean():

@@ -1,0 +1,46 @@
+"""Where one more trial should land: intervals for the next seed, not for the mean over all seeds."""
+
+import pandas as pd
+
+from analysis import markdown
+from analysis.frames import Frame
+from analysis.statistics import prediction_interval
+from analysis.style import styles
+from analysis.summaries import PROPORTION, SETTING, at_train_length, count_phrase, setting_name
+
+LEAST_SEEDS = 3  # with two, almost every interval would be 0…1
+
+
+def another_seed_points(results: Frame) -> Frame:
+    """Prediction intervals of greedy token accuracy: task, vocabulary, arch, train_length, low, high, seeds."""
+    rows = at_train_length(results, "greedy_token_accuracy")
+    by = [*SETTING, "arch", "train_length"]
+    points = []
+    for key, group in rows.groupby(by, sort=True):
+        if len(group) >= LEAST_SEEDS:
+            interval = prediction_interval(group["value"].to_numpy()).clipped(*PROPORTION)
+            points.append([*key, interval.low, interval.high, interval.count])
+    return pd.DataFrame(points, columns=[*by, "low", "high", "seeds"])
+
+
+def another_seed(results: Frame) -> str:
+    """The section of a report: architectures in rows, lengths in columns; empty with too few seeds everywhere."""
+    points = another_seed_points(results)
+    if points.empty:
+        return ""
+    looks = styles(results["arch"])
+    lengths = sorted(points["train_length"].unique())
+    lines = []
+    for (task, vocabulary), here in points.groupby(SETTING):
+        for arch in styles(here["arch"]):
+            own = here[here["arch"] == arch].set_index("train_length")
+            cells = [markdown.bounds(*own.loc[n, ["low", "high"]]) if n in own.index else None for n in lengths]
+            lines.append([looks[arch].name, setting_name(task, vocabulary), *cells, count_phrase(own["seeds"])])
+    header = ["Architecture", "Task", *(f"Length {length}" for length in lengths), "n (seeds)"]
+    return (
+        "## Where another seed should land\n\n" + markdown.table(header, lines) + "\n\n"
+        "95% prediction intervals of the greedy token accuracy of one more trial with a seed of its own, from the "
+        "spread of these seeds taken as normal, cut at 0 and 1. They are wider than the intervals of the means, which "
+        "say where the mean over all seeds lies. Where some seeds find the task and others do not, no interval of "
+        "this kind is right."
+    )
