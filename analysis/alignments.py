@@ -50,7 +50,7 @@ def alignment_figure(files: Sequence[AttentionFile], sentence_id: int, pieces: b
     if not shown:
         raise ReportError(f"no {ATTENTION_FILE} has sentence {sentence_id}; it has {_some_ids(files)}")
     _check_same_source(shown, sentence_id)
-    maps = [_map(file.label, file.sentences[sentence_id], pieces) for file in shown]
+    maps = [_map(_title(file), file.sentences[sentence_id], pieces) for file in shown]
     points = pd.concat(
         [_points(one, arch=file.arch, label=file.label, id=sentence_id) for file, one in zip(shown, maps, strict=True)],
         ignore_index=True,
@@ -90,10 +90,15 @@ def heads_figure(file: AttentionFile, sentence_id: int, pieces: bool = False) ->
     figure, labelled = grid_of_heads(maps)
     order = "" if labelled else "Columns are the source from left to right, rows the output from top to bottom."
     caption = (
-        f"Attention of every head of {file.label} while it wrote its own output for {sentence.name}, "
+        f"Attention of every head of {_title(file)} while it wrote its own output for {sentence.name}, "
         f"from white, 0, to black, 1. {_unit(pieces, sentence)}{order}"
     )
     return Chart(f"heads_{_slug(file.arch)}_{sentence_id}", figure, points, caption.strip())
+
+
+def _title(file: AttentionFile) -> str:
+    """The label of a trial, with the architecture called as in every other figure."""
+    return file.label.replace(file.arch, styles([file.arch])[file.arch].name, 1)
 
 
 def draw_attention(path: Path, source: list[str], target: list[str], attention: Any, title: str = "") -> None:

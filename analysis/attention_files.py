@@ -18,6 +18,7 @@ from analysis.load_runs import walk
 
 ATTENTION_FILE = "attention.json"
 REMEDY = "test this model again or move the file away"  # for a corrupt file
+EXAMPLE = "a test example of "  # what the name of an example of symbols begins with
 HEAD = re.compile(r"layer (\d+) head (\d+)")
 ROUNDING = 1e-3  # how far above 1 a weight of half precision may be
 
@@ -41,6 +42,11 @@ class Sentence:
     target: list[str]
     attention: np.ndarray
     heads: dict[tuple[int, int], np.ndarray]
+
+    @property
+    def example(self) -> str:
+        """`copy, 10 tokens` of an example of symbols; empty of a sentence of text."""
+        return self.name.removeprefix(EXAMPLE) if self.name.startswith(EXAMPLE) else ""
 
 
 @dataclass(frozen=True)

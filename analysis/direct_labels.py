@@ -35,7 +35,7 @@ def label_lines(axes: Axes, points: Frame, x: str, looks: dict[str, Style], heig
     for name, place in zip(order, places, strict=True):
         leader = {"arrowstyle": "-", "color": looks[name].color, "linewidth": 0.7, "alpha": 0.7, "relpos": (0, 0.5)}
         label = axes.annotate(
-            looks[name].name, ends[name], (1.06, place), "axes fraction", "axes fraction", fontsize=7, color=INK,
+            looks[name].name, ends[name], (1.06, place), "axes fraction", "axes fraction", fontsize=7.5, color=INK,
             va="center", annotation_clip=False, gid=gid(looks[name].name, axes, "label"),
             arrowprops={**leader, "shrinkA": 1, "shrinkB": 2},
         )  # fmt: skip

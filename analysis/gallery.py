@@ -14,7 +14,7 @@ from analysis.gradients import gradient_charts
 from analysis.learning import learning_figure
 from analysis.parallelism import parallelism_charts
 
-MOST_MAPS = 6  # sentences whose attention a report shows
+MOST_MAPS = 8  # sentences whose attention a report shows
 # What to see, by the name of the figure or what its name begins with. Where the data say otherwise, they are right.
 WHAT_TO_SEE = {
     "accuracy_by_position": "Where in the target a model fails: bright is right. A fixed context that overflows is "
@@ -41,8 +41,8 @@ WHAT_TO_SEE = {
     "share_of_peak": "How much of the machine an architecture keeps busy.",
     "memory": "What has to be kept for the backward pass; attention keeps a weight for each pair of tokens.",
     "speedup": "How close a line comes to the dotted one, where nothing has to wait.",
-    "alignment": "Dark cells along the diagonal are words translated one after the other; what leaves it was "
-    "reordered. Compare short with long sources.",
+    "alignment": "Dark cells along the diagonal are words translated, or symbols copied, one after the other; a "
+    "reversal runs along the other diagonal. Compare short with long sources.",
     "heads": "What single heads look at: the diagonal, the word before, the end of the sentence.",
     "learning_curves": "Who learns at all, who learns first by steps, and who learns first by the clock: the order may "
     "change between the panels.",

@@ -26,7 +26,7 @@ def interval(value: MeanInterval | None, digits: int = 3) -> str:
     if value is None:
         return "-"
     if math.isnan(value.low):
-        return f"{value.mean:.{digits}f} (no interval)"
+        return f"{_number(value.mean, digits)} (no interval)"
     return f"{_number(value.mean, digits)} {bounds(value.low, value.high, digits)}"
 
 

@@ -75,7 +75,7 @@
       range.setAttribute("aria-valuetext", said.textContent);
     };
     range.addEventListener("input", turn);
-    slider.append("Source length", range, said);
+    slider.append("Source", range, said);
     maps[0].before(slider);
     turn();
   }

@@ -15,6 +15,7 @@ import pandas as pd
 from analysis import markdown
 from analysis.alignments import save_chart
 from analysis.arguments import OneLineParser
+from analysis.attention_files import Sentence
 from analysis.bottleneck import Chart
 from analysis.comparisons import comparisons, line_name, scored, setting_title
 from analysis.errors import ReportError
@@ -76,7 +77,9 @@ def write_report(evidence: Evidence, gallery: Gallery, folder: Path, command: Se
     """
     charts = {chart.name: chart for chart in gallery.charts()}
     text = compose(evidence, gallery, command)
-    html = page(text, charts, {chart.name: _map_label(chart) for chart in gallery.attention if _is_map(chart)})
+    sources = {f"alignment_{number}": one for file in evidence.attention for number, one in file.sentences.items()}
+    maps = {chart.name: _map_label(chart, sources[chart.name]) for chart in gallery.attention if _is_map(chart)}
+    html = page(text, charts, maps)
     write_figures(list(charts.values()), folder)
     snippets = {name: figure_snippet(chart) for name, chart in charts.items()} | table_snippets(text)
     for name, snippet in snippets.items():
@@ -171,10 +174,10 @@ def _is_map(chart: Chart) -> bool:
     return chart.name.startswith("alignment_")
 
 
-def _map_label(chart: Chart) -> str:
+def _map_label(chart: Chart, sentence: Sentence) -> str:
     """What the slider says of an attention map: how long its source is, `</s>` not counted."""
     words = int(chart.points.groupby("label")["source_position"].max().max())
-    return f"{words} words"
+    return sentence.example or f"{words} words"
 
 
 def _output_folder(first: str, chosen: str | None, plain: Sequence[str]) -> Path:

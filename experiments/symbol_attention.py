@@ -3,6 +3,7 @@
 import hashlib
 from typing import Any
 
+from analysis.attention_files import EXAMPLE
 from data.datamodule import Seq2SeqDataModule
 from experiments.samples import Sample, symbol_samples
 from experiments.text_evaluation import LONGEST_SHOWN, rounded
@@ -24,7 +25,7 @@ def _entry(task: str, sample: Sample, weights: list[list[float]]) -> dict[str, A
     digest = hashlib.sha256(" ".join([task, *sample.source]).encode()).digest()
     return {
         "id": int.from_bytes(digest[:3], "big"),
-        "name": f"a test example of {task}, {sample.length} tokens",
+        "name": f"{EXAMPLE}{task}, {sample.length} tokens",
         "source": [WORD + symbol for symbol in sample.source],
         "target": [WORD + symbol for symbol in sample.output],
         "attention": rounded(weights),

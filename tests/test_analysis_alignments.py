@@ -115,7 +115,7 @@ def test_models_stand_side_by_side_in_the_order_of_legends_each_with_its_own_out
         read(tmp_path, sentence(), arch="Bahdanau"),
     ]
     chart = alignments.alignment_figure(files, 12)
-    assert titles(chart) == ["Bahdanau", "Transformer, 4 heads"]
+    assert titles(chart) == ["Bahdanau attention", "Transformer, 4 heads"]
     assert [labels(axes.yaxis) for axes in panels(chart)] == [WORDS, ["zwei", "</s>"]]
     first, second = (axes.get_position() for axes in panels(chart))
     assert first.y1 == pytest.approx(second.y1) and first.x1 < second.x0
@@ -123,7 +123,7 @@ def test_models_stand_side_by_side_in_the_order_of_legends_each_with_its_own_out
 
 def test_a_model_without_the_sentence_gets_no_panel(tmp_path):
     files = [read(tmp_path, sentence()), read(tmp_path, sentence(7), arch="LuongGlobal")]
-    assert titles(alignments.alignment_figure(files, 7)) == ["LuongGlobal"]
+    assert titles(alignments.alignment_figure(files, 7)) == ["Luong global"]
 
 
 def test_points_hold_every_weight_drawn(tmp_path):

@@ -57,6 +57,7 @@ def test_models_with_attention_leave_where_they_looked_in_an_example_of_each_len
     for number, example in files["Bahdanau"].sentences.items():
         assert example.source == files["LuongGlobal"].sentences[number].source
         assert example.name == f"a test example of reverse, {len(example.source)} tokens"
+        assert example.example == f"reverse, {len(example.source)} tokens"
         np.testing.assert_allclose(example.attention.sum(axis=1), 1, atol=1e-3)
     charts = list(alignment_charts(list(files.values()), files["Bahdanau"].sentences))
     assert len(charts) == 3
