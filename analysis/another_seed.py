@@ -3,7 +3,7 @@
 import pandas as pd
 
 from analysis import markdown
-from analysis.frames import Frame
+from analysis.frames import Column, Frame
 from analysis.statistics import prediction_interval
 from analysis.style import styles
 from analysis.summaries import PROPORTION, SETTING, at_train_length, count_phrase, setting_name
@@ -34,7 +34,7 @@ def another_seed(results: Frame) -> str:
     for (task, vocabulary), here in points.groupby(SETTING):
         for arch in styles(here["arch"]):
             own = here[here["arch"] == arch].set_index("train_length")
-            cells = [markdown.bounds(*own.loc[n, ["low", "high"]]) if n in own.index else None for n in lengths]
+            cells = [_cell(own.loc[n]) if n in own.index else None for n in lengths]
             lines.append([looks[arch].name, setting_name(task, vocabulary), *cells, count_phrase(own["seeds"])])
     header = ["Architecture", "Task", *(f"Length {length}" for length in lengths), "n (seeds)"]
     return (
@@ -42,5 +42,11 @@ def another_seed(results: Frame) -> str:
         "95% prediction intervals of the greedy token accuracy of one more trial with a seed of its own, from the "
         "spread of these seeds taken as normal, cut at 0 and 1. They are wider than the intervals of the means, which "
         "say where the mean over all seeds lies. Where some seeds find the task and others do not, no interval of "
-        "this kind is right."
+        "this kind is right; where all seeds agree to the last token, there is no spread to make one of."
     )
+
+
+def _cell(point: Column) -> str:
+    if point["high"] - point["low"] < 1e-9:
+        return f"{point['low']:.3f} in all"
+    return markdown.bounds(point["low"], point["high"])

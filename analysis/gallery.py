@@ -39,7 +39,8 @@ WHAT_TO_SEE = {
     "sequential_depth": "Recurrent models rise with the length, the transformer does not: this is what can and cannot "
     "be done at the same time, on any machine.",
     "share_of_peak": "How much of the machine an architecture keeps busy.",
-    "memory": "What has to be kept for the backward pass; attention keeps a weight for each pair of tokens.",
+    "memory": "What has to be kept for the backward pass. Attention has a weight for each pair of tokens, which "
+    "a fused product, or one that is recomputed, need not keep.",
     "speedup": "How close a line comes to the dotted one, where nothing has to wait.",
     "alignment": "Dark cells along the diagonal are words translated, or symbols copied, one after the other; a "
     "reversal runs along the other diagonal. Compare short with long sources.",

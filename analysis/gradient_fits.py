@@ -43,6 +43,8 @@ class Fit(NamedTuple):
         r_squared: (seeds,) of the fit of each seed.
         at_floor: distances left out of the fit, summed over seeds.
         exponential: whether the norm decays exponentially with distance; None where that cannot be told.
+        kept: share of the norm at the least distance that is left at the greatest, geometric mean over seeds; the float
+            floor counts for what lies below. None without any signal.
     """
 
     arch: str
@@ -55,6 +57,7 @@ class Fit(NamedTuple):
     r_squared: tuple[float, ...]
     at_floor: int
     exponential: bool | None
+    kept: MeanInterval | None
 
     @property
     def name(self) -> str:
@@ -102,8 +105,9 @@ def _fit(key: tuple, rows: Frame) -> Fit:
     arch, variant, task, length, phase = key
     horizon = _horizon(lines)
     return Fit(
-        arch, variant, task, int(length), phase, decay, horizon, r_squared, at_floor, _exponential(decay, r_squared)
-    )
+        arch, variant, task, int(length), phase, decay, horizon, r_squared, at_floor, _exponential(decay, r_squared),
+        _kept(lines),
+    )  # fmt: skip
 
 
 def _line(rows: Frame) -> tuple[np.ndarray, np.ndarray]:
@@ -141,6 +145,11 @@ def _exponential(decay: MeanInterval | None, r_squared: tuple[float, ...]) -> bo
     if decay.low >= 1 or max(r_squared) < LEAST_R_SQUARED:
         return False
     return True if decay.high < 1 and min(r_squared) >= LEAST_R_SQUARED else None
+
+
+def _kept(lines: list[tuple[np.ndarray, np.ndarray]]) -> MeanInterval | None:
+    shares = [math.log(max(norms[-1], FLOAT_FLOOR) / norms[0]) for _, norms in lines if norms[0] > FLOAT_FLOOR]
+    return _exponentiated(mean_interval(shares)) if shares else None
 
 
 def _horizon(lines: list[tuple[np.ndarray, np.ndarray]]) -> Horizon:

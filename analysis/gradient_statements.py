@@ -1,4 +1,4 @@
-"""What measured decays say to three sentences of textbooks on gradient flow: agrees, disagrees, or cannot be told."""
+"""What measured decays say to sentences of textbooks on gradient flow: agrees, disagrees, or cannot be told."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -9,12 +9,13 @@ from analysis.kinds import ATTENDING
 from analysis.markdown import interval
 from analysis.style import styles
 
-AGREES, DISAGREES, UNTOLD = "agrees", "disagrees", "cannot be told"
+AGREES, PARTLY, DISAGREES, UNTOLD = "agrees", "agrees in part", "disagrees", "cannot be told"
+WINDOWED = "LuongLocal"  # outside its window there is no attention path
 GATED = ("LSTM", "GRU")
 
 
 class Statement(NamedTuple):
-    """What measurements say to a sentence of textbooks; `verdict` is agrees, disagrees or cannot be told."""
+    """What measurements say to a sentence of textbooks; `verdict` is one of the four answers above."""
 
     claim: str
     where: str
@@ -23,7 +24,7 @@ class Statement(NamedTuple):
 
 
 def statements(found: Sequence[Fit]) -> list[Statement]:
-    """Three sentences of textbooks, each held against every task and phase at its greatest length.
+    """Four sentences of textbooks, each held against every task and phase at its greatest length.
 
     Only architectures with default options count. Two decays differ where their 95% intervals do not overlap.
     """
@@ -34,6 +35,9 @@ def statements(found: Sequence[Fit]) -> list[Statement]:
             Statement("LSTM and GRU decay slower than the vanilla RNN", where, *_slower(by_arch)),
             Statement(
                 "Attention and transformer show no exponential decay in distance", where, *_no_exponential(by_arch)
+            ),
+            Statement(
+                "At the greatest distance attention leaves more signal than LSTM and GRU", where, *_more(by_arch)
             ),
         ]
     claims = [statement.claim for statement in said]
@@ -118,6 +122,41 @@ def _no_exponential(by_arch: dict[str, Fit]) -> tuple[str, str]:
     if unclear:
         return UNTOLD, f"not clear for {_names(unclear)}; decay per step {numbers}"
     return AGREES, f"decay per step {numbers}"
+
+
+def _more(by_arch: dict[str, Fit]) -> tuple[str, str]:
+    """Whether attention leaves more at the greatest distance: what is no exponential may still fall to nothing."""
+    gated = [by_arch[arch] for arch in GATED if arch in by_arch]
+    shown = [by_arch[arch] for arch in ATTENDING if arch in by_arch]
+    paths = [fit for fit in shown if fit.arch != WINDOWED]
+    if not gated or not paths:
+        return UNTOLD, "no architecture with attention was measured" if gated else "neither LSTM nor GRU was measured"
+    looks = styles([fit.name for fit in [*gated, *shown]])
+    shares = ", ".join(
+        f"{looks[fit.name].name} {_share(fit)}" + (" (has a window, not judged)" if fit.arch == WINDOWED else "")
+        for fit in [*gated, *shown]
+    )
+    answers = {_leaves_more(fit, than) for fit in paths for than in gated}
+    reason = f"share of the norm at the least distance {shares}"
+    if None in answers or len(answers) > 1:
+        return (PARTLY if True in answers else UNTOLD), reason
+    return (AGREES if answers == {True} else DISAGREES), reason
+
+
+def _leaves_more(fit: Fit, than: Fit) -> bool | None:
+    if fit.kept is None or than.kept is None or math.isnan(fit.kept.low) or math.isnan(than.kept.low):
+        return None
+    if fit.kept.low > than.kept.high:
+        return True
+    return False if fit.kept.high < than.kept.low else None
+
+
+def _share(fit: Fit) -> str:
+    if fit.kept is None:
+        return "-"
+    if math.isnan(fit.kept.low):
+        return f"{fit.kept.mean:.2g} (no interval)"
+    return f"{fit.kept.mean:.2g} [{fit.kept.low:.2g}, {fit.kept.high:.2g}]"
 
 
 def _names(names: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""Two numbers for what length does to an architecture: the length that halves its accuracy, and its capacity in bits.
+"""Two numbers for what length does to an architecture: the length that halves its accuracy, and where bits level off.
 
 Both are fitted to the curve of each seed, so that their spread over seeds is known.
 """
@@ -15,18 +15,20 @@ from analysis.statistics import MeanInterval, mean_interval
 from analysis.style import styles
 from analysis.summaries import SETTING, at_train_length
 
+LEARNT = 0.5  # least accuracy at the shortest length of what there is to halve
 REACHED = 0.99  # of what was presented; a capacity that is fitted above it was not reached
 
 
 class LengthFit(NamedTuple):
-    """What was fitted to one architecture on one task; a number is None where some seed never came so far.
+    """What was fitted to one architecture on one task; a number is None where some seed has none.
 
     Attributes:
         half_length: source length at which accuracy is half of that at the shortest length, geometric mean and 95% t
             interval over seeds.
         capacity: bits a sequence, see `fitted_capacity`.
         seeds: seeds with at least two lengths.
-        unhalved: how many of them never fell to half.
+        unlearnt: how many of them had not learnt the task at the shortest length, so that nothing was halved.
+        unhalved: how many never fell to half.
         unfilled: how many of those with bits recovered all that they were presented with; None without bits.
         longest: the greatest length of any seed.
         most_bits: the most bits presented to any seed; NaN without bits.
@@ -38,6 +40,7 @@ class LengthFit(NamedTuple):
     half_length: MeanInterval | None
     capacity: MeanInterval | None
     seeds: int
+    unlearnt: int
     unhalved: int
     unfilled: int | None
     longest: int
@@ -110,6 +113,7 @@ def _fit(key: tuple[str, int, str], accuracy: Frame, bits: Frame) -> LengthFit |
     ]
     if not curves:
         return None
+    unlearnt = sum(own["value"].iloc[0] < LEARNT for own in curves)
     halves = [half_length(own["train_length"].to_numpy(float), own["value"].to_numpy()) for own in curves]
     capacities = [
         fitted_capacity(own["presented"].to_numpy(), own["value"].to_numpy())
@@ -118,9 +122,10 @@ def _fit(key: tuple[str, int, str], accuracy: Frame, bits: Frame) -> LengthFit |
     ]
     return LengthFit(
         *key,
-        half_length=_over_logs(halves),
+        half_length=None if unlearnt else _over_logs(halves),
         capacity=mean_interval(capacities).clipped(0, math.inf) if capacities and max(capacities) < math.inf else None,
         seeds=len(curves),
+        unlearnt=unlearnt,
         unhalved=sum(map(math.isinf, halves)),
         unfilled=sum(map(math.isinf, capacities)) if capacities else None,
         longest=int(accuracy["train_length"].max()),

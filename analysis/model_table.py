@@ -23,9 +23,10 @@ def models(runs: Runs) -> str:
         own = trials[trials["arch"] == arch]
         hidden = "-" if own["hidden_size"].isna().all() else values(own["hidden_size"])
         rows.append([look.name, hidden, span(own["num_params"]), len(own)])
-        listed = ", ".join(f"{key}={value}" for key, value in options[arch].items() if (key, value) not in common)
+        listed = [f"{key}={value}" for key, value in options[arch].items() if (key, value) not in common]
+        listed += [f"{key}={' or '.join(found)}" for key, found in _differing(own["model"]).items()]
         if listed:
-            special.append(f"- {look.name}: `{listed}`")
+            special.append(f"- {look.name}: `{', '.join(listed)}`")
     notes: dict[tuple[str, str], list[int]] = {}
     for (task, vocabulary, length), group in trials.groupby([*SETTING, "train_length"]):
         notes.setdefault((setting_name(task, vocabulary), matching(group)), []).append(length)
@@ -38,7 +39,7 @@ def models(runs: Runs) -> str:
         markdown.table(["Architecture", "Hidden size", "Parameters", "Trials"], rows),
         said,
         f"Options that all share: `{shared}`" if shared else "",
-        "Options of each, other than its size:\n\n" + "\n".join(special) if special else "",
+        "Options of each, other than its size (`or`: trials differ):\n\n" + "\n".join(special) if special else "",
         "" if any(options.values()) else f"Options: {UNKNOWN}.",
     ]
     return "\n\n".join(part for part in parts if part)
@@ -49,6 +50,13 @@ def _options(models: Column) -> dict[str, str]:
     first, *others = models
     shared = {key: value for key, value in first.items() if all(other.get(key) == value for other in others)}
     return {key: json.dumps(value) for key, value in shared.items() if key not in SIZES}
+
+
+def _differing(models: Column) -> dict[str, list[str]]:
+    """The options in which models of an architecture differ, with every value; `or` stands between them."""
+    keys = dict.fromkeys(key for model in models for key in model)
+    found = {key: dict.fromkeys(json.dumps(model.get(key)) for model in models) for key in keys if key not in SIZES}
+    return {key: sorted(given) for key, given in found.items() if len(given) > 1}
 
 
 def matching(trials: Frame) -> str:

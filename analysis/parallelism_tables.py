@@ -87,8 +87,10 @@ def crossing_table(results: Frame) -> Table:
                 ]
                 rows.append([looks[first].name, looks[second].name, setting_name(machine), *cells])
     caption = (
-        "Length from which on the attention of the first costs more than the recurrence of the second, in "
-        "floating-point operations and in time of a training step at a fixed batch size, and matched parameters."
+        "Length from which on a training step of the first costs more than one of the second, in floating-point "
+        "operations and in time, at a fixed batch size and matched parameters: n²·d of self-attention grows faster "
+        "than n·d² of recurrence. Interpolated between the lengths that were timed, so no more exact than these are "
+        "apart."
     )
     header = ["of constant depth", "of growing depth", "measured on", "more operations from", "more time from"]
     return Table("crossings", "Where n²·d overtakes n·d²", header, rows, caption)
@@ -134,7 +136,7 @@ def serial_table(results: Frame) -> Table:
     caption = (
         "Speed-up of throughput over one thread, or over a batch of one sequence, and the serial fraction that "
         "Amdahl's law gives for it (Karp & Flatt 1990): the share of a step that more threads do not shorten, or that "
-        "every further sequence costs anew."
+        "every further sequence costs anew; above 1, more workers made it slower."
     )
     header = ["architecture", "measured on", "with", "speed-up", "serial fraction"]
     return Table("serial_fractions", "Speed-up and Amdahl's serial fraction", header, rows, caption)
@@ -157,6 +159,8 @@ def law_text(results: Frame, arch: str, metric: str) -> str:
     if own.empty:
         return "-"
     line = law(results, arch, metric)
+    if len(own) == 1:
+        return f"{int(own['median'].iloc[0])} at {int(own['length'].iloc[0])}"
     if line is None:
         return f"{int(own['median'].min())} to {int(own['median'].max())}"
     if not line.slope:

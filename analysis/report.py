@@ -212,7 +212,8 @@ def _parser() -> argparse.ArgumentParser:
         description="Turn finished runs into a report: report.html, one file that needs no network, and report.md, "
         "with verdicts, tables and figures; figures as PNG, PDF and CSV, LaTeX snippets, and every table it was made "
         "from. Failed, diverged and unfinished trials are listed.",
-        epilog="Examples: lengthwise report runs/bottleneck; lengthwise report docs/reference --output reference",
+        epilog="Examples: lengthwise report runs/bottleneck; lengthwise report docs/reference/bottleneck "
+        "docs/reference/gradients docs/reference/parallelism --output reference",
     )
     parser.add_argument(
         "runs", nargs="+", metavar="RUNS",

@@ -39,7 +39,8 @@ TITLES = {
 }
 BOTH = ("accuracy_by_lag", "remedies")  # figures of gradients that show accuracies of trials too
 HOW_TO_MEASURE = {
-    "bottleneck": "No trial was found; `lengthwise sweep sweep.yaml` runs some.",
+    "bottleneck": "No trial of a task that tests it was found (recall of one symbol does not); `lengthwise sweep "
+    "sweep.yaml` runs some.",
     "gradients": "No gradient flow was found; `lengthwise gradients --output DIR` measures it.",
     "parallelism": "No counts or timings were found; `lengthwise parallelism --output DIR` makes them.",
 }
@@ -185,17 +186,21 @@ def length_section(found: Sequence[LengthFit]) -> str:
         [looks[fit.arch].name, setting_name(fit.task, fit.vocabulary), _half(fit), _capacity(fit), fit.seeds]
         for fit in found
     ]
-    header = ["Architecture", "Task", "Accuracy halves at (tokens)", "Fitted capacity (bits)", "n (seeds)"]
+    header = ["Architecture", "Task", "Accuracy halves at (tokens)", "Fitted plateau (bits)", "n (seeds)"]
     return (
-        f"## Length that halves accuracy, and capacity\n\n{markdown.table(header, rows)}\n\n"
+        f"## Length that halves accuracy, and where bits level off\n\n{markdown.table(header, rows)}\n\n"
         "Both are fitted to each seed; means [95% t interval over seeds], the first of logarithms. Accuracy halves at "
         "the length where it has fallen to half of that at the shortest length, interpolated between lengths in "
-        "their logarithm; `> n`: it has not within n tokens. Capacity is the C for which min(bits presented, C) comes "
-        "closest to the bits recovered, by least squares; `> n`: nothing was lost of n bits."
+        "their logarithm; `> n`: it has not within n tokens; *not learnt*: it is below one half at the shortest "
+        "length, so that there is nothing to halve. The plateau is the C for which min(bits presented, C) comes "
+        "closest to the bits recovered, by least squares over all lengths; `> n`: nothing was lost of n bits. Where "
+        "training fails on long sources it lies below the most bits recovered, which bound the capacity from below."
     )
 
 
 def _half(fit: LengthFit) -> str:
+    if fit.unlearnt:
+        return "not learnt" + (f" in {fit.unlearnt} of {fit.seeds} seeds" if fit.unlearnt < fit.seeds else "")
     return _reached(markdown.interval(fit.half_length, 1), fit.unhalved, fit.seeds, str(fit.longest))
 
 

@@ -1,7 +1,7 @@
 """Public parallel corpora by name, as plain files with one segment a line.
 
 Multi30k (Elliott et al. 2016, 2017; Barrault et al. 2018) comes from its authors' repository. WMT, IWSLT and OPUS
-come from the Hugging Face hub through the package `datasets`, which `pip install lengthwise[hub]` adds. Either way
+come from the Hugging Face hub through the package `datasets`, which the extra `hub` adds. Either way
 a corpus is fetched once into the cache folder and read from there ever after.
 """
 
@@ -251,7 +251,7 @@ def _hub_splits(name: str, source_language: str, target_language: str) -> Mappin
         datasets = importlib.import_module("datasets")
     except ImportError:
         raise CorpusError(
-            f"data.corpus: {name} is read with the package `datasets`; run: pip install lengthwise[hub]"
+            f'data.corpus: {name} is read with the package `datasets`; run: pip install -c constraints.txt -e ".[hub]"'
         ) from None
     corpus = HUB_CORPORA[name]
     configuration = _configuration(corpus, source_language, target_language)

@@ -48,8 +48,9 @@ def short_help(verb: str, description: str) -> str:
         [option for option in actions if option.startswith(f"--{part}.") and not option.endswith(("+", ".help"))]
         for part in ("data", "decoding")
     )
+    fits = verb == "fit"
     parts = [
-        f"usage: lengthwise {verb} --model NAME [options]",
+        f"usage: lengthwise {verb} {'--model NAME' if fits else '--checkpoint FILE'} [options]",
         textwrap.fill(description, 110),
         f"models (--model): {', '.join(architectures())}\n"
         "  lengthwise fit --model.help NAME lists the options of a model, such as --model.hidden_size",

@@ -92,7 +92,7 @@ def test_variants_and_lengths_are_fitted_apart():
 
 
 def test_textbooks_are_right_where_intervals_lie_apart(table):
-    assert verdicts(table[table["phase"] == "initial"]) == ["agrees"] * 3
+    assert verdicts(table[table["phase"] == "initial"]) == ["agrees"] * 4
 
 
 def test_textbooks_are_wrong_where_the_lstm_decays_faster_and_attention_exponentially():
@@ -106,14 +106,15 @@ def test_textbooks_are_wrong_where_the_lstm_decays_faster_and_attention_exponent
             )
         )
     )
-    assert [one.verdict for one in said] == ["disagrees"] * 3
+    # Attention leaves more than the LSTM here and as much as the GRU.
+    assert [one.verdict for one in said] == ["disagrees"] * 3 + ["agrees in part"]
     assert "faster are LSTM; decay per step Vanilla RNN 0.700 [" in said[0].reason
     assert "0.500 [" in said[1].reason
     assert "an exponential fits Bahdanau attention" in said[2].reason
 
 
 def test_textbooks_cannot_be_judged_from_one_seed_or_from_overlapping_intervals_or_without_the_architectures(table):
-    assert verdicts(table[(table["seed"] == 0) & table["arch"].isin(RECURRENT)]) == ["cannot be told"] * 6
+    assert verdicts(table[(table["seed"] == 0) & table["arch"].isin(RECURRENT)]) == ["cannot be told"] * 8
     overlapping = [seeds_of(arch, [exponential(decay) for decay in (0.6, 0.8)]) for arch in RECURRENT]
-    assert verdicts(table_of(*overlapping)) == ["cannot be told"] * 3
-    assert verdicts(table[table["arch"] == "VanillaRNN"]) == ["cannot be told"] * 6
+    assert verdicts(table_of(*overlapping)) == ["cannot be told"] * 4
+    assert verdicts(table[table["arch"] == "VanillaRNN"]) == ["cannot be told"] * 8

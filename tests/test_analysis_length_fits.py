@@ -9,6 +9,7 @@ import pytest
 from analysis.capacity_by_size import capacity_figure, capacity_points
 from analysis.length_fits import fitted_capacity, half_length, length_fits
 from analysis.load_runs import COLUMNS
+from analysis.report_text import length_section
 
 LENGTHS = np.array([10.0, 20.0, 40.0, 80.0])
 
@@ -69,6 +70,13 @@ def test_one_seed_that_never_comes_so_far_leaves_no_mean():
     fit = length_fits(results_of({("GRU", 0): saturating(90), ("GRU", 1): saturating(1e6)}))[0]
     assert fit.half_length is None and fit.capacity is None
     assert (fit.unhalved, fit.unfilled, fit.seeds) == (1, 1, 2)
+
+
+def test_what_was_not_learnt_at_the_shortest_length_has_nothing_to_halve():
+    chance = {"greedy_token_accuracy": [0.06, 0.05, 0.06, 0.07]}
+    fit = length_fits(results_of({("VanillaRNN", 0): chance, ("VanillaRNN", 1): chance}))[0]
+    assert fit.half_length is None and fit.unlearnt == 2
+    assert "| Vanilla RNN | copy, vocabulary 32 | not learnt |" in length_section([fit])
 
 
 def test_one_length_fits_nothing():

@@ -5,7 +5,7 @@ from itertools import pairwise
 import pytest
 
 from analysis.load_runs import COLUMNS, load_runs
-from analysis.model_table import matching
+from analysis.model_table import matching, models
 from analysis.report import main
 from analysis.sections import bleu_by_length, translations
 from tests.analysis_tables import (
@@ -174,6 +174,23 @@ def test_matching_of_sizes_is_stated(tmp_path, sizes, widths, said):
     assert matching(load_runs([tmp_path]).trials) == said
     assert main([str(tmp_path)]) == 0
     assert said in (tmp_path / "report.md").read_text()
+
+
+def test_options_in_which_trials_of_an_architecture_differ_are_named_with_all_values(tmp_path):
+    for number, cell in enumerate(("lstm", "gru", "gru")):
+        write_trial(tmp_path, "LuongGlobal", seed=number, model={"hidden_size": 64, "cell": cell, "dropout": 0.1})
+    write_trial(tmp_path, "GRU", model={"hidden_size": 64, "dropout": 0.1})
+    text = models(load_runs([tmp_path]))
+    assert '- Luong global: `cell="gru" or "lstm"`' in text and "`dropout=0.1`" in text
+
+
+def test_a_report_of_recall_alone_says_that_it_is_no_test_of_the_bottleneck(tmp_path):
+    for length in (10, 20):
+        write_trial(tmp_path, length=length, task="first-token-recall")
+    assert main([str(tmp_path)]) == 0
+    report = (tmp_path / "report.md").read_text()
+    assert "No trial of a task that tests it was found" in report and "## Accuracy and length" in report
+    assert "not the bottleneck" in report and "removes the limit. Cho et al." not in report
 
 
 def test_one_seed_makes_a_smaller_report_without_a_verdict(tmp_path):

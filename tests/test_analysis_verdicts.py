@@ -59,14 +59,26 @@ def test_the_bottleneck_does_not_hold_where_fixed_contexts_keep_their_accuracy()
 @pytest.mark.parametrize(
     "curves",
     [
-        {"LSTM": LOSES, "Bahdanau": LOSES},
+        {"LSTM": LOSES, "Bahdanau": {10: 0.99, 80: 0.6}},
         {"LSTM": LOSES, "GRU": KEEPS, "Bahdanau": KEEPS},
         {"LSTM": LOSES, "Bahdanau": KEEPS, "LuongLocal": LOSES},
     ],
-    ids=["attention loses too", "one fixed context keeps it", "one attention loses it"],
+    ids=["attention loses less", "one fixed context keeps it", "one attention loses it"],
 )
-def test_the_bottleneck_holds_in_part_where_architectures_of_a_kind_differ_or_both_lose(curves):
+def test_the_bottleneck_holds_in_part_where_architectures_of_a_kind_differ_or_attention_loses_less(curves):
     assert bottleneck(results_of(curves)).answer == IN_PART
+
+
+@pytest.mark.parametrize("accuracy", [0.3, 0.05], ids=["as much", "more"])
+def test_the_bottleneck_does_not_hold_where_attention_loses_as_much_or_more(accuracy):
+    assert bottleneck(results_of({"LSTM": LOSES, "Bahdanau": {10: 0.99, 80: accuracy}})).answer == FAILS
+
+
+def test_the_bottleneck_holds_in_part_where_some_attention_never_learnt_the_task():
+    never = {10: 0.03, 80: 0.03}
+    [finding] = bottleneck(results_of({"LSTM": LOSES, "Bahdanau": KEEPS, "Transformer": never})).findings
+    assert [part.answer for part in finding.parts] == [HOLDS, HOLDS, IN_PART]
+    assert finding.answer == IN_PART
 
 
 def test_the_bottleneck_holds_in_part_where_attention_is_surely_ahead_though_nothing_else_is_sure():
@@ -83,7 +95,8 @@ def test_too_few_seeds_tell_nothing_about_the_bottleneck(seeds):
 
 
 def test_one_length_or_one_kind_tells_nothing_about_the_bottleneck():
-    assert bottleneck(results_of({"LSTM": {80: 0.3}, "Bahdanau": {80: 0.99}}, seeds=(0,))).answer == UNTOLD
+    [finding] = bottleneck(results_of({"LSTM": {80: 0.3}, "Bahdanau": {80: 0.99}})).findings
+    assert finding.answer == UNTOLD and "one length only, 80 tokens" in finding.parts[0].measured
     assert bottleneck(results_of({"LSTM": LOSES, "GRU": LOSES})).answer == UNTOLD
 
 
@@ -109,7 +122,8 @@ def test_architectures_of_no_known_kind_decide_nothing():
 @pytest.mark.parametrize(
     ("fixed", "attention", "ahead", "answer"),
     [
-        (HOLDS, HOLDS, UNTOLD, HOLDS), (FAILS, HOLDS, HOLDS, FAILS), (HOLDS, FAILS, UNTOLD, IN_PART),
+        (HOLDS, HOLDS, UNTOLD, HOLDS), (FAILS, HOLDS, HOLDS, FAILS), (HOLDS, FAILS, UNTOLD, FAILS),
+        (HOLDS, FAILS, FAILS, FAILS), (HOLDS, FAILS, IN_PART, IN_PART), (HOLDS, FAILS, HOLDS, IN_PART),
         (IN_PART, HOLDS, UNTOLD, IN_PART), (HOLDS, UNTOLD, UNTOLD, UNTOLD), (HOLDS, UNTOLD, HOLDS, IN_PART),
         (UNTOLD, UNTOLD, FAILS, UNTOLD),
     ],
@@ -153,13 +167,32 @@ def test_vanishing_gradients_hold_where_every_sentence_agrees():
     verdict = gradient_verdict(gradients_of())
     assert verdict.answer == HOLDS
     [finding] = verdict.findings
-    assert [part.answer for part in finding.parts] == [HOLDS] * 4
+    assert [part.answer for part in finding.parts] == [HOLDS] * 5
     assert finding.where == "first-token-recall, length 30, at initialisation, n = 3 seeds"
 
 
 def test_vanishing_gradients_hold_in_part_where_attention_decays_as_well():
     attention = [exponential(decay) for decay in (0.9, 0.91, 0.92)]
     assert gradient_verdict(gradients_of(attention=attention)).answer == IN_PART
+
+
+def cliff():
+    """Norms that fall to next to nothing after one step: no exponential, and no path along attention either."""
+    return [0.1, *[1e-10] * 29]
+
+
+def test_vanishing_gradients_hold_in_part_where_attention_falls_off_a_cliff():
+    [finding] = gradient_verdict(gradients_of(attention=(cliff(), cliff(), cliff()))).findings
+    assert [part.answer for part in finding.parts] == [HOLDS, HOLDS, HOLDS, HOLDS, FAILS]
+    assert finding.answer == IN_PART and "Bahdanau attention 1e-09 [1e-09, 1e-09]" in finding.parts[-1].measured
+
+
+def test_local_attention_is_not_judged_by_what_is_left_outside_its_window():
+    curves = [seeds_of(arch, [exponential(decay) for decay in own]) for arch, own in DECAYS.items()]
+    local = seeds_of("LuongLocal", [cliff()] * 3)
+    [finding] = gradient_verdict(fits(table_of(*curves, seeds_of("Bahdanau", EVEN), local))).findings
+    assert finding.parts[-1].answer == HOLDS
+    assert "Luong local 1e-09 [1e-09, 1e-09] (has a window, not judged)" in finding.parts[-1].measured
 
 
 def test_vanishing_gradients_do_not_hold_where_no_sentence_agrees():
@@ -197,6 +230,19 @@ def test_parallelism_does_not_hold_where_the_count_of_the_transformer_grows_and_
     grows = counted["arch"] == "Transformer"
     counted["median"] = counted["length"].where(grows, 60)
     assert parallelism_verdict(counted).answer == FAILS
+
+
+def test_one_length_tells_nothing_about_how_counts_grow():
+    counted: Frame = timings()
+    one = counted[(counted["metric"] == "sequential_depth") & (counted["length"] == 8)]
+    verdict = parallelism_verdict(one)
+    assert verdict.answer == UNTOLD and "Transformer 40 at 8" in verdict.findings[0].parts[1].measured
+
+
+def test_the_clock_is_read_where_all_were_timed():
+    timed: Frame = timings()
+    short_of = (timed["arch"] == "GRU") & (timed["length"] == 64)
+    assert "32 tokens" in parallelism_verdict(timed[~short_of]).findings[1].parts[0].statement
 
 
 def test_too_few_repeats_leave_the_clock_untold():
