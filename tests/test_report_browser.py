@@ -9,10 +9,12 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from analysis.page import page
+from analysis.report import main
 from tests.test_analysis_page import line_chart, map_chart
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -31,6 +33,9 @@ REPORT = """# What length did
     f"`lengthwise report runs/a_rather_long_name_of_a_folder_without_any_space --figures {name}`\n\n"
     for name in ("accuracy", "bits", "alignment_1", "alignment_2", "alignment_3")
 )
+REFERENCE = Path(__file__).parent.parent / "docs" / "reference"
+COMMITTED = ("bottleneck", "gradients", "parallelism", "by_length")
+WIDTHS = {"phone": 390, "desktop": 1280}
 MAPS = {f"alignment_{number}": f"{5 * number} words" for number in (1, 2, 3)}
 
 QUESTIONS = """<!DOCTYPE html>
@@ -45,6 +50,7 @@ frame.addEventListener("load", () => {
   const page = frame.contentDocument, view = frame.contentWindow, answers = {};
   view.addEventListener("error", (event) => errors.push(String(event.message)));
   const all = (selector, within = page) => [...within.querySelectorAll(selector)];
+  const scale = (matrix) => Math.hypot(matrix.c, matrix.d);  // of a label that is turned too
   const style = (element) => view.getComputedStyle(element);
   const off = () => all("[data-line='GRU']").map((line) => style(line).visibility);
   const shown = () => all("figure[data-map]").filter((map) => map.offsetHeight > 0).map((map) => map.id);
@@ -55,7 +61,7 @@ frame.addEventListener("load", () => {
   answers.heights = all(".legend button").map((button) => button.offsetHeight);
   answers.colours = all("i", legends[0]).map((swatch) => style(swatch).borderTopColor);
   const drawn = all("svg text").filter((text) => text.getBoundingClientRect().height > 0);
-  answers.letters = drawn.map((text) => parseFloat(style(text).fontSize) * text.getScreenCTM().d);
+  answers.letters = drawn.map((text) => parseFloat(style(text).fontSize) * scale(text.getScreenCTM()));
   const gru = legends[0].querySelector("button[data-name='GRU']");
   answers.before = off();
   gru.dispatchEvent(new view.MouseEvent("mouseenter"));
@@ -103,20 +109,27 @@ def browse(path: Path, folder: Path, *options: str) -> subprocess.CompletedProce
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
 
 
-@pytest.fixture(scope="module", params=[390, 1280], ids=["phone", "desktop"])
-def answers(request, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("report")
-    write_report(folder)
-    (folder / "questions.html").write_text(QUESTIONS.replace("WIDTH", str(request.param)))
+def ask(report: Path, width: int) -> dict[str, Any]:
+    """The browser's answers about a report on a screen so many pixels wide, with what it wrote on its console."""
+    folder = report.parent
+    (folder / "questions.html").write_text(QUESTIONS.replace("WIDTH", str(width)))
     done = browse(folder / "questions.html", folder, "--dump-dom", "--window-size=1400,1000")
     found = re.search(r'<pre id="answers">(\{.*\})</pre>', done.stdout)
     assert found, done.stderr
     console = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
-    return {
-        **json.loads(found[1].replace("&amp;", "&").replace("&lt;", "<")),
-        "wide": request.param,
-        "console": console,
-    }
+    return {**json.loads(found[1].replace("&amp;", "&").replace("&lt;", "<")), "wide": width, "console": console}
+
+
+@pytest.fixture(scope="module", params=list(WIDTHS.values()), ids=list(WIDTHS))
+def answers(request, tmp_path_factory):
+    return ask(write_report(tmp_path_factory.mktemp("report")), request.param)
+
+
+@pytest.fixture(scope="module")
+def committed_report(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("committed")
+    assert main([*(str(REFERENCE / name) for name in COMMITTED), "--output", str(folder)]) == 0
+    return folder / "report.html"
 
 
 def test_no_script_fails_and_the_console_is_silent(answers):
@@ -155,3 +168,16 @@ def test_without_scripts_everything_is_shown(tmp_path):
     path = write_report(tmp_path, script=False)
     done = browse(path, tmp_path, "--dump-dom")
     assert done.stdout.count("<figure") == 5 and 'class="away"' not in done.stdout and "<button" not in done.stdout
+
+
+@pytest.mark.parametrize("wide", list(WIDTHS.values()), ids=list(WIDTHS))
+def test_the_report_of_the_committed_tables_works_as_well(committed_report, wide):
+    answers = ask(committed_report, wide)
+    assert answers["errors"] == [] and answers["console"] == []
+    width, room = answers["width"]
+    assert room <= wide and width <= room
+    assert min(answers["letters"]) >= 9 and min(answers["heights"]) >= 30
+    assert "Transformer" in answers["legends"][0] and "GRU" in answers["legends"][0]
+    assert set(answers["hidden"]) == {"hidden"} and set(answers["after"]) == {"visible"}
+    (first, at_first), (later, at_later) = answers["maps"]
+    assert first.endswith("tokens") and first != later and at_first != at_later
