@@ -245,7 +245,7 @@ def test_an_export_that_breaks_off_leaves_nothing_that_looks_complete(hub: Calla
 
 def test_without_the_package_the_way_to_get_it_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setitem(sys.modules, "datasets", None)
-    with pytest.raises(CorpusError, match=r"^data\.corpus: wmt14 .* pip install lengthwise\[hub\]$"):
+    with pytest.raises(CorpusError, match=r'^data\.corpus: wmt14 .* -e "\.\[hub\]"$'):
         load_corpus("wmt14", "en", "de", tmp_path)
 
 
