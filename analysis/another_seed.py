@@ -42,8 +42,8 @@ def another_seed(results: Frame) -> str:
         "95% prediction intervals of the greedy token accuracy of one more trial with a seed of its own, from the "
         "spread of these seeds taken as normal, cut at 0 and 1. They are wider than the intervals of the means, which "
         "say where the mean over all seeds lies. Where some seeds find the task and others do not, no interval of "
-        "this kind is right; close to 1, where a seed can fall short by more than it can exceed, it may end too high; and "
-        "where all seeds agree to the last token, there is no spread to make one of."
+        "this kind is right; close to 1, where a seed can fall short by more than it can exceed, the lower end may lie "
+        "too high; and where all seeds agree to the last token, there is no spread to make one of."
     )
 
 
