@@ -1,26 +1,19 @@
 """Where one more trial should land: intervals for the next seed, not for the mean over all seeds."""
 
-import pandas as pd
-
 from analysis import markdown
 from analysis.frames import Column, Frame
 from analysis.statistics import prediction_interval
 from analysis.style import styles
-from analysis.summaries import PROPORTION, SETTING, at_train_length, count_phrase, setting_name
+from analysis.summaries import PROPORTION, SETTING, at_train_length, count_phrase, over_seeds, setting_name
 
 LEAST_SEEDS = 3  # with two, almost every interval would be 0…1
 
 
 def another_seed_points(results: Frame) -> Frame:
-    """Prediction intervals of greedy token accuracy: task, vocabulary, arch, train_length, low, high, seeds."""
+    """Prediction intervals of greedy token accuracy: task, vocabulary, arch, train_length, mean, low, high, seeds."""
     rows = at_train_length(results, "greedy_token_accuracy")
-    by = [*SETTING, "arch", "train_length"]
-    points = []
-    for key, group in rows.groupby(by, sort=True):
-        if len(group) >= LEAST_SEEDS:
-            interval = prediction_interval(group["value"].to_numpy()).clipped(*PROPORTION)
-            points.append([*key, interval.low, interval.high, interval.count])
-    return pd.DataFrame(points, columns=[*by, "low", "high", "seeds"])
+    points = over_seeds(rows, [*SETTING, "arch", "train_length"], PROPORTION, prediction_interval)
+    return points[points["seeds"] >= LEAST_SEEDS]
 
 
 def another_seed(results: Frame) -> str:

@@ -4,7 +4,6 @@ A variant is an architecture with options other than its defaults, such as `recu
 none. Only architectures of which there are several lines appear.
 """
 
-import math
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -24,9 +23,8 @@ from analysis.gradient_panels import (
     relative,
 )
 from analysis.gradient_recall import CHANCE, draw_lags, lag_axis, lag_points, lag_spread
-from analysis.gradient_statements import is_slower
 from analysis.gradient_table import EMBEDDING_GRADIENT, LINE, curves, ends
-from analysis.statistics import MeanInterval
+from analysis.statistics import MeanInterval, lies_above
 from analysis.style import Style, paper_style, styles
 from analysis.summaries import interval_of
 
@@ -115,7 +113,7 @@ def remedies(table: Frame, results: Frame | None = None) -> list[Remedy]:
                 arch, variant, task, int(length), *own,
                 slower=_slower(own, baseline) if variant else None,
                 accuracy=recalled.get(variant),
-                better=_better(recalled.get(variant), recalled.get("")) if variant else None,
+                better=lies_above(recalled.get(variant), recalled.get("")) if variant else None,
             )
         )  # fmt: skip
     return remedied
@@ -129,15 +127,10 @@ def variant_label(variant: str) -> str:
 def _slower(own: list[Fit | None], baseline: list[Fit | None]) -> bool | None:
     """Whether the gradient decays slower than the baseline's in the last phase that both were measured in."""
     both = [(fit, than) for fit, than in zip(own, baseline, strict=True) if fit and than]
-    return is_slower(*both[-1]) if both else None
-
-
-def _better(own: MeanInterval | None, baseline: MeanInterval | None) -> bool | None:
-    if own is None or baseline is None or math.isnan(own.low) or math.isnan(baseline.low):
+    if not both:
         return None
-    if own.low > baseline.high:
-        return True
-    return False if own.high < baseline.low else None
+    fit, than = both[-1]
+    return lies_above(fit.decay, than.decay)
 
 
 def _recalled(lags: Frame) -> dict[str, MeanInterval]:

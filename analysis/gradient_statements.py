@@ -1,12 +1,12 @@
 """What measured decays say to sentences of textbooks on gradient flow: agrees, disagrees, or cannot be told."""
 
-import math
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from analysis.gradient_fits import WHEN, Fit
 from analysis.kinds import ATTENDING
 from analysis.markdown import interval
+from analysis.statistics import lies_above
 from analysis.style import styles
 
 AGREES, PARTLY, DISAGREES, UNTOLD = "agrees", "agrees in part", "disagrees", "cannot be told"
@@ -67,15 +67,6 @@ def by_setting(found: Sequence[Fit]) -> Iterator[tuple[str, dict[str, Fit]]]:
         yield f"{task}, length {longest}, {WHEN[phase]}", {fit.arch: fit for fit in own if fit.length == longest}
 
 
-def is_slower(fit: Fit, than: Fit) -> bool | None:
-    """Whether one decays slower than another; None where intervals overlap or one has none."""
-    if fit.decay is None or than.decay is None or math.isnan(fit.decay.low) or math.isnan(than.decay.low):
-        return None
-    if fit.decay.low > than.decay.high:
-        return True
-    return False if fit.decay.high < than.decay.low else None
-
-
 def _fastest(by_arch: dict[str, Fit]) -> tuple[str, str]:
     others = [fit for arch, fit in by_arch.items() if arch != "VanillaRNN"]
     return _against_vanilla(by_arch, others, "no other architecture was measured")
@@ -96,7 +87,7 @@ def _against_vanilla(
         return UNTOLD, "the vanilla RNN was not measured"
     if not others:
         return UNTOLD, missing
-    slower = {fit.name: is_slower(fit, vanilla) for fit in others}
+    slower = {fit.name: lies_above(fit.decay, vanilla.decay) for fit in others}
     numbers = _decays([vanilla, *others])
     faster = [name for name, answer in slower.items() if answer is False]
     if faster:
@@ -133,30 +124,15 @@ def _more(by_arch: dict[str, Fit]) -> tuple[str, str]:
         return UNTOLD, "no architecture with attention was measured" if gated else "neither LSTM nor GRU was measured"
     looks = styles([fit.name for fit in [*gated, *shown]])
     shares = ", ".join(
-        f"{looks[fit.name].name} {_share(fit)}" + (" (has a window, not judged)" if fit.arch == WINDOWED else "")
+        f"{looks[fit.name].name} {interval(fit.kept, 2, 'g')}"
+        + (" (has a window, not judged)" if fit.arch == WINDOWED else "")
         for fit in [*gated, *shown]
     )
-    answers = {_leaves_more(fit, than) for fit in paths for than in gated}
+    answers = {lies_above(fit.kept, than.kept) for fit in paths for than in gated}
     reason = f"share of the norm at the least distance {shares}"
     if None in answers or len(answers) > 1:
         return (PARTLY if True in answers else UNTOLD), reason
     return (AGREES if answers == {True} else DISAGREES), reason
-
-
-def _leaves_more(fit: Fit, than: Fit) -> bool | None:
-    if fit.kept is None or than.kept is None or math.isnan(fit.kept.low) or math.isnan(than.kept.low):
-        return None
-    if fit.kept.low > than.kept.high:
-        return True
-    return False if fit.kept.high < than.kept.low else None
-
-
-def _share(fit: Fit) -> str:
-    if fit.kept is None:
-        return "-"
-    if math.isnan(fit.kept.low):
-        return f"{fit.kept.mean:.2g} (no interval)"
-    return f"{fit.kept.mean:.2g} [{fit.kept.low:.2g}, {fit.kept.high:.2g}]"
 
 
 def _names(names: Sequence[str]) -> str:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import Literal
 
 from analysis.statistics import MeanInterval
 
@@ -21,18 +22,18 @@ def plain_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     )
 
 
-def interval(value: MeanInterval | None, digits: int = 3) -> str:
-    """`0.843 [0.801, 0.885]`; without the brackets where one seed gives no interval."""
+def interval(value: MeanInterval | None, digits: int = 3, form: Literal["f", "g"] = "f") -> str:
+    """`0.843 [0.801, 0.885]`; without the brackets where one seed gives no interval. g: so many significant digits."""
     if value is None:
         return "-"
     if math.isnan(value.low):
-        return f"{_number(value.mean, digits)} (no interval)"
-    return f"{_number(value.mean, digits)} {bounds(value.low, value.high, digits)}"
+        return f"{_number(value.mean, digits, form)} (no interval)"
+    return f"{_number(value.mean, digits, form)} {bounds(value.low, value.high, digits, form)}"
 
 
-def bounds(low: float, high: float, digits: int = 3) -> str:
+def bounds(low: float, high: float, digits: int = 3, form: Literal["f", "g"] = "f") -> str:
     """`[0.801, 0.885]`."""
-    return f"[{_number(low, digits)}, {_number(high, digits)}]"
+    return f"[{_number(low, digits, form)}, {_number(high, digits, form)}]"
 
 
 def listing(values: Sequence[object]) -> str:
@@ -40,9 +41,8 @@ def listing(values: Sequence[object]) -> str:
     return ", ".join(map(str, values)) or "none"
 
 
-def _number(value: float, digits: int) -> str:
-    # Adding zero turns a rounded -0.0 into 0.0.
-    return f"{round(value, digits) + 0.0:.{digits}f}"
+def _number(value: float, digits: int, form: str) -> str:
+    return f"{value:z.{digits}{form}}"  # z turns a rounded -0.0 into 0.0
 
 
 def _cell(value: object) -> str:

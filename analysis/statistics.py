@@ -25,6 +25,15 @@ class MeanInterval(NamedTuple):
         return self._replace(low=max(self.low, least), high=min(self.high, most))
 
 
+def lies_above(first: MeanInterval | None, second: MeanInterval | None) -> bool | None:
+    """Whether one interval lies above another; None where they overlap, or where one is missing or has no bounds."""
+    if first is None or second is None or math.isnan(first.low) or math.isnan(second.low):
+        return None
+    if first.low > second.high:
+        return True
+    return False if first.high < second.low else None
+
+
 def mean_interval(values: Sequence[float] | np.ndarray, level: float = 0.95) -> MeanInterval:
     """Mean of independent values, one a seed, with Student's t interval: mean ± t(n-1) · s / √n.
 

@@ -1,7 +1,8 @@
 """Means over seeds of what the tidy table holds; every figure and table starts here."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
+import numpy as np
 import pandas as pd
 
 from analysis.frames import Column, Frame
@@ -33,14 +34,19 @@ def longest(rows: Frame) -> Frame:
     return rows[rows["train_length"] == rows.groupby(SETTING)["train_length"].transform("max")]
 
 
-def over_seeds(rows: Frame, by: list[str], bounds: tuple[float, float] | None = None) -> Frame:
+def over_seeds(
+    rows: Frame,
+    by: list[str],
+    bounds: tuple[float, float] | None = None,
+    interval_from: Callable[[np.ndarray], MeanInterval] = mean_interval,
+) -> Frame:
     """Mean and 95% interval of `value` in each group: columns `by`, mean, low, high, seeds.
 
     `bounds` clips the intervals of quantities that cannot leave them.
     """
     points = []
     for key, group in rows.groupby(by, sort=True):
-        interval = mean_interval(group["value"].to_numpy())
+        interval = interval_from(group["value"].to_numpy())
         points.append([*key, *(interval.clipped(*bounds) if bounds else interval)])
     return pd.DataFrame(points, columns=[*by, "mean", "low", "high", "seeds"])
 
