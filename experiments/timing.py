@@ -9,12 +9,12 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
-from torch import nn
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
 from data.batch import BOS, EOS, FIRST_TOKEN, Batch
 from lit_models import LitSeq2Seq
+from lit_models.linear import Linear
 from lit_models.unfused import unfused
 
 LEAST_REPEATS = 3  # fewer have no quartiles worth the name
@@ -62,14 +62,7 @@ class TrainingStep:
         self.batch = batch
         self.device = batch.source.device
         self.reduced = PRECISIONS[precision] != torch.float32
-        # As LitSeq2Seq.configure_optimizers does for a trainer.
-        self.optimizer = torch.optim.AdamW(
-            model.parameters(),
-            lr=model.learning_rate,
-            betas=model.betas,
-            weight_decay=model.weight_decay,
-            fused=not self.reduced,
-        )
+        self.optimizer = model.make_optimizer()
 
     def __call__(self) -> StepTime:
         """Seconds of each part, the device's work included."""
@@ -156,7 +149,7 @@ def count_flops(model: LitSeq2Seq, length: int, vocabulary: int) -> int:
 def matrix_product_speed(device: torch.device, precision: str) -> float:
     """Floating-point operations a second of a large matrix product: the peak that shares are taken of."""
     size = PRODUCT_SIZE[device.type]
-    product = nn.Linear(size, size, bias=False, dtype=PRECISIONS[precision], device=device).requires_grad_(False)
+    product = Linear(size, size, bias=False, dtype=PRECISIONS[precision], device=device).requires_grad_(False)
     inputs = torch.randn(size, size, device=device).to(PRECISIONS[precision])
     best, begin = float("inf"), time.perf_counter()
     while time.perf_counter() - begin < PRODUCT_SECONDS or best == float("inf"):

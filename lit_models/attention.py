@@ -16,8 +16,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lit_models import step_products
+from lit_models import linear, step_products
 from lit_models.additive import additive_scores
+from lit_models.linear import Linear
 
 
 class Score(nn.Module, ABC):
@@ -44,9 +45,9 @@ class AdditiveScore(Score):
 
     def __init__(self, query_size: int, memory_size: int, attention_size: int) -> None:
         super().__init__()
-        self.query = nn.Linear(query_size, attention_size, bias=False)
-        self.memory = nn.Linear(memory_size, attention_size)
-        self.energy = nn.Linear(attention_size, 1, bias=False)
+        self.query = Linear(query_size, attention_size, bias=False)
+        self.memory = Linear(memory_size, attention_size)
+        self.energy = Linear(attention_size, 1, bias=False)
 
     def keys(self, states: Tensor) -> Tensor:
         """(B, S, M) -> (B, S, A)"""
@@ -69,12 +70,12 @@ class ConcatScore(Score):
     def __init__(self, query_size: int, memory_size: int, attention_size: int) -> None:
         super().__init__()
         self.query_size = query_size
-        self.both = nn.Linear(query_size + memory_size, attention_size, bias=False)
-        self.energy = nn.Linear(attention_size, 1, bias=False)
+        self.both = Linear(query_size + memory_size, attention_size, bias=False)
+        self.energy = Linear(attention_size, 1, bias=False)
 
     def keys(self, states: Tensor) -> Tensor:
         """(B, S, M) -> (B, S, A)"""
-        return F.linear(states, self.both.weight[:, self.query_size :])
+        return linear.affine(states, self.both.weight[:, self.query_size :])
 
     def forward(self, queries: Tensor, keys: Tensor) -> Tensor:
         """(B, T, Q), (B, S, A) -> (B, T, S)"""
@@ -134,7 +135,7 @@ class GeneralScore(Score):
 
     def __init__(self, query_size: int, memory_size: int) -> None:
         super().__init__()
-        self.memory = nn.Linear(memory_size, query_size, bias=False)
+        self.memory = Linear(memory_size, query_size, bias=False)
 
     def keys(self, states: Tensor) -> Tensor:
         """(B, S, M) -> (B, S, Q)"""
@@ -157,7 +158,7 @@ class LocationScore(Score):
         if positions < 1:
             raise ValueError(f"model.location_positions: {positions} must be at least 1")
         self.positions = positions
-        self.position = nn.Linear(query_size, positions, bias=False)
+        self.position = Linear(query_size, positions, bias=False)
 
     def keys(self, states: Tensor) -> Tensor:
         """(B, S, M) -> (B, S, M); only the number of positions is used."""

@@ -4,13 +4,13 @@ from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from data.batch import Batch
-from lit_models import step_products
+from lit_models import linear, step_products
 from lit_models.attention import ScoreName, make_score, masked_softmax
 from lit_models.base import Memory, Output
+from lit_models.linear import Linear
 from lit_models.recurrent import (
     Cell,
     Readout,
@@ -43,7 +43,7 @@ class LoopMaps(NamedTuple):
 
     score: Callable[[Tensor], Tensor]  # (B, K, H) -> (B, K, S)
     context: Callable[[Tensor], Tensor]  # (B, K, S) -> (B, K, M)
-    of_context: Callable[[Tensor], Tensor]  # (B x K, M) -> (B x K, 3H), its share of the first layer's gates
+    gates: Callable[[Tensor], Tensor]  # (B x K, M) contexts -> (B x K, 3H), input of the first layer times its weights
     decoder: StepMaps
 
 
@@ -115,7 +115,7 @@ class Bahdanau(RecurrentSeq2Seq):
             **kwargs,
         )
         memory_size = self.encoder.output_size
-        self.first_state = nn.Linear(hidden_size, hidden_size)  # W_s
+        self.first_state = Linear(hidden_size, hidden_size)  # W_s
         self.score = make_score(score, hidden_size, memory_size, attention_size or hidden_size, location_positions)
         self.decoder = make_layers(self.cell, self.embedding_size + memory_size, hidden_size, num_layers, dropout)
         self.initialise(self.decoder)
@@ -142,10 +142,10 @@ class Bahdanau(RecurrentSeq2Seq):
     def forward(self, batch: Batch, need_attention: bool = True) -> Output:
         state = self.start(self.encode(batch.source, batch.source_lengths))
         inputs = self.embed(self.target_embedding, batch.target_in)  # (B, T, E)
-        maps = self._maps(state, *batch.target_in.shape)
+        maps = self._maps(state, inputs.transpose(0, 1))
         hidden, contexts, attention = [state.layers[-1][0]], [], []
-        for projected in self._project(inputs).unbind(dim=1):
-            state, context, weights = self._advance(maps, projected, state)
+        for _ in range(inputs.shape[1]):
+            state, context, weights = self._advance(maps, state)
             hidden.append(state.layers[-1][0])
             contexts.append(context)
             attention.append(weights)
@@ -156,33 +156,30 @@ class Bahdanau(RecurrentSeq2Seq):
     def step(self, token: Tensor, state: BahdanauState) -> tuple[Tensor, BahdanauState, Tensor]:
         inputs = self.embed(self.target_embedding, token)  # (B, E)
         previous = state.layers[-1][0]
-        maps = self._maps(state, len(token), steps=1)
-        state, context, weights = self._advance(maps, self._project(inputs), state)
+        state, context, weights = self._advance(self._maps(state, inputs[None]), state)
         hidden = previous if self.readout_state == "previous" else state.layers[-1][0]
         logits = self.readout(self.dropout(torch.cat([hidden, inputs, context], dim=-1)))
         return logits, state, weights
 
-    def _project(self, inputs: Tensor) -> Tensor:
-        """The embedded tokens' share of the first layer's gates: (B, …, E) -> (B, …, 3H)."""
+    def _maps(self, state: BahdanauState, inputs: Tensor) -> LoopMaps:
+        """The products of a loop over embedded tokens (T, B, E), whose share of the gates is computed at once."""
+        steps, rows, size = inputs.shape
         weight, bias = layer_weights(self.decoder, "ih", 0)
-        return F.linear(inputs, weight[:, : self.embedding_size], bias)
-
-    def _maps(self, state: BahdanauState, rows: int, steps: int) -> LoopMaps:
-        """The products of a loop over so many steps."""
-        weight, _ = layer_weights(self.decoder, "ih", 0)
+        embedded = linear.affine(inputs, weight[:, :size], bias)  # (T, B, 3H)
         return LoopMaps(
             self.score.at_steps(state.keys, steps),
             step_products.step_matmul(state.source, steps),
-            step_products.step_linear(weight[:, self.embedding_size :], None, rows, steps),
+            step_products.step_linear(weight[:, size:], embedded, rows, steps),
             step_maps(self.decoder, rows, steps),
         )
 
-    def _advance(self, maps: LoopMaps, projected: Tensor, state: BahdanauState) -> tuple[BahdanauState, Tensor, Tensor]:
+    def _advance(self, maps: LoopMaps, state: BahdanauState) -> tuple[BahdanauState, Tensor, Tensor]:
         """One step: the next state, the context (B, M) and the weights (B, S)."""
         # The hypotheses of a sentence ask the same source, as so many target positions would: (B, K, H).
         queries = state.layers[-1][0].unflatten(0, (len(state.source), -1))
         weights = masked_softmax(maps.score(queries), state.blocked)  # (B, K, S)
         context = maps.context(weights).flatten(0, 1)
-        gates = projected + maps.of_context(context)
-        _, layers = step_layers(self.decoder, maps.decoder, gates, state.layers, self.dropout.p, self.training)
+        _, layers = step_layers(
+            self.decoder, maps.decoder, maps.gates(context), state.layers, self.dropout.p, self.training
+        )
         return state._replace(layers=layers), context, weights.flatten(0, 1)

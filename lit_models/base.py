@@ -193,12 +193,14 @@ class LitSeq2Seq(pl.LightningModule, metaclass=_RecordsOptions):
 
     # ------------------------------------------------------------------ training
 
-    def loss(self, logits: Tensor, batch: Batch) -> Tensor:
-        """Cross-entropy in nats a target token, label smoothing included; PAD counts nothing."""
-        total = smoothed_cross_entropy(logits.flatten(0, 1), batch.target_out.flatten(), self.label_smoothing)
-        if batch.loss_tokens is None:
-            return total / (batch.target_out != PAD).sum()
-        return total / batch.loss_tokens
+    def loss(self, logits: Tensor, batch: Batch, consume: bool = False) -> Tensor:
+        """Cross-entropy in nats a target token, label smoothing included; PAD counts nothing.
+
+        `consume` lets the gradient take the place of the logits, which nobody can read then.
+        """
+        tokens = (batch.target_out != PAD).sum() if batch.loss_tokens is None else batch.loss_tokens
+        targets = batch.target_out.flatten()
+        return smoothed_cross_entropy(logits.flatten(0, 1), targets, self.label_smoothing, tokens, consume)
 
     def on_fit_start(self) -> None:
         self._trial_seed = torch.initial_seed()  # what seed_everything was given
@@ -213,7 +215,7 @@ class LitSeq2Seq(pl.LightningModule, metaclass=_RecordsOptions):
             logits = self._scheduled_sampling(batch)
         else:
             logits = self(batch, need_attention=False).logits
-        return self.loss(logits, batch)
+        return self.loss(logits, batch, consume=True)
 
     def _scheduled_sampling(self, batch: Batch) -> Tensor:
         """(B, T, V) logits of steps that read the reference token or the model's own choice."""
@@ -228,14 +230,17 @@ class LitSeq2Seq(pl.LightningModule, metaclass=_RecordsOptions):
             steps.append(logits)
         return torch.stack(steps, dim=1)
 
-    def configure_optimizers(self) -> Any:
+    def make_optimizer(self) -> torch.optim.AdamW:
+        """AdamW with the model's options, each step of it one pass over all parameters."""
         optimizer = torch.optim.AdamW(
-            self.parameters(),
-            lr=self.learning_rate,
-            betas=self.betas,
-            weight_decay=self.weight_decay,
-            fused="mixed" not in str(self.trainer.precision),  # Lightning clips no fused step under autocast
+            self.parameters(), lr=self.learning_rate, betas=self.betas, weight_decay=self.weight_decay, fused=True
         )
+        # A fused step can undo the scaling of float16's gradients by itself, but then Lightning could not clip them.
+        optimizer._step_supports_amp_scaling = False  # type: ignore[attr-defined]
+        return optimizer
+
+    def configure_optimizers(self) -> Any:
+        optimizer = self.make_optimizer()
         total = self.trainer.max_steps
         factor = schedule_factor(self.schedule, self.warmup_steps, total)
         return {

@@ -16,8 +16,14 @@ PART = {"cpu": 2**18}
 PART_ELSEWHERE = 2**26
 
 
-def smoothed_cross_entropy(logits: Tensor, targets: Tensor, label_smoothing: float = 0.0) -> Tensor:
-    """Sum over all targets but PAD of the cross-entropy with a smoothed target distribution.
+def smoothed_cross_entropy(
+    logits: Tensor,
+    targets: Tensor,
+    label_smoothing: float = 0.0,
+    count: Tensor | float = 1.0,
+    consume: bool = False,
+) -> Tensor:
+    """Sum over all targets but PAD of the cross-entropy with a smoothed target distribution, over a count.
 
         log Z - (1 - epsilon) x_y - epsilon / V  sum_v x_v,    log Z = log sum_v exp x_v
 
@@ -29,19 +35,30 @@ def smoothed_cross_entropy(logits: Tensor, targets: Tensor, label_smoothing: flo
         logits: (N, V), of any precision.
         targets: (N,)
         label_smoothing: epsilon.
+        count: what the sum is divided by, a number or (); dividing it afterwards takes another pass.
+        consume: whether the gradient may be written over the logits, which nobody can read then; this spares memory
+            and the time to fill it.
 
     Returns:
         (), in nats, of at least single precision.
     """
-    return _SmoothedCrossEntropy.apply(logits, targets, label_smoothing)  # type: ignore[no-any-return]
+    return _SmoothedCrossEntropy.apply(logits, targets, label_smoothing, count, consume)  # type: ignore[no-any-return]
 
 
 class _SmoothedCrossEntropy(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, logits: Tensor, targets: Tensor, label_smoothing: float) -> Tensor:
+    def forward(
+        ctx: Any, logits: Tensor, targets: Tensor, label_smoothing: float, count: Tensor | float, consume: bool
+    ) -> Tensor:
         precision = torch.promote_types(logits.dtype, torch.float32)
-        gradient = torch.empty_like(logits) if ctx.needs_input_grad[0] else None
+        gradient = None
+        if ctx.needs_input_grad[0]:
+            gradient = logits.detach() if consume else torch.empty_like(logits)
         total = torch.zeros((), dtype=precision, device=logits.device)
+        count = torch.as_tensor(count, dtype=precision, device=logits.device)
+        share = 1 / count
+        # Float16 would lose small gradients if these were divided before a scaler has multiplied them.
+        early, ctx.late = (1.0, share) if logits.dtype == torch.float16 else (share, 1.0)
         rows = max(1, PART.get(logits.device.type, PART_ELSEWHERE) // logits.shape[1])
         for begin in range(0, len(logits), rows):
             part = slice(begin, begin + rows)
@@ -57,12 +74,15 @@ class _SmoothedCrossEntropy(torch.autograd.Function):
             if gradient is not None:
                 change = torch.full_like(reward, label_smoothing - 1)
                 probabilities.sub_(label_smoothing / logits.shape[1]).scatter_add_(1, target, change)
-                gradient[part] = probabilities.mul_(counts)
+                gradient[part] = probabilities.mul_(counts * early)
         ctx.save_for_backward(gradient)
-        return total
+        return total / count
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, None, None, None, None]:
         (gradient,) = ctx.saved_tensors
-        return gradient * grad_outputs[0].to(gradient.dtype), None, None
+        factor = grad_outputs[0] * ctx.late
+        if factor.device.type == "cpu" and factor.item() == 1:  # asking another device means waiting for it
+            return gradient, None, None, None, None
+        return gradient * factor.to(gradient.dtype), None, None, None, None

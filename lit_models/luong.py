@@ -8,13 +8,13 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from data.batch import Batch
-from lit_models import step_products
+from lit_models import linear, step_products
 from lit_models.attention import ScoreName, make_score
 from lit_models.base import Memory, Output
+from lit_models.linear import Linear
 from lit_models.recurrent import (
     Bridge,
     Cell,
@@ -117,8 +117,8 @@ class LuongSeq2Seq(RecurrentSeq2Seq):
         decoder_input = self.embedding_size + (hidden if input_feeding else 0)
         self.decoder = make_layers(self.cell, decoder_input, hidden, self.num_layers, self.dropout.p)
         self.initialise(self.decoder)
-        self.combine = nn.Linear(memory + hidden, hidden, bias=False)  # W_c
-        self.output = nn.Linear(hidden, self.target_vocab_size)  # W_s
+        self.combine = Linear(memory + hidden, hidden, bias=False)  # W_c
+        self.output = Linear(hidden, self.target_vocab_size)  # W_s
         self.tie(self.output)
 
     @property
@@ -176,15 +176,16 @@ class LuongSeq2Seq(RecurrentSeq2Seq):
         """The same, step by step, each reading the attentional vector of the one before."""
         rows, steps, _ = inputs.shape
         weight, bias = layer_weights(self.decoder, "ih", 0)
-        feed = step_products.step_linear(weight[:, self.embedding_size :], None, rows, steps)
+        embedded = linear.affine(inputs.transpose(0, 1), weight[:, : self.embedding_size], bias)  # (T, B, gates x H)
+        feed = step_products.step_linear(weight[:, self.embedding_size :], embedded, rows, steps)
         combine = step_products.step_linear(self.combine.weight, None, rows, steps)
         maps = step_maps(self.decoder, rows, steps)
         score = self.score.at_steps(state.source.keys, steps)
         mix = step_products.step_matmul(state.source.states, steps)
         layers, taken = unstack(state.layers), state.taken
         vectors, attention = [], []
-        for projected in F.linear(inputs, weight[:, : self.embedding_size], bias).unbind(dim=1):
-            top, layers = step_layers(self.decoder, maps, projected + feed(fed), layers, self.dropout.p, self.training)
+        for _ in range(steps):
+            top, layers = step_layers(self.decoder, maps, feed(fed), layers, self.dropout.p, self.training)
             context, weights = self._context(top[:, None], taken[:, None], state.source, score, mix)
             fed, taken = torch.tanh(combine(torch.cat([context[:, 0], top], dim=-1))), taken + 1
             vectors.append(fed)

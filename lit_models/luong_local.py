@@ -3,10 +3,11 @@
 from typing import Any, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from lit_models.attention import masked_softmax
 from lit_models.base import require
+from lit_models.linear import Linear
 from lit_models.luong import LuongSeq2Seq, Map, Source
 
 
@@ -46,8 +47,8 @@ class LuongLocal(LuongSeq2Seq):
         self.window = window
         self.predictive = alignment == "predictive"
         if self.predictive:
-            self.position = nn.Linear(hidden_size, hidden_size, bias=False)  # W_p
-            self.position_energy = nn.Linear(hidden_size, 1, bias=False)  # v_p
+            self.position = Linear(hidden_size, hidden_size, bias=False)  # W_p
+            self.position_energy = Linear(hidden_size, 1, bias=False)  # v_p
 
     def attend(self, queries: Tensor, taken: Tensor, source: Source, score: Map) -> Tensor:
         positions = torch.arange(source.states.shape[1], device=queries.device)

@@ -11,6 +11,10 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from lit_models.linear import Linear
+
+KINDS = (nn.Linear, Linear)
+
 
 @contextmanager
 def packed_linear_layers(model: nn.Module, rows: int) -> Iterator[None]:
@@ -20,10 +24,11 @@ def packed_linear_layers(model: nn.Module, rows: int) -> Iterator[None]:
     the unpacked ones by rounding. The weights must not change meanwhile.
 
     Args:
-        model: its modules of type torch.nn.Linear are meant; what calls their weights by another way is not.
+        model: its modules of type torch.nn.Linear and Linear are meant; what calls their weights by another way is not.
         rows: how many rows a product typically has.
     """
-    layers = [each for each in model.modules() if type(each) is nn.Linear and _can_be_packed(each)]
+    linear = [each for each in model.modules() if isinstance(each, nn.Linear)]
+    layers = [each for each in linear if type(each) in KINDS and _can_be_packed(each)]
     rectified = [each for each in model.modules() if isinstance(each, nn.Sequential) and _is_rectified(each)]
     changed: list[nn.Module] = [*layers]
     for layer in layers:
@@ -41,7 +46,7 @@ def packed_linear_layers(model: nn.Module, rows: int) -> Iterator[None]:
 
 def _is_rectified(layers: nn.Sequential) -> bool:
     """Whether a linear layer and max(0, x) come first, which can be had in one pass."""
-    return len(layers) > 1 and type(layers[0]) is nn.Linear and type(layers[1]) is nn.ReLU
+    return len(layers) > 1 and type(layers[0]) in KINDS and type(layers[1]) is nn.ReLU
 
 
 def _unchanged(inputs: Tensor) -> Tensor:

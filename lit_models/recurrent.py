@@ -20,6 +20,7 @@ from data.batch import Batch
 from lit_models import step_products
 from lit_models.base import LitSeq2Seq, Memory, Output, drop_words, padding_mask, require
 from lit_models.dropout import Dropout
+from lit_models.linear import Linear
 
 Cell = Literal["rnn", "relu-rnn", "lstm", "gru"]
 LAYERS: dict[str, Callable[..., nn.RNNBase]] = {
@@ -281,7 +282,7 @@ class RecurrentSeq2Seq(LitSeq2Seq):
         """Give recurrent layers the initial weights that the options ask for."""
         initialise_layers(layers, self.options["recurrent_init"], self.options["forget_bias"])
 
-    def tie(self, output: nn.Linear) -> None:
+    def tie(self, output: Linear) -> None:
         """Give the output layer the target embeddings for its weights, if the options ask for it."""
         if self.options["tied_embeddings"]:
             require(
@@ -337,7 +338,7 @@ class Bridge(nn.Module):
         parts = 2 if cell == "lstm" else 1
         self.maps = nn.ModuleList()
         if memory_size != hidden_size:
-            self.maps.extend(nn.Linear(memory_size, hidden_size) for _ in range(parts))
+            self.maps.extend(Linear(memory_size, hidden_size) for _ in range(parts))
 
     def forward(self, final: State) -> State:
         """Parts (B, L, M) -> parts (B, L, H)."""
@@ -358,11 +359,11 @@ class Readout(nn.Module):
         self.maxout = None
         if kind == "maxout":
             require(size >= 1, "readout_size", size, "must be at least 1")
-            self.maxout = nn.Linear(input_size, 2 * size)
+            self.maxout = Linear(input_size, 2 * size)
             input_size = size
         elif kind != "linear":
             raise ValueError(f"model.readout: '{kind}' is unknown; choose linear or maxout")
-        self.output = nn.Linear(input_size, vocab_size)
+        self.output = Linear(input_size, vocab_size)
 
     def forward(self, vectors: Tensor) -> Tensor:
         """(B, T, input) -> (B, T, V)"""
@@ -441,9 +442,9 @@ class FixedContextSeq2Seq(RecurrentSeq2Seq):
         self.every_step = context == "every-step"
         decoder_input, readout_input = embedding, hidden
         if self.every_step:
-            self.to_context = nn.Linear(memory, hidden)
+            self.to_context = Linear(memory, hidden)
             parts = 2 if self.cell == "lstm" else 1
-            self.from_context = nn.Linear(hidden, parts * num_layers * hidden)
+            self.from_context = Linear(hidden, parts * num_layers * hidden)
             decoder_input, readout_input = embedding + hidden, hidden + embedding + hidden
         else:
             self.bridge = Bridge(self.cell, memory, hidden)

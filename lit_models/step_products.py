@@ -6,8 +6,9 @@ A weight that is used in every step is owed a gradient by every step, dW = sum_t
 one and adds them up: T small products and T additions of the size of W. Here the loop sees W as a constant; what it
 owes is computed once as dY X^T over all steps, which is one large product. Under autocast W is also converted once.
 
-How autograd is told: a node that depends on W hands out one summand y_t for every step, which is the bias or nothing.
-The gradients of the summands are dY, and when all steps have given theirs, the node makes dW of them.
+How autograd is told: a node that depends on W hands out one summand for every step, to which the step adds its product:
+what the caller gives, or the bias, or nothing. The gradients of the summands are dY, and when all steps have given
+theirs, the node makes dW of them.
 """
 
 from collections.abc import Callable
@@ -20,18 +21,21 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 
-def step_linear(weight: Tensor, bias: Tensor | None, rows: int, steps: int) -> Callable[[Tensor], Tensor]:
+def step_linear(weight: Tensor, summand: Tensor | None, rows: int, steps: int) -> Callable[[Tensor], Tensor]:
     """The function x (B, I) -> x W^T + b (B, O) of a loop that calls it at most once a step, in every step.
 
     Args:
         weight: (O, I)
-        bias: (O,) or None.
+        summand: b, (O,) where it is a bias or (T, B, O) where it is another for every step; None is nothing.
         rows: B
         steps: T
     """
-    if steps == 1 or not torch.is_grad_enabled() or not weight.requires_grad:
-        return partial(F.linear, weight=weight, bias=bias)
-    return _StepLinear(weight, bias, rows, steps)
+    if torch.is_grad_enabled() and weight.requires_grad and steps > 1:
+        return _StepLinear(weight, summand, rows, steps)
+    if summand is None or summand.dim() == 1:
+        return partial(F.linear, weight=weight, bias=summand)
+    each = iter(summand)
+    return lambda inputs: torch.addmm(next(each), inputs, weight.t())
 
 
 def step_matmul(matrices: Tensor, steps: int) -> Callable[[Tensor], Tensor]:
@@ -51,11 +55,11 @@ def _matmul(matrices: Tensor, inputs: Tensor) -> Tensor:
 
 
 class _StepLinear:
-    def __init__(self, weight: Tensor, bias: Tensor | None, rows: int, steps: int) -> None:
+    def __init__(self, weight: Tensor, summand: Tensor | None, rows: int, steps: int) -> None:
         self.inputs: list[Tensor] = []
         precision = _precision(weight)
         self.transposed = weight.detach().to(precision).t()
-        summands = _WeightOfSteps.apply(weight, bias, self.inputs, (steps, rows), precision)
+        summands = _WeightOfSteps.apply(weight, summand, self.inputs, (steps, rows), precision)
         self.summands = iter(summands.unbind(dim=0))  # type: ignore[union-attr]
 
     def __call__(self, inputs: Tensor) -> Tensor:
@@ -68,32 +72,34 @@ class _WeightOfSteps(torch.autograd.Function):
     def forward(
         ctx: Any,
         weight: Tensor,
-        bias: Tensor | None,
+        summand: Tensor | None,
         inputs: list[Tensor],
         shape: tuple[int, int],
         precision: torch.dtype,
     ) -> Tensor:
-        ctx.inputs, ctx.bias = inputs, None if bias is None else bias.dtype
-        ctx.weight = weight.dtype
-        summand = weight.new_zeros(len(weight)) if bias is None else bias.detach()
+        ctx.inputs, ctx.weight = inputs, weight.dtype
+        ctx.summand = None if summand is None else (summand.dim(), summand.dtype)
+        summand = weight.new_zeros(len(weight)) if summand is None else summand.detach()
         return summand.to(precision).expand(*shape, -1)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, Tensor | None, None, None, None]:
-        owed = grad_outputs[0][: len(ctx.inputs)].flatten(0, 1)  # (T x B, O)
+        (owed,) = grad_outputs  # (T, B, O)
+        of_summand = None
+        if ctx.summand is not None:
+            dimensions, precision = ctx.summand
+            of_summand = (owed if dimensions == 3 else owed.sum(dim=(0, 1))).to(precision)
+        owed = owed[: len(ctx.inputs)].flatten(0, 1)  # (T x B, O)
         inputs = torch.cat(ctx.inputs).to(owed.dtype)  # (T x B, I)
-        of_bias = None if ctx.bias is None else owed.sum(dim=0).to(ctx.bias)
-        return (owed.t() @ inputs).to(ctx.weight), of_bias, None, None, None
+        return (owed.t() @ inputs).to(ctx.weight), of_summand, None, None, None
 
 
 class _StepMatmul:
     def __init__(self, matrices: Tensor, steps: int) -> None:
         self.inputs: list[Tensor] = []
         self.precision = _precision(matrices)
-        # Contiguous both ways, or products in half precision would copy all of them in every step.
-        self.matrices = matrices.detach().to(self.precision).contiguous()
-        self.transposed = self.matrices.transpose(1, 2).contiguous()
+        self.matrices, self.transposed = _laid_out(matrices.detach().to(self.precision))
         summands = _MatricesOfSteps.apply(matrices, self.inputs, steps, self.precision)
         self.summands = iter(summands.split(1, dim=1))  # type: ignore[union-attr]
 
@@ -127,6 +133,22 @@ class _MatricesOfSteps(torch.autograd.Function):
         owed = grad_outputs[0][:, : len(ctx.inputs)]  # (B, T, O)
         inputs = torch.cat(ctx.inputs, dim=1).to(owed.dtype)  # (B, T, N)
         return (inputs.transpose(1, 2) @ owed).to(ctx.matrices), None, None, None
+
+
+def _laid_out(matrices: Tensor) -> tuple[Tensor, Tensor]:
+    """(B, N, O) matrices and their transposes, (B, O, N), as products of single rows with both are fastest.
+
+    These wait for memory. In single precision one copy serves both, and takes down to half the time where the shorter
+    side runs along it; products in half precision would copy a transposed view in every step.
+    """
+    if matrices.dtype.itemsize < 4:
+        matrices = matrices.contiguous()
+        return matrices, matrices.transpose(1, 2).contiguous()
+    if matrices.shape[2] <= matrices.shape[1]:
+        matrices = matrices.contiguous()
+        return matrices, matrices.transpose(1, 2)
+    transposed = matrices.transpose(1, 2).contiguous()
+    return transposed.transpose(1, 2), transposed
 
 
 def _precision(matrix: Tensor) -> torch.dtype:

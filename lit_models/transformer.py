@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from data.batch import Batch
 from lit_models.base import LitSeq2Seq, Memory, Output, drop_words, padding_mask, require
 from lit_models.dropout import Dropout
+from lit_models.linear import Linear
 
 KeysAndValues = tuple[Tensor, Tensor]  # each (B, N, positions, d)
 
@@ -25,9 +26,9 @@ class MultiHeadAttention(nn.Module):
     def __init__(self, size: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
-        self.query = nn.Linear(size, size)
-        self.key_value = nn.Linear(size, 2 * size)
-        self.output = nn.Linear(size, size)
+        self.query = Linear(size, size)
+        self.key_value = Linear(size, 2 * size)
+        self.output = Linear(size, size)
 
     def keys_and_values(self, memory: Tensor) -> KeysAndValues:
         """(B, S, D) -> keys and values, each (B, N, S, d)"""
@@ -96,7 +97,7 @@ class FeedForward(nn.Sequential):
     """max(0, x W_1 + b_1) W_2 + b_2 (Vaswani et al. 2017, equation 2)."""
 
     def __init__(self, size: int, inner_size: int) -> None:
-        super().__init__(nn.Linear(size, inner_size), nn.ReLU(), nn.Linear(inner_size, size))
+        super().__init__(Linear(size, inner_size), nn.ReLU(), Linear(inner_size, size))
 
 
 class EncoderLayer(nn.Module):
@@ -375,7 +376,7 @@ class Transformer(LitSeq2Seq):
         self.encoder_norm = nn.LayerNorm(hidden_size) if pre_norm else nn.Identity()
         self.decoder_norm = nn.LayerNorm(hidden_size) if pre_norm else nn.Identity()
         self.dropout = Dropout(dropout)
-        self.output = nn.Linear(hidden_size, self.target_vocab_size, bias=not tied_embeddings)
+        self.output = Linear(hidden_size, self.target_vocab_size, bias=not tied_embeddings)
         if tied_embeddings:
             self.output.weight = self.target_embedding.weight
         self.apply(_xavier)
@@ -488,6 +489,6 @@ def _xavier(module: nn.Module) -> None:
     """The usual initialisation of a transformer's projections (Glorot & Bengio 2010)."""
     if isinstance(module, MultiHeadAttention | FeedForward):
         for part in module.modules():
-            if isinstance(part, nn.Linear):
+            if isinstance(part, Linear):
                 nn.init.xavier_uniform_(part.weight)
                 nn.init.zeros_(part.bias)

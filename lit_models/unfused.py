@@ -16,7 +16,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from data.batch import PAD
-from lit_models import attention, base, step_products
+from lit_models import attention, base, linear, step_products
 
 CELLS = {"RNN_TANH": torch.rnn_tanh_cell, "RNN_RELU": torch.rnn_relu_cell, "GRU": torch.gru_cell}
 LAYERS = (nn.RNN, nn.GRU, nn.LSTM)
@@ -47,14 +47,20 @@ def _additive_scores(queries: Tensor, keys: Tensor, energy: Tensor) -> Tensor:
     return torch.tanh(queries[:, :, None, :] + keys[:, None, :, :]) @ energy
 
 
-def _smoothed_cross_entropy(logits: Tensor, targets: Tensor, label_smoothing: float) -> Tensor:
+def _smoothed_cross_entropy(
+    logits: Tensor, targets: Tensor, label_smoothing: float, count: Tensor | float, consume: bool
+) -> Tensor:
     """(N, V), (N,) -> ()"""
-    return F.cross_entropy(logits, targets, ignore_index=PAD, label_smoothing=label_smoothing, reduction="sum")
+    total = F.cross_entropy(logits, targets, ignore_index=PAD, label_smoothing=label_smoothing, reduction="sum")
+    return total / count
 
 
-def _step_linear(weight: Tensor, bias: Tensor | None, _rows: int, _steps: int) -> Callable[[Tensor], Tensor]:
+def _step_linear(weight: Tensor, summand: Tensor | None, _rows: int, _steps: int) -> Callable[[Tensor], Tensor]:
     """(B, I) -> (B, O)"""
-    return partial(F.linear, weight=weight, bias=bias)
+    if summand is None or summand.dim() == 1:
+        return partial(F.linear, weight=weight, bias=summand)
+    each = iter(summand)
+    return lambda inputs: next(each) + F.linear(inputs, weight)
 
 
 def _step_matmul(matrices: Tensor, _steps: int) -> Callable[[Tensor], Tensor]:
@@ -66,6 +72,7 @@ PLAIN: list[tuple[Any, str, Any]] = [
     (step_products, "step_linear", _step_linear),
     (step_products, "step_matmul", _step_matmul),
     (attention, "additive_scores", _additive_scores),
+    (linear, "affine", F.linear),
     (base, "smoothed_cross_entropy", _smoothed_cross_entropy),
 ]
 

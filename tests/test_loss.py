@@ -38,6 +38,48 @@ def test_value_and_gradient_are_those_of_torch(
         torch.testing.assert_close(own, other, rtol=tolerance, atol=tolerance)
 
 
+@pytest.mark.parametrize("count", [40, 40.0, torch.tensor(40), torch.tensor(40.0)])
+@pytest.mark.parametrize("factor", [1, 3])
+def test_a_count_divides_value_and_gradient(count: Tensor | float, factor: int) -> None:
+    logits, targets = logits_and_targets(torch.double)
+    expected = factor * F.cross_entropy(logits, targets, ignore_index=PAD, reduction="sum") / 40
+    made = factor * smoothed_cross_entropy(logits, targets, count=count)
+    torch.testing.assert_close(made, expected)
+    gradients = (torch.autograd.grad(value, logits) for value in (made, expected))
+    torch.testing.assert_close(*(own for (own,) in gradients), rtol=1e-12, atol=1e-15)
+
+
+@pytest.mark.parametrize("precision", [torch.double, torch.float, torch.bfloat16])
+def test_logits_may_be_given_up_for_their_gradient(precision: torch.dtype) -> None:
+    logits, targets = logits_and_targets(precision)
+    kept = 1 * logits
+    expected = torch.autograd.grad(smoothed_cross_entropy(kept, targets, 0.1, 40), logits)
+    torch.testing.assert_close(kept, logits)
+    given_up = 1 * logits
+    made = torch.autograd.grad(smoothed_cross_entropy(given_up, targets, 0.1, 40, consume=True), logits)
+    assert torch.equal(made[0], expected[0])
+    assert torch.equal(given_up, expected[0])
+
+
+def test_a_gradient_can_be_asked_for_twice() -> None:
+    logits, targets = logits_and_targets(torch.double)
+    mean = smoothed_cross_entropy(logits, targets, count=40)
+    (first,) = torch.autograd.grad(mean, logits, retain_graph=True)
+    first_again = first.clone()
+    (second,) = torch.autograd.grad(2 * mean, logits)
+    torch.testing.assert_close(second, 2 * first_again)
+
+
+def test_float16_loses_no_gradient_that_its_scaler_would_save() -> None:
+    logits, targets = logits_and_targets(torch.half, tokens=5, vocabulary=2**12)
+    scale, count = 2.0**14, 2**15
+    (gradient,) = torch.autograd.grad(scale * smoothed_cross_entropy(logits, targets, count=count), logits)
+    exact = logits.detach().double().requires_grad_()
+    (reference,) = torch.autograd.grad(scale * smoothed_cross_entropy(exact, targets, count=count), exact)
+    torch.testing.assert_close(gradient.double(), reference, rtol=2**-8, atol=2**-16)
+    assert (gradient[targets != PAD] != 0).double().mean() > 0.5
+
+
 def test_half_precision_is_summed_in_single_precision() -> None:
     logits, targets = logits_and_targets(torch.bfloat16)
     exact = F.cross_entropy(logits.double(), targets, ignore_index=PAD, label_smoothing=0.1, reduction="sum")

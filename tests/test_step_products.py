@@ -1,5 +1,6 @@
 """Products whose gradients are made behind a step loop equal those that autograd makes step by step."""
 
+import itertools
 from collections.abc import Callable
 
 import pytest
@@ -29,16 +30,20 @@ def recurrence(product: Map, state: Tensor, steps: int = STEPS) -> Tensor:
 
 
 @pytest.mark.parametrize(("precision", "tolerance"), TOLERANCES)
-@pytest.mark.parametrize("biased", [True, False])
+@pytest.mark.parametrize("added", ["nothing", "a bias", "another summand for every step"])
 @pytest.mark.parametrize("steps", [1, STEPS])
 def test_a_linear_layer_has_the_gradients_of_autograd(
-    steps: int, biased: bool, precision: torch.dtype, tolerance: float
+    steps: int, added: str, precision: torch.dtype, tolerance: float
 ) -> None:
     weight, state = drawn(SIZE, SIZE, precision=precision), drawn(ROWS, SIZE, precision=precision, seed=1)
-    bias = drawn(SIZE, precision=precision, seed=2) if biased else None
-    inputs = [each for each in (weight, state, bias) if each is not None]
-    made = recurrence(step_linear(weight, bias, ROWS, steps), state, steps)
-    expected = recurrence(lambda vectors: F.linear(vectors, weight, bias), state, steps)
+    shape = {"a bias": (SIZE,), "another summand for every step": (steps, ROWS, SIZE)}.get(added)
+    summand = None if shape is None else drawn(*shape, precision=precision, seed=2)
+    inputs = [each for each in (weight, state, summand) if each is not None]
+    made = recurrence(step_linear(weight, summand, ROWS, steps), state, steps)
+    each = (
+        itertools.repeat(0 if summand is None else summand) if added == "a bias" or summand is None else iter(summand)
+    )
+    expected = recurrence(lambda vectors: vectors @ weight.t() + next(each), state, steps)
     torch.testing.assert_close(made, expected, rtol=tolerance, atol=tolerance)
     gradients = (torch.autograd.grad(value, inputs) for value in (made, expected))
     for own, other in zip(*gradients, strict=True):
@@ -47,10 +52,18 @@ def test_a_linear_layer_has_the_gradients_of_autograd(
 
 @pytest.mark.parametrize(("precision", "tolerance"), TOLERANCES)
 @pytest.mark.parametrize("steps", [1, STEPS])
-def test_matrices_of_rows_have_the_gradients_of_autograd(steps: int, precision: torch.dtype, tolerance: float) -> None:
-    matrices, state = drawn(ROWS, SIZE, SIZE, precision=precision), drawn(ROWS, 1, SIZE, precision=precision, seed=1)
-    made = recurrence(step_matmul(matrices, steps), state, steps)
-    expected = recurrence(lambda vectors: vectors @ matrices, state, steps)
+@pytest.mark.parametrize("positions", [SIZE - 2, SIZE, SIZE + 2])
+def test_matrices_of_rows_have_the_gradients_of_autograd(
+    positions: int, steps: int, precision: torch.dtype, tolerance: float
+) -> None:
+    matrices = drawn(ROWS, positions, SIZE, precision=precision)
+    state = drawn(ROWS, 1, SIZE, precision=precision, seed=1)
+
+    def attended(score: Map, mix: Map) -> Tensor:
+        return recurrence(lambda vectors: mix(torch.tanh(score(vectors))), state, steps)
+
+    made = attended(step_matmul(matrices.transpose(1, 2), steps), step_matmul(matrices, steps))
+    expected = attended(lambda vectors: vectors @ matrices.transpose(1, 2), lambda weights: weights @ matrices)
     torch.testing.assert_close(made, expected, rtol=tolerance, atol=tolerance)
     gradients = (torch.autograd.grad(value, [matrices, state]) for value in (made, expected))
     for own, other in zip(*gradients, strict=True):
