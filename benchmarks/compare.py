@@ -3,32 +3,50 @@
     python -m benchmarks.compare "python -m benchmarks.training gru_luong" "python bench_opennmt.py gru_luong"
 
 Each command prints lines `TOOLKIT ARCHITECTURE METRIC VALUE`; larger values are better. The table has the median of
-each, and the ratio of lengthwise's to the best of the others.
+each, and the ratio of lengthwise's to the best of the others. With --slices all run at once, one at a time, and what is
+compared is done in a second of processor time: a number `cpu=NUMBER` that every such line has behind a `#`.
 """
 
 import argparse
 import contextlib
+import re
 import statistics
 import subprocess
 from collections import defaultdict
 
 import pandas as pd
 
+from benchmarks.slices import run_in_slices
+
 OURS = "lengthwise"
 Key = tuple[str, str, str]  # toolkit, architecture, metric
 
 
-def read(output: str) -> dict[Key, list[float]]:
-    """The values of all result lines; other lines are passed over."""
+def read(output: str, by_processor_time: bool = False) -> dict[Key, list[float]]:
+    """The values of all result lines; other lines are passed over.
+
+    Raises:
+        LookupError: a result line has no rate by processor time, where that is asked for.
+    """
     values = defaultdict(list)
     for line in output.splitlines():
-        fields = line.partition("#")[0].split()
+        result, _, details = line.partition("#")
+        fields = result.split()
         if len(fields) == 4:
             toolkit, architecture, metric, value = fields
             with contextlib.suppress(ValueError):
                 number = float(value)
+                if by_processor_time:
+                    number = _by_processor_time(line, details)
                 values[toolkit, architecture.removesuffix("_float32"), metric].append(number)
     return dict(values)
+
+
+def _by_processor_time(line: str, details: str) -> float:
+    found = re.search(r"\bcpu=(\S+)", details)
+    if found is None:
+        raise LookupError(f"'{line}' has no cpu=NUMBER, which --slices needs")
+    return float(found[1])
 
 
 def table(values: dict[Key, list[float]]) -> pd.DataFrame:
@@ -47,21 +65,55 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Run benchmark commands in turn and compare what they print.")
     parser.add_argument("commands", nargs="+", metavar="COMMAND", help="in quotes; run by the shell")
     parser.add_argument("--rounds", type=int, default=1, help="how often all are run, in turn (default: 1)")
+    parser.add_argument(
+        "--slices",
+        type=float,
+        metavar="SECONDS",
+        help="run all at once, each for so many seconds at a time while the others are stopped, and compare rates by "
+        "processor time: for a machine whose speed changes (default: one command after the other)",
+    )
     options = parser.parse_args()
+    if options.slices is not None and options.slices <= 0:
+        parser.error(f"--slices: {options.slices:g} must be above 0")
     values: dict[Key, list[float]] = defaultdict(list)
-    for command in options.commands * options.rounds:
+    try:
+        for _ in range(options.rounds):
+            for key, each in _round(options.commands, options.slices).items():
+                values[key].extend(each)
+    except (OSError, LookupError) as error:
+        parser.exit(1, f"compare: {error}\n")
+    print(table(values).to_string(float_format="%.2f"))
+
+
+def _round(commands: list[str], slices: float | None) -> dict[Key, list[float]]:
+    """Everything once.
+
+    Raises:
+        OSError: a command failed; the message says which.
+        LookupError: a result line has no rate by processor time.
+    """
+    outputs = []
+    if slices is not None:
+        print(f"{len(commands)} commands in slices of {slices:g} s; their output follows", flush=True)
+        for command, ended in zip(commands, run_in_slices(commands, slices), strict=True):
+            print(f"$ {command}\n{ended.output}", end="", flush=True)
+            _require_success(command, ended.exit_code)
+            outputs.append(ended.output)
+    for command in commands if slices is None else []:
         print(f"$ {command}", flush=True)
         with subprocess.Popen(command, shell=True, text=True, stdout=subprocess.PIPE) as process:
             assert process.stdout is not None
-            output = []
+            outputs.append("")
             for line in process.stdout:
                 print(line, end="", flush=True)
-                output.append(line)
-        if process.returncode != 0:
-            parser.exit(1, f"compare: '{command}' ended with exit code {process.returncode}\n")
-        for key, each in read("".join(output)).items():
-            values[key].extend(each)
-    print(table(values).to_string(float_format="%.2f"))
+                outputs[-1] += line
+        _require_success(command, process.returncode)
+    return read("\n".join(outputs), by_processor_time=slices is not None)
+
+
+def _require_success(command: str, exit_code: int) -> None:
+    if exit_code != 0:
+        raise OSError(f"'{command}' ended with exit code {exit_code}")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """The benchmarks run as a person would run them, and their results are set beside those of other toolkits."""
 
+import itertools
 import subprocess
 import sys
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.compare import read, table
+from benchmarks.slices import run_in_slices
 
 ROOT = Path(__file__).parent.parent
 
@@ -51,6 +53,33 @@ def test_commands_are_run_in_turn_and_compared() -> None:
     assert done.returncode == 0
     assert done.stdout.count("$ echo other gru tokens 20") == 2
     assert done.stdout.splitlines()[-1].split() == ["gru", "tokens", "30.00", "20.00", "1.50"]
+
+
+COUNTING = "import time; [print(time.monotonic(), flush=True) or time.sleep(0.02) for _ in range(20)]"
+
+
+def test_commands_in_slices_run_one_at_a_time_and_to_their_ends() -> None:
+    command = f"{sys.executable} -c '{COUNTING}'"
+    ended = run_in_slices([command, command], seconds=0.15)
+    assert [each.exit_code for each in ended] == [0, 0]
+    moments = [(float(line), number) for number, each in enumerate(ended) for line in each.output.split()]
+    assert len(moments) == 40
+    order = [number for _, number in sorted(moments)]
+    changes = sum(first != second for first, second in itertools.pairwise(order))
+    assert 1 <= changes < 20, "they took turns, and did not run side by side"
+
+
+def test_in_slices_rates_are_those_by_processor_time() -> None:
+    lines = ("lengthwise gru tokens 3 # cpu=30 threads=1", "other gru tokens 9 # cpu=20.0")
+    done = run("benchmarks.compare", *(f"echo '{line}'" for line in lines), "--slices", "0.5")
+    assert done.returncode == 0
+    assert done.stdout.splitlines()[-1].split()[-3:] == ["30.00", "20.00", "1.50"]
+
+
+def test_in_slices_a_line_without_processor_time_is_refused() -> None:
+    done = run("benchmarks.compare", "echo other gru tokens 9", "--slices", "0.5")
+    assert done.returncode == 1
+    assert done.stderr == "compare: 'other gru tokens 9' has no cpu=NUMBER, which --slices needs\n"
 
 
 def test_a_command_that_fails_ends_the_comparison_with_its_exit_code() -> None:
