@@ -13,10 +13,11 @@ import re
 import statistics
 import subprocess
 from collections import defaultdict
+from collections.abc import Iterator
 
 import pandas as pd
 
-from benchmarks.slices import run_in_slices
+from benchmarks.slices import Ended, run_in_slices
 
 OURS = "lengthwise"
 Key = tuple[str, str, str]  # toolkit, architecture, metric
@@ -93,27 +94,34 @@ def _round(commands: list[str], slices: float | None) -> dict[Key, list[float]]:
         LookupError: a result line has no rate by processor time.
     """
     outputs = []
-    if slices is not None:
-        print(f"{len(commands)} commands in slices of {slices:g} s; their output follows", flush=True)
-        for command, ended in zip(commands, run_in_slices(commands, slices), strict=True):
-            print(f"$ {command}\n{ended.output}", end="", flush=True)
-            _require_success(command, ended.exit_code)
-            outputs.append(ended.output)
-    for command in commands if slices is None else []:
-        print(f"$ {command}", flush=True)
-        with subprocess.Popen(command, shell=True, text=True, stdout=subprocess.PIPE) as process:
-            assert process.stdout is not None
-            outputs.append("")
-            for line in process.stdout:
-                print(line, end="", flush=True)
-                outputs[-1] += line
-        _require_success(command, process.returncode)
+    for command, ended in zip(commands, _run(commands, slices), strict=True):
+        if ended.exit_code != 0:
+            raise OSError(f"'{command}' ended with exit code {ended.exit_code}")
+        outputs.append(ended.output)
     return read("\n".join(outputs), by_processor_time=slices is not None)
 
 
-def _require_success(command: str, exit_code: int) -> None:
-    if exit_code != 0:
-        raise OSError(f"'{command}' ended with exit code {exit_code}")
+def _run(commands: list[str], slices: float | None) -> Iterator[Ended]:
+    """One command after the other, each when it is asked for; in slices, all before the first is handed out."""
+    if slices is None:
+        yield from map(_run_alone, commands)
+        return
+    print(f"{len(commands)} commands in slices of {slices:g} s; their output follows", flush=True)
+    for command, ended in zip(commands, run_in_slices(commands, slices), strict=True):
+        print(f"$ {command}\n{ended.output}", end="", flush=True)
+        yield ended
+
+
+def _run_alone(command: str) -> Ended:
+    """Show what the command prints as it comes."""
+    print(f"$ {command}", flush=True)
+    output = []
+    with subprocess.Popen(command, shell=True, text=True, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            print(line, end="", flush=True)
+            output.append(line)
+    return Ended(process.returncode, "".join(output))
 
 
 if __name__ == "__main__":

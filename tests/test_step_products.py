@@ -1,6 +1,5 @@
 """Products whose gradients are made behind a step loop equal those that autograd makes step by step."""
 
-import itertools
 from collections.abc import Callable
 
 import pytest
@@ -40,9 +39,7 @@ def test_a_linear_layer_has_the_gradients_of_autograd(
     summand = None if shape is None else drawn(*shape, precision=precision, seed=2)
     inputs = [each for each in (weight, state, summand) if each is not None]
     made = recurrence(step_linear(weight, summand, ROWS, steps), state, steps)
-    each = (
-        itertools.repeat(0 if summand is None else summand) if added == "a bias" or summand is None else iter(summand)
-    )
+    each = iter(torch.zeros(steps, ROWS, SIZE, dtype=precision) + (0 if summand is None else summand))
     expected = recurrence(lambda vectors: vectors @ weight.t() + next(each), state, steps)
     torch.testing.assert_close(made, expected, rtol=tolerance, atol=tolerance)
     gradients = (torch.autograd.grad(value, inputs) for value in (made, expected))
