@@ -36,14 +36,14 @@ def make_model(options: argparse.Namespace, data: Seq2SeqDataModule) -> LitSeq2S
 
 def bare_loop(model: LitSeq2Seq, data: Seq2SeqDataModule, steps: int) -> float:
     """Seconds a step of the plainest loop that does the same work."""
-    optimizer = torch.optim.AdamW(model.parameters(), lr=model.learning_rate, betas=model.betas, weight_decay=0.0)
+    optimizer = model.make_optimizer()
     factor = schedule_factor(model.schedule, model.warmup_steps, steps)
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
     batches = itertools.islice(data.train_dataloader(), steps)
     begin = time.perf_counter()
     for batch in batches:
         optimizer.zero_grad()
-        model.loss(model(batch, need_attention=False).logits, batch).backward()
+        model.training_step(batch, 0).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         scheduler.step()
