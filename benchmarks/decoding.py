@@ -13,7 +13,7 @@ import torch
 from benchmarks.workload import BATCH, LONGEST, SHORTEST, VOCABULARY, Stopwatch, arguments, make, parse
 from data.batch import EOS, FIRST_TOKEN, PAD
 from lit_models import LitSeq2Seq
-from lit_models.decoding import beam_search, greedy
+from lit_models.decoding.search import beam_search, greedy
 
 STEPS = 60
 

@@ -18,10 +18,10 @@ import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from data.datamodule import Seq2SeqDataModule
-from experiments.callbacks import EarlyStopping, History, Progress
-from experiments.cli import TRAINER_DEFAULTS
+from experiments.config.parser import TRAINER_DEFAULTS
+from experiments.trial.callbacks import EarlyStopping, History, Progress
 from lit_models import LitSeq2Seq, architectures
-from lit_models.base import schedule_factor
+from lit_models.lit_module import schedule_factor
 
 
 def make_model(options: argparse.Namespace, data: Seq2SeqDataModule) -> LitSeq2Seq:

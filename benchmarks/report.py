@@ -9,8 +9,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from analysis.report import main
-from tests.report_folders import write_everything
+from analysis.report.command import main
+from tests.helpers.report_folders import write_everything
 
 LENGTHS = (5, 10, 20, 40, 60, 80)
 ARCHITECTURES = 7

@@ -17,9 +17,9 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from benchmarks.workload import BATCH, EXAMPLES, LONGEST, SHORTEST, VOCABULARY, Stopwatch, arguments, make, parse
 from data.batch import PAD, Batch
 from data.datamodule import Seq2SeqDataModule
-from experiments.callbacks import History, Progress
-from experiments.cli import TRAINER_DEFAULTS
-from experiments.timing import count_flops
+from experiments.config.parser import TRAINER_DEFAULTS
+from experiments.probes.timing import count_flops
+from experiments.trial.callbacks import History, Progress
 from lit_models import LitSeq2Seq
 
 WARM_UP = 5

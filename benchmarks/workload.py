@@ -17,7 +17,7 @@ import torch
 
 from data.batch import FIRST_TOKEN
 from experiments.machine import keep_freed_memory
-from experiments.timing import matrix_product_speed
+from experiments.probes.timing import matrix_product_speed
 from lit_models import LitSeq2Seq, architectures
 
 VOCABULARY, SHORTEST, LONGEST, BATCH, EXAMPLES = 4000, 5, 50, 64, 20_000

@@ -24,13 +24,13 @@ VERBS = {
 }
 TRAINING_VERBS = ("fit", "validate", "test", "predict")
 MODULES = {
-    "translate": "experiments.translate",
-    "align": "experiments.align",
-    "sweep": "experiments.sweep",
-    "gradients": "experiments.gradients",
-    "report": "analysis.report",
-    "parallelism": "experiments.parallelism",
-    "sizes": "experiments.sizes",
+    "translate": "experiments.verbs.translate",
+    "align": "experiments.verbs.align",
+    "sweep": "experiments.verbs.sweep",
+    "gradients": "experiments.verbs.gradients",
+    "report": "analysis.report.command",
+    "parallelism": "experiments.verbs.parallelism",
+    "sizes": "experiments.verbs.sizes",
 }
 
 
@@ -65,7 +65,7 @@ def main(arguments: list[str] | None = None) -> int:
             hint = f"did you mean '{near[0]}'? " if near else ""
             raise UsageError(f"'{verb}' is not a verb; {hint}The verbs are {', '.join(VERBS)}")
         if verb in TRAINING_VERBS:
-            return importlib.import_module("experiments.train").main(verb, rest)
+            return importlib.import_module("experiments.verbs.fit").main(verb, rest)
         return importlib.import_module(MODULES[verb]).main(rest)
     except UsageError as error:
         print(f"lengthwise {verb}: error: {error}", file=sys.stderr)

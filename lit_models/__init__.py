@@ -4,7 +4,7 @@ import importlib
 import inspect
 import pkgutil
 
-from lit_models.base import LitSeq2Seq
+from lit_models.lit_module import LitSeq2Seq
 
 
 def architectures() -> dict[str, type[LitSeq2Seq]]:

@@ -7,11 +7,10 @@ import torch
 from torch import Tensor
 
 from data.batch import Batch
-from lit_models import linear, step_products
-from lit_models.attention import ScoreName, make_score, masked_softmax
-from lit_models.base import Memory, Output
-from lit_models.linear import Linear
-from lit_models.recurrent import (
+from lit_models.kernels import linear, step_products
+from lit_models.kernels.linear import Linear
+from lit_models.layers.attention import ScoreName, make_score, masked_softmax
+from lit_models.layers.recurrent import (
     Cell,
     Readout,
     RecurrentSeq2Seq,
@@ -22,6 +21,7 @@ from lit_models.recurrent import (
     step_layers,
     step_maps,
 )
+from lit_models.lit_module import Memory, Output
 
 
 class BahdanauState(NamedTuple):

@@ -1,6 +1,6 @@
 """The GRU encoder-decoder."""
 
-from lit_models.recurrent import Cell, FixedContextSeq2Seq
+from lit_models.layers.recurrent import Cell, FixedContextSeq2Seq
 
 
 class GRU(FixedContextSeq2Seq):

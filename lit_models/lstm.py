@@ -1,6 +1,6 @@
 """The LSTM encoder-decoder."""
 
-from lit_models.recurrent import Cell, FixedContextSeq2Seq
+from lit_models.layers.recurrent import Cell, FixedContextSeq2Seq
 
 
 class LSTM(FixedContextSeq2Seq):

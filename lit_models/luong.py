@@ -11,11 +11,10 @@ import torch
 from torch import Tensor
 
 from data.batch import Batch
-from lit_models import linear, step_products
-from lit_models.attention import ScoreName, make_score
-from lit_models.base import Memory, Output
-from lit_models.linear import Linear
-from lit_models.recurrent import (
+from lit_models.kernels import linear, step_products
+from lit_models.kernels.linear import Linear
+from lit_models.layers.attention import ScoreName, make_score
+from lit_models.layers.recurrent import (
     Bridge,
     Cell,
     RecurrentSeq2Seq,
@@ -28,6 +27,7 @@ from lit_models.recurrent import (
     step_maps,
     unstack,
 )
+from lit_models.lit_module import Memory, Output
 
 Map = Callable[[Tensor], Tensor]
 

@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from lit_models.attention import masked_softmax
+from lit_models.layers.attention import masked_softmax
 from lit_models.luong import LuongSeq2Seq, Map, Source
 
 

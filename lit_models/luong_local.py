@@ -5,9 +5,9 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from lit_models.attention import masked_softmax
-from lit_models.base import require
-from lit_models.linear import Linear
+from lit_models.kernels.linear import Linear
+from lit_models.layers.attention import masked_softmax
+from lit_models.lit_module import require
 from lit_models.luong import LuongSeq2Seq, Map, Source
 
 

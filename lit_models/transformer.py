@@ -12,9 +12,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from data.batch import Batch
-from lit_models.base import LitSeq2Seq, Memory, Output, drop_words, padding_mask, require
-from lit_models.dropout import Dropout
-from lit_models.linear import Linear
+from lit_models.kernels.linear import Linear
+from lit_models.layers.dropout import Dropout
+from lit_models.lit_module import LitSeq2Seq, Memory, Output, drop_words, padding_mask, require
 
 KeysAndValues = tuple[Tensor, Tensor]  # each (B, N, positions, d)
 

@@ -2,8 +2,8 @@
 
 from typing import Any, Literal
 
-from lit_models.base import require
-from lit_models.recurrent import Cell, FixedContextSeq2Seq
+from lit_models.layers.recurrent import Cell, FixedContextSeq2Seq
+from lit_models.lit_module import require
 
 
 class VanillaRNN(FixedContextSeq2Seq):

@@ -1,6 +1,7 @@
 """The drawings of docs/architectures; `python docs/figures/architectures.py` writes a PNG for each beside itself.
 
-A drawing is a set of named boxes and of arrows between them. Colours are those of every figure (analysis.style).
+A drawing is a set of named boxes and of arrows between them. Colours are those of every figure, see
+analysis.figures.style.
 """
 
 from collections.abc import Callable
@@ -11,7 +12,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.style import KNOWN, paper_style
+from analysis.figures.style import KNOWN, paper_style
 
 HERE = Path(__file__).parent
 LENGTH = 4  # tokens drawn of source and target

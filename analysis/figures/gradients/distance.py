@@ -1,0 +1,88 @@
+"""Figures against distance from the loss: gradient norms at the source embeddings, and Jacobians of the encoder.
+
+Each function takes the table of `read_gradients` and returns a Chart, or None where the table lacks what it shows.
+"""
+
+from matplotlib.figure import Figure
+
+from analysis.figures.gradients.panels import (
+    ONE_PERCENT,
+    UNCHANGED,
+    WIDTHS,
+    Level,
+    cut_phrase,
+    draw_distances,
+    few_lines,
+    legend,
+    log_spread,
+    norm_limits,
+    over_log_seeds,
+    relative,
+    without_remedies,
+)
+from analysis.figures.length.accuracy import Chart, is_leftmost, panels
+from analysis.figures.style import paper_style, styles
+from analysis.statistics.gradient_fits import WHEN
+from analysis.tables.frames import Frame
+from analysis.tables.gradient_tables import EMBEDDING_GRADIENT, JACOBIAN, LINE, curves, ends, longest
+
+MOST_ROWS = 2  # of panels in a figure that shows every length
+
+
+def gradient_norm_figure(table: Frame) -> Chart | None:
+    """Gradient norm at the embeddings against distance, relative to that at the least distance."""
+    points = _points(relative(_lengths_shown(without_remedies(ends(curves(table, EMBEDDING_GRADIENT))))))
+    if points.empty:
+        return None
+    figure = _draw(points, "Gradient norm (relative)", ONE_PERCENT)
+    caption = (
+        "Norm of the gradient of the loss at one target position with respect to the embedding of a source token, "
+        f"against the token's distance from the loss, relative to that at distance {points['distance'].min():.0f}. "
+        f"A straight line is an exponential decay. {log_spread(points)}. {cut_phrase(points)}"
+    )
+    return Chart("gradient_norm", figure, points, caption.strip())
+
+
+def jacobian_figure(table: Frame) -> Chart | None:
+    """Largest singular value of the state's derivative against distance, recurrent encoders only."""
+    points = _points(_lengths_shown(few_lines(ends(curves(table, JACOBIAN)))))
+    if points.empty:
+        return None
+    figure = _draw(points, "Largest singular value", UNCHANGED)
+    caption = (
+        "Largest singular value of the derivative of the encoder's last state with respect to an earlier one, "
+        "against the number of steps between them (Pascanu et al. 2013); recurrent encoders only. Below the dotted "
+        f"line every change of the earlier state arrives smaller than it was. {log_spread(points)}. "
+        f"{cut_phrase(points)}"
+    )
+    return Chart("jacobian", figure, points, caption.strip())
+
+
+def _points(rows: Frame) -> Frame:
+    return over_log_seeds(rows, [*LINE, "name", "phase", "distance"])
+
+
+def _lengths_shown(rows: Frame) -> Frame:
+    """Every length where they are few, otherwise the greatest of each task."""
+    return rows if len(rows[["task", "length"]].drop_duplicates()) <= MOST_ROWS else longest(rows)
+
+
+def _draw(points: Frame, label: str, level: Level) -> Figure:
+    """A row of panels for each task and length, and a panel for each phase."""
+    looks = styles(points["name"])
+    phases = [phase for phase in WHEN if phase in set(points["phase"])]
+    groups = list(points[["task", "length"]].drop_duplicates().itertuples(index=False, name=None))
+    limits = norm_limits(points, level)
+    with paper_style():
+        figure, grid = panels(len(groups), len(phases), height=2.3, width=WIDTHS[len(phases)])
+        for (task, length), row in zip(groups, grid, strict=True):
+            for axes, phase in zip(row, phases, strict=True):
+                shown = points[(points["task"] == task) & (points["length"] == length) & (points["phase"] == phase)]
+                if shown.empty:
+                    axes.set_visible(False)
+                    continue
+                draw_distances(axes, shown, looks, limits, level)
+                axes.set_ylabel(label if is_leftmost(axes) else "")
+                axes.set_title(f"{task}, length {length}, {WHEN[phase]}", loc="left")
+        legend(figure, list(looks.values()), [level.look])
+    return figure

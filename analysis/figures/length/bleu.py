@@ -1,0 +1,247 @@
+"""BLEU against source length, the figure of Cho et al. (2014b, Figure 4), Bahdanau et al. (2015, Figure 2) and Luong
+et al. (2015, Figure 6), from finished trials on text. Alone:
+
+    python -m analysis.figures.length.bleu RUNS... [--output DIR]
+
+Which trials stand in one panel is what analysis.statistics.comparisons says.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.transforms import ScaledTranslation
+
+from analysis.errors import ReportError
+from analysis.figures.length.accuracy import GUIDE, TRAINED, Chart, is_leftmost, panels, use
+from analysis.figures.style import Style, paper_style, save_figure, styles
+from analysis.statistics.comparisons import (
+    BLEU_BOUNDS,
+    Comparison,
+    Score,
+    Setting,
+    comparisons,
+    left_out_phrase,
+    line_name,
+    scored,
+    setting_title,
+)
+from analysis.statistics.intervals import corpus_bleu
+from analysis.statistics.summaries import seeds_phrase
+from analysis.tables.frames import Frame
+from analysis.tables.trial_folders import Runs, load_runs
+from analysis.tables.variants import tell_variants_apart
+from analysis.tables.wandb_mirror import local_folder
+
+MOST_LINES = 8  # in one panel
+APART = 1.8  # points of paper between lines at the same length
+WHITE = {"markerfacecolor": "white"}
+HALF = {"markerfacecoloralt": "white"}
+# Of markers, the greatest train length first.
+FILLS: tuple[dict[str, Any], ...] = ({}, WHITE, {**HALF, "fillstyle": "left"}, {**HALF, "fillstyle": "top"})
+LEAST_RATIO = 0.6  # where the axis of length ratios begins, unless some are smaller
+SAME_LENGTH = {**GUIDE, "linestyle": ":", "label": "reference"}
+
+
+def length_ratio(statistics: np.ndarray) -> np.ndarray:
+    """Words of the output over words of the reference (...), from statistics (..., 10); 0 without a reference."""
+    return statistics[..., -2] / np.maximum(statistics[..., -1], 1)
+
+
+def points_by_length(
+    compared: Sequence[Comparison], score: Score = corpus_bleu, bounds: tuple[float, float] = BLEU_BOUNDS
+) -> Frame:
+    """A row for each setting, train length, architecture and bucket: mean over seeds and 95% interval.
+
+    `bounds` clips the intervals.
+    """
+    rows = []
+    for comparison in compared:
+        looks = styles(comparison.archs)
+        for arch, bucket in ((arch, bucket) for arch in looks for bucket in comparison.buckets):
+            interval = scored(comparison, arch, bucket, score).interval().clipped(*bounds)
+            name = line_name(looks[arch], comparison.train_length)
+            what = [*comparison.setting, comparison.train_length, name, arch]
+            rows.append([*what, bucket.name, bucket.sentences, bucket.mean_source_length, *interval])
+    columns = [
+        *Setting._fields, "train_length", "name", "arch", "bucket", "sentences", "mean_source_length",
+        "mean", "low", "high", "seeds",
+    ]  # fmt: skip
+    return pd.DataFrame(rows, columns=columns)
+
+
+def by_length_charts(runs: Runs) -> list[Chart]:
+    """Every figure of this module that the runs have the numbers for."""
+    charts = [by_length_figure(runs), length_ratio_figure(runs)]
+    return [chart for chart in charts if chart is not None]
+
+
+def by_length_figure(runs: Runs) -> Chart | None:
+    """BLEU against source length, a line for each architecture and train length; None without trials on text."""
+    compared = comparisons(runs)
+    points = points_by_length(compared)
+    if points.empty:
+        return None
+    figure = _draw(compared, points, runs, "BLEU", None)
+    caption = (
+        "Corpus BLEU of the test sentences of each range of source lengths, at their mean length. Dashed: the "
+        f"greatest train length, to whose right sentences are longer than any in training. {_spread(points)} "
+        f"Points of one length are drawn side by side. {left_out_phrase(compared)}"
+    )
+    return Chart("bleu_by_length", figure, points, caption.strip())
+
+
+def length_ratio_figure(runs: Runs) -> Chart | None:
+    """Words of the output over words of the reference against source length; None without trials on text."""
+    compared = comparisons(runs)
+    points = points_by_length(compared, length_ratio, (0.0, np.inf))
+    if points.empty:
+        return None
+    figure = _draw(compared, points, runs, "Length ratio", SAME_LENGTH)
+    caption = (
+        "Words of the output over words of the reference, by source length. Below 1 outputs are too short, which "
+        f"BLEU's brevity penalty punishes: models that stop early lose BLEU this way. {_spread(points)} "
+        f"Points of one length are drawn side by side. {left_out_phrase(compared)}"
+    )
+    return Chart("length_ratio_by_length", figure, points, caption.strip())
+
+
+def _draw(compared: list[Comparison], points: Frame, runs: Runs, label: str, guide: dict[str, Any] | None) -> Figure:
+    """A panel for each setting, or for each of its train lengths where the lines would be too many for one."""
+    groups = _groups(compared)
+    looks = styles(runs.results["arch"])
+    lengths = sorted(points["train_length"].unique(), reverse=True)
+    split = all(len(group) == 1 for group in groups)
+    fills = {length: {} if split else FILLS[place % len(FILLS)] for place, length in enumerate(lengths)}
+    handles: dict[tuple[str, int], Line2D] = {}
+    with paper_style():
+        columns = min(2, len(groups))
+        figure, grid = panels(-(-len(groups) // columns), columns, height=2.6)
+        for axes, group in zip(use(grid, len(groups)), groups, strict=True):
+            for comparison in group:
+                axes.axvline(comparison.train_length, **TRAINED)
+            if guide:
+                axes.axhline(1, **guide)
+            drawn = _draw_lines(axes, _points_of(points, group), looks, fills)
+            handles |= {(arch, 0 if split else length): line for (arch, length), line in drawn.items()}
+            _finish_axes(axes, _points_of(points, _of_setting(compared, group[0].setting)), label, bool(guide))
+            axes.set_title(_title(group, compared), loc="left")
+        _legend(figure, handles, looks, [TRAINED, guide] if guide else [TRAINED])
+    return figure
+
+
+def _groups(compared: list[Comparison]) -> list[list[Comparison]]:
+    """What stands together in a panel."""
+    groups = []
+    for setting in dict.fromkeys(comparison.setting for comparison in compared):
+        own = _of_setting(compared, setting)
+        lines = sum(len(set(comparison.archs)) for comparison in own)
+        groups += [own] if lines <= MOST_LINES else [[comparison] for comparison in own]
+    return [group for group in groups if any(comparison.buckets for comparison in group)]
+
+
+def _of_setting(compared: list[Comparison], setting: Setting) -> list[Comparison]:
+    return [comparison for comparison in compared if comparison.setting == setting]
+
+
+def _points_of(points: Frame, group: list[Comparison]) -> Frame:
+    lines = {(*comparison.setting, comparison.train_length) for comparison in group}
+    keys = points[[*Setting._fields, "train_length"]].itertuples(index=False, name=None)
+    return points[[key in lines for key in keys]]
+
+
+def _draw_lines(
+    axes: Axes, points: Frame, looks: dict[str, Style], fills: dict[int, dict[str, Any]]
+) -> dict[tuple[str, int], Line2D]:
+    """A line with error bars for each architecture and train length; returns what the legend shows for each."""
+    names = list(dict.fromkeys(points[["arch", "train_length"]].itertuples(index=False, name=None)))
+    names.sort(key=lambda line: (list(looks).index(line[0]), line[1]))
+    handles = {}
+    for place, (arch, length) in enumerate(names):
+        own = points[(points["arch"] == arch) & (points["train_length"] == length)].sort_values("mean_source_length")
+        # Apart on paper by a marker's width at most, while the data stay as they are.
+        shift = ScaledTranslation((place - (len(names) - 1) / 2) * APART / 72, 0, axes.figure.dpi_scale_trans)
+        look = {**looks[arch].of_line(), "markeredgewidth": 0.8, "label": own["name"].iloc[0], **fills[length]}
+        axes.errorbar(
+            own["mean_source_length"], own["mean"], elinewidth=0.7, markersize=4,
+            yerr=[(own["mean"] - own["low"]).clip(lower=0), (own["high"] - own["mean"]).clip(lower=0)],
+            transform=axes.transData + shift, **look,
+        )  # fmt: skip
+        handles[arch, length] = Line2D([], [], **look)
+    return handles
+
+
+def _legend(
+    figure: Figure, handles: dict[tuple[str, int], Line2D], looks: dict[str, Style], guides: list[dict[str, Any]]
+) -> None:
+    """A column for each architecture with its train lengths below each other, where there is room for that.
+
+    `handles` are by architecture and train length; the length is 0 where each panel has its own.
+    """
+    lengths = len({length for _, length in handles})
+    columns = -(-(len(handles) + len(guides)) // lengths)
+    order = sorted(handles, key=lambda line: (list(looks).index(line[0]), line[1]))
+    for arch, length in order:
+        if not length:
+            handles[arch, length].set_label(looks[arch].name)
+    figure.legend(
+        handles=[*(handles[line] for line in order), *(Line2D([], [], **guide) for guide in guides)],
+        loc="outside lower center", ncols=columns if columns <= 5 else 4, handlelength=3,
+    )  # fmt: skip
+
+
+def _finish_axes(axes: Axes, points: Frame, label: str, is_ratio: bool) -> None:
+    """Panels of one setting have the same axes; shifted lines do not set them by themselves."""
+    axes.set_xlim(0, 1.05 * max(points["mean_source_length"].max(), points["train_length"].max()))
+    least = min(LEAST_RATIO, points["low"].min()) if is_ratio else 0.0
+    most = max(points["high"].max(), 1.0)
+    room = 0.06 * (most - least)
+    axes.set_ylim(least - room * is_ratio, most + room)
+    axes.set_xlabel("Source length (tokens)")
+    axes.set_ylabel(label if is_leftmost(axes) else "")
+    axes.grid(True, axis="y")
+
+
+def _title(group: list[Comparison], compared: list[Comparison]) -> str:
+    trained = f", trained up to {group[0].train_length}" if len(group) == 1 else ""
+    return ",\n".join(setting_title(group[0].setting, compared)) + trained
+
+
+def _spread(points: Frame) -> str:
+    if points["seeds"].max() == 1:
+        return "One seed: the 95% bootstrap intervals are over test sentences alone."
+    return f"Means over {seeds_phrase(points)} with 95% bootstrap intervals over test sentences and seeds."
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Draw the figures of finished runs; returns the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m analysis.figures.length.bleu",
+        description="Draw BLEU and the length ratio of translations against source length, from finished runs on text.",
+    )
+    parser.add_argument("runs", nargs="+", metavar="RUNS", help="a trial, a sweep, or a folder of sweeps")
+    parser.add_argument("--output", metavar="DIR", help="figures go to DIR/figures (default: the first RUNS)")
+    options = parser.parse_args(arguments)
+    try:
+        charts = by_length_charts(tell_variants_apart(load_runs(options.runs)))
+        if not charts:
+            raise ReportError(f"no trial on text in {', '.join(options.runs)} has a bucket of enough sentences")
+        folder = Path(options.output or local_folder(options.runs[0])) / "figures"
+        for chart in charts:
+            paths = save_figure(chart.figure, chart.points, folder, chart.name)
+            print(f"{paths['png']}: {chart.caption}")
+    except (ReportError, OSError) as error:
+        print(f"lengthwise report: error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,149 @@
+"""How each architecture looks in every figure, and how figures are set and saved.
+
+Architectures with one fixed-size context have warm colours and broken lines, those with attention cool colours
+and full lines. The colours are those of Okabe & Ito (2008), told apart with any colour vision; the markers tell
+the lines apart in grey.
+"""
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from matplotlib import rc_context
+from matplotlib.figure import Figure
+
+from analysis.files import replacing
+from analysis.tables.frames import Frame
+
+COLUMN_WIDTH = 3.3  # inches, of a two-column page
+TEXT_WIDTH = 6.9
+LINE_ID = "line~"  # what ids of lines begin with
+
+
+class Style(NamedTuple):
+    """Display name, colour, marker and line style of one architecture."""
+
+    name: str
+    color: str
+    marker: str
+    line: Any
+
+    def of_line(self) -> dict[str, Any]:
+        """The keywords of matplotlib's plot."""
+        return {"color": self.color, "marker": self.marker, "linestyle": self.line, "label": self.name}
+
+
+# In the order of every legend and table.
+KNOWN = {
+    "VanillaRNN": Style("Vanilla RNN", "#E69F00", "v", (0, (1, 1))),
+    "LSTM": Style("LSTM", "#D55E00", "s", (0, (4, 1.2))),
+    "GRU": Style("GRU", "#CC79A7", "D", (0, (4, 1, 1, 1))),
+    "Bahdanau": Style("Bahdanau attention", "#0072B2", "o", "-"),
+    "LuongGlobal": Style("Luong global", "#56B4E9", "^", "-"),
+    "LuongLocal": Style("Luong local", "#009E73", "P", "-"),
+    "Transformer": Style("Transformer", "#000000", "X", "-"),
+}
+
+# For architectures that are not listed above: further colours (Tol 2021, muted), markers and lines. Their
+# numbers share no divisor, so that the combinations repeat only after 5 x 7 x 2 architectures.
+FURTHER_COLORS = ("#332288", "#882255", "#999933", "#117733", "#661100")
+FURTHER_MARKERS = ("*", "<", "h", ">", "p", "d", "8")
+FURTHER_LINES = ((0, (6, 1.5)), (0, (6, 1.5, 1, 1.5)))
+
+PAPER: Any = {
+    "font.size": 8,
+    "axes.titlesize": 8,
+    "axes.labelsize": 8,
+    "xtick.labelsize": 7.5,
+    "ytick.labelsize": 7.5,
+    "legend.fontsize": 7.5,
+    "legend.frameon": False,
+    "axes.linewidth": 0.6,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "grid.color": "#E4E4E4",
+    "grid.linewidth": 0.5,
+    "lines.linewidth": 1.2,
+    "lines.markersize": 4,
+    "pdf.fonttype": 42,  # TrueType: journals refuse the default, Type 3
+    "savefig.facecolor": "white",
+}
+
+
+def styles(architectures: Iterable[str]) -> dict[str, Style]:
+    """The style of each architecture, in the order of legends and tables.
+
+    Architectures without an entry in `KNOWN` come behind their namesake or last, sorted by name; each gets a
+    colour and marker of its own that depends on nothing but the set of names, and its name as display name.
+    """
+    found = {}
+    further = 0
+    for name in sorted(set(architectures), key=_place):
+        if name in KNOWN:
+            found[name] = KNOWN[name]
+            continue
+        found[name] = Style(
+            _display(name),
+            FURTHER_COLORS[further % len(FURTHER_COLORS)],
+            FURTHER_MARKERS[further % len(FURTHER_MARKERS)],
+            FURTHER_LINES[further % len(FURTHER_LINES)],
+        )
+        further += 1
+    return found
+
+
+def _place(name: str) -> tuple[int, list[tuple[int, str]]]:
+    """By namesake, then by name, with the numbers in names by their size: `hidden_size=64` before `=128`."""
+    order = list(KNOWN)
+    namesake = _namesake(name)
+    parts = [(int(part), "") if part.isdecimal() else (0, part) for part in re.split(r"(\d+)", name)]
+    return (order.index(namesake) if namesake in order else len(order), parts)
+
+
+def _namesake(name: str) -> str:
+    """The class of a variant such as `GRU [hidden_size=64]`."""
+    return name.partition(" [")[0]
+
+
+def _display(name: str) -> str:
+    namesake = _namesake(name)
+    return KNOWN[namesake].name + name.removeprefix(namesake) if namesake in KNOWN else name
+
+
+def paper_style():
+    """Context in which figures are drawn at their printed size, legible in a paper's column."""
+    return rc_context(PAPER)
+
+
+def gid(name: str, axes: Any, part: str) -> str:
+    """The id in an SVG of what belongs to a line: by it, a page shows and hides an architecture.
+
+    Args:
+        name: display name of the architecture.
+        axes: the panel; ids are unique within a figure.
+        part: what of the line it is.
+    """
+    return f"{LINE_ID}{name}~{axes.figure.axes.index(axes)}~{part}"
+
+
+def save_figure(figure: Figure, points: Frame, folder: Path, name: str) -> dict[str, Path]:
+    """Write name.png (200 dots an inch), name.pdf and name.csv, which holds exactly the points shown.
+
+    The same figure gives the same bytes. Returns the paths by suffix: `png`, `pdf` and `csv`.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    paths = {suffix: folder / f"{name}.{suffix}" for suffix in ("png", "pdf", "csv")}
+    with paper_style():
+        with replacing(paths["png"]) as temporary:
+            figure.savefig(temporary, format="png", dpi=200)
+        with replacing(paths["pdf"]) as temporary:
+            figure.savefig(temporary, format="pdf", metadata={"CreationDate": None})
+    with replacing(paths["csv"]) as temporary:
+        points.to_csv(temporary, index=False, lineterminator="\n")
+    return paths

@@ -1,0 +1,241 @@
+"""The report of finished runs: `lengthwise report RUNS... [--output DIR]`.
+
+Writes results.csv, report_tables/, figures/ and latex/, and last of all report.md and report.html. Nothing is written
+before everything has been read and drawn.
+"""
+
+import argparse
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from analysis.arguments import OneLineParser
+from analysis.errors import ReportError
+from analysis.figures.attention.alignments import save_chart
+from analysis.figures.length.accuracy import Chart
+from analysis.figures.style import styles
+from analysis.files import replacing
+from analysis.report import markdown
+from analysis.report.failures import not_in_means
+from analysis.report.figures import Gallery, draw
+from analysis.report.html import page
+from analysis.report.latex import figure_snippet, table_snippets
+from analysis.report.text import TITLES, compose, verdicts
+from analysis.statistics.comparisons import comparisons, line_name, scored, setting_title
+from analysis.statistics.summaries import SETTING, at_train_length, over_seeds, seeds_phrase, setting_name, synthetic
+from analysis.tables.attention_files import Sentence
+from analysis.tables.evidence import Evidence, gather
+from analysis.tables.export import export, write_evidence
+from analysis.tables.frames import Frame
+from analysis.tables.plain_tables import TABLES
+from analysis.tables.trial_folders import Runs, is_trial
+from analysis.tables.wandb_mirror import local_folder
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Write the report of the runs named in `argv`; returns the exit status, 2 for bad input."""
+    try:
+        options = _parser().parse_args(argv)
+        _check(options)
+        paths = [str(local_folder(path)) for path in options.runs]
+        evidence = gather(paths)
+        if options.export:
+            command = shlex.join(["lengthwise", "report", *options.runs, "--export", options.export])
+            export(evidence, paths, Path(options.export), options.made_by, command)
+            print(options.export)
+            return 0
+        folder = _output_folder(paths[0], options.output, evidence.plain)
+        gallery = draw(evidence)
+        if options.figures:
+            for path in write_figures(_chosen(gallery, options.figures), folder):
+                print(path)
+            return 0
+        output = ["--output", options.output] if options.output else []
+        path = write_report(evidence, gallery, folder, ["lengthwise", "report", *options.runs, *output])
+    except (ReportError, OSError) as error:
+        print(f"lengthwise report: error: {error}", file=sys.stderr)
+        return 2
+    print(overview(evidence))
+    print(f"\nreport: {path.with_suffix('.html')}, {path}")
+    return 0
+
+
+def write_report(evidence: Evidence, gallery: Gallery, folder: Path, command: Sequence[str]) -> Path:
+    """Write the tables, figures, LaTeX snippets, report.html and report.md into a folder; returns that of report.md.
+
+    Args:
+        evidence: what was found.
+        gallery: its figures.
+        folder: where to.
+        command: the words that the user called.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    charts = {chart.name: chart for chart in gallery.charts()}
+    text = compose(evidence, gallery, command)
+    sources = {f"alignment_{number}": one for file in evidence.attention for number, one in file.sentences.items()}
+    maps = {chart.name: _map_label(chart, sources[chart.name]) for chart in gallery.attention if _is_map(chart)}
+    html = page(text, charts, maps)
+    write_figures(list(charts.values()), folder)
+    snippets = {name: figure_snippet(chart) for name, chart in charts.items()} | table_snippets(text)
+    for name, snippet in snippets.items():
+        _write(folder / "latex" / f"{name}.tex", snippet)
+    _write_evidence(evidence, folder)
+    _write(folder / "report.html", html)
+    _write(folder / "report.md", text)
+    return folder / "report.md"
+
+
+def write_figures(charts: Sequence[Chart], folder: Path) -> list[Path]:
+    """Write PNG, PDF and CSV of figures into figures/; returns the paths of the PNGs.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    return [save_chart(chart, folder / "figures")["png"] for chart in charts]
+
+
+def overview(evidence: Evidence) -> str:
+    """The main scores of synthetic tasks and of text, and the verdicts, as plain text for a terminal."""
+    runs = evidence.runs
+    parts = [] if synthetic(runs.results).empty else [accuracy_overview(runs.results)]
+    said = [f"{TITLES[each.key]}: {each.answer}" for each in verdicts(evidence) if each.findings]
+    lost = not_in_means(runs.failures)
+    return "\n\n".join([*parts, *bleu_overviews(runs), "\n".join(said), *([lost] if lost else [])])
+
+
+def bleu_overviews(runs: Runs) -> list[str]:
+    """Mean BLEU of each trained model by range of source lengths, a plain table for each comparison."""
+    compared = comparisons(runs)
+    parts = []
+    for comparison in compared:
+        buckets = [*comparison.buckets, comparison.whole]
+        lines = []
+        for arch, look in styles(comparison.archs).items():
+            found = [scored(comparison, arch, bucket) for bucket in buckets]
+            name = line_name(look, comparison.train_length)
+            lines.append([name, *(f"{one.mean:.1f}" for one in found), str(found[-1].seeds)])
+        header = ["source length", *(bucket.name for bucket in buckets), "seeds"]
+        title = f"mean BLEU: {', '.join(setting_title(comparison.setting, compared))}"
+        parts.append(f"{title}\n{markdown.plain_table(header, lines)}")
+    return parts
+
+
+def accuracy_overview(results: Frame) -> str:
+    """Mean greedy token accuracy, architectures by train length, as plain text for a terminal."""
+    rows = at_train_length(results, "greedy_token_accuracy")
+    if rows.empty:
+        return "no model was tested with greedy decoding at its train length"
+    parts = []
+    for key, group in rows.groupby(SETTING):
+        points = over_seeds(group, ["arch", "train_length"])
+        means = points.pivot_table(index="arch", columns="train_length", values="mean")
+        lines = [
+            [look.name, *("-" if pd.isna(mean) else f"{mean:.3f}" for mean in means.loc[arch])]
+            for arch, look in styles(group["arch"]).items()
+        ]
+        header = ["length", *map(str, means.columns)]
+        title = f"mean greedy token accuracy, {seeds_phrase(points)}: {setting_name(*key)}"
+        parts.append(f"{title}\n{markdown.plain_table(header, lines)}")
+    return "\n\n".join(parts)
+
+
+def _chosen(gallery: Gallery, names: Sequence[str]) -> list[Chart]:
+    """The figures of these names.
+
+    Raises:
+        ReportError: a name that none of them has.
+    """
+    charts = {chart.name: chart for chart in gallery.charts()}
+    if unknown := [name for name in names if name not in charts]:
+        raise ReportError(
+            f"--figures: these runs have no figure {unknown[0]}; they have {markdown.listing(list(charts))}"
+        )
+    return [charts[name] for name in names]
+
+
+def _write_evidence(evidence: Evidence, folder: Path) -> None:
+    """The tidy table, and beside the figures everything they were made from, as plain tables."""
+    with replacing(folder / "results.csv") as temporary:
+        evidence.loaded.results.to_csv(temporary, index=False, lineterminator="\n")
+    write_evidence(evidence, folder / TABLES)
+
+
+def _write(path: Path, text: str) -> None:
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def _is_map(chart: Chart) -> bool:
+    return chart.name.startswith("alignment_")
+
+
+def _map_label(chart: Chart, sentence: Sentence) -> str:
+    """What the slider says of an attention map: how long its source is, `</s>` not counted."""
+    words = int(chart.points.groupby("label")["source_position"].max().max())
+    return sentence.example or f"{words} words"
+
+
+def _output_folder(first: str, chosen: str | None, plain: Sequence[str]) -> Path:
+    """Where the report goes; never into a trial or among plain tables, whose results.csv it would replace.
+
+    Raises:
+        ReportError: the chosen folder is that of a trial.
+    """
+    folder = Path(chosen or first)
+    if not (folder.is_dir() and is_trial([entry.name for entry in folder.iterdir()])):
+        return folder / "report" if first in plain and not chosen else folder
+    if chosen:
+        raise ReportError(f"{chosen} is a trial, whose results.csv the report would replace; choose another --output")
+    return folder / "report"
+
+
+def _check(options: argparse.Namespace) -> None:
+    """Refuse options that would be ignored.
+
+    Raises:
+        ReportError: the message names them.
+    """
+    if options.export and (options.output or options.figures):
+        raise ReportError("--export writes tables alone; give --output or --figures in a command of their own")
+    if options.made_by and not options.export:
+        raise ReportError("--made_by is kept by --export; give that too")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = OneLineParser(
+        prog="lengthwise report",
+        description="Turn finished runs into a report: report.html, one file that needs no network, and report.md, "
+        "with verdicts, tables and figures; figures as PNG, PDF and CSV, LaTeX snippets, and every table it was made "
+        "from. Failed, diverged and unfinished trials are listed.",
+        epilog="Examples: lengthwise report runs/bottleneck; lengthwise report docs/reference/bottleneck "
+        "docs/reference/gradients docs/reference/parallelism --output reference",
+    )
+    parser.add_argument(
+        "runs", nargs="+", metavar="RUNS",
+        help="a trial, a sweep, a folder of sweeps, of lengthwise gradients or of lengthwise parallelism, "
+        "wandb:ENTITY/PROJECT[/SWEEP], or a folder of plain tables such as report_tables/ of an earlier report",
+    )  # fmt: skip
+    parser.add_argument(
+        "--output",
+        metavar="DIR",
+        help="folder of the report (default: the first RUNS; its subfolder report/ where that is a trial or has none)",
+    )
+    parser.add_argument(
+        "--figures", nargs="+", metavar="NAME", help="write only these figures, such as accuracy, and no report"
+    )
+    parser.add_argument(
+        "--export", metavar="DIR", help="write only the plain tables, to be kept, and origin.json: where they came from"
+    )
+    parser.add_argument(
+        "--made_by", metavar="TEXT", default="", help="for origin.json: the commands that measured, in your words"
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,128 @@
+"""What gradients.md and the report say about gradient flow: statements, tables and figures as Markdown."""
+
+from collections.abc import Sequence
+
+from analysis.claims.gradient_statements import UNTOLD, r_squared_text, statements
+from analysis.figures.gradients.remedies import Remedy, remedies, variant_label
+from analysis.figures.length.accuracy import Chart
+from analysis.figures.style import styles
+from analysis.report import markdown
+from analysis.statistics.gradient_fits import FLOAT_FLOOR, LEAST_R_SQUARED, WHEN, Fit, Horizon, changes, fits
+from analysis.statistics.summaries import count_phrase
+from analysis.tables.frames import Frame
+
+SAID = {True: "yes", False: "no", None: UNTOLD}
+
+
+def gradient_sections(table: Frame, results: Frame | None, charts: Sequence[Chart], heading: str = "##") -> list[str]:
+    """Headings, sentences, tables and figures, each a piece of Markdown.
+
+    Args:
+        table: as `read_gradients` returns it.
+        results: the tidy table of trials, if any.
+        charts: the figures, which lie in figures/.
+        heading: what headings begin with.
+    """
+    found = fits(table)
+    remedied = remedies(table, results)
+    sections = []
+    if found:
+        sections += [f"{heading} What textbooks say", said(found), f"{heading} Decay and horizon", definitions(found)]
+        sections += [markdown.table(*summary(table)), markdown.table(*_details(found))]
+    if remedied:
+        sections += [f"{heading} Remedies", REMEDY_RULE, markdown.table(*_remedy_table(remedied))]
+    if charts:
+        sections += [f"{heading} Figures", *map(_figure, charts)]
+    return sections
+
+
+def said(found: Sequence[Fit]) -> str:
+    """One line for each sentence of textbooks, task and phase: verdict and numbers."""
+    return "\n".join(f"- {one.claim} ({one.where}): **{one.verdict}**: {one.reason}." for one in statements(found))
+
+
+def definitions(found: Sequence[Fit]) -> str:
+    """What decay, horizon and exponential mean, and how many norms were too small to count."""
+    floored = sum(fit.at_floor for fit in found)
+    return (
+        "Decay per step is exp of the slope of log norm against distance, by ordinary least squares for each seed; its "
+        "interval is the 95% t interval of the slopes over seeds. The effective horizon is the smallest distance at "
+        "which the norm has fallen to 1% of that at the least distance, as geometric mean over seeds with its 95% t "
+        "interval; `> n`: it does "
+        f"not within the n steps measured. A decay is called exponential where R² of this fit is at least "
+        f"{LEAST_R_SQUARED} in every seed and the interval of decay lies below 1. With one seed there is no interval, "
+        f"so nothing is decided. Norms at the float floor (at or below {FLOAT_FLOOR:.0e}) are left out of fits: "
+        f"{floored} in all."
+    )
+
+
+def summary(table: Frame) -> tuple[list[str], list[list[str]]]:
+    """Header and rows: decay and horizon of each line at initialisation and after training side by side."""
+    lines = changes(table)
+    looks = styles([change.name for change in lines])
+    phases = [phase for phase in WHEN if any(getattr(change, phase) for change in lines)]
+    header = ["architecture", "task", "length"]
+    header += [f"{what} {WHEN[phase]}" for phase in phases for what in ("decay", "horizon")] + ["seeds"]
+    rows = []
+    for change in lines:
+        own = [getattr(change, phase) for phase in phases]
+        numbers = [cell for fit in own for cell in _decay_and_horizon(fit)]
+        rows.append([looks[change.name].name, change.task, str(change.length), *numbers, _seeds(own)])
+    return header, rows
+
+
+def horizon_text(horizon: Horizon) -> str:
+    """`12.5 [11.0, 14.0]`, `> 100`, `> 100 in 1 of 3 seeds`, or `-` without any signal."""
+    if horizon.reached is not None or not horizon.seeds:
+        return markdown.interval(horizon.reached, 1)
+    some = f" in {horizon.beyond} of {horizon.seeds} seeds" if horizon.beyond < horizon.seeds else ""
+    return f"> {horizon.furthest}{some}"
+
+
+def _decay_and_horizon(fit: Fit | None) -> list[str]:
+    return ["-", "-"] if fit is None else [markdown.interval(fit.decay), horizon_text(fit.horizon)]
+
+
+def _details(found: Sequence[Fit]) -> tuple[list[str], list[list[object]]]:
+    """Header and rows: how well an exponential fits each line of each phase."""
+    looks = styles([fit.name for fit in found])
+    header = ["architecture", "task", "length", "phase", "n (seeds)", "R²", "exponential", "at float floor"]
+    rows: list[list[object]] = [
+        [looks[fit.name].name, fit.task, fit.length, WHEN[fit.phase], fit.decay.count if fit.decay else 0,
+         r_squared_text(fit), SAID[fit.exponential], fit.at_floor]
+        for fit in found
+    ]  # fmt: skip
+    return header, rows
+
+
+REMEDY_RULE = (
+    "Each variant beside the baseline of its architecture. Slower: its gradient decays slower, after training where "
+    "both were measured then; better: it recalls the first source token more often at the greatest lag that several "
+    "variants were tested at. Both are decided where 95% intervals over seeds do not overlap. Figures of "
+    "gradient norm and accuracy by all architectures leave variants with a baseline to the figure of remedies."
+)
+
+
+def _remedy_table(remedied: Sequence[Remedy]) -> tuple[list[str], list[list[object]]]:
+    header = ["architecture", "remedy", "task", "length", "decay at initialisation", "decay after training", "slower"]
+    header += ["accuracy", "better", "seeds"]
+    rows: list[list[object]] = [
+        [styles([one.arch])[one.arch].name, variant_label(one.variant), one.task, one.length,
+         markdown.interval(one.initial.decay if one.initial else None),
+         markdown.interval(one.trained.decay if one.trained else None), SAID[one.slower] if one.variant else "-",
+         markdown.interval(one.accuracy), SAID[one.better] if one.variant and one.accuracy else "-",
+         _seeds([one.initial, one.trained])]
+        for one in remedied
+    ]  # fmt: skip
+    return header, rows
+
+
+def _seeds(found: Sequence[Fit | None]) -> str:
+    counts = [fit.horizon.seeds for fit in found if fit]
+    return count_phrase(counts) if counts else "-"
+
+
+def _figure(chart: Chart) -> str:
+    link = f"figures/{chart.name}"
+    title = chart.name.replace("_", " ")
+    return f"![{title}]({link}.png)\n\n*{chart.caption}* [PDF]({link}.pdf), [points]({link}.csv)"

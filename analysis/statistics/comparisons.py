@@ -1,0 +1,201 @@
+"""Which trials on text can be compared with each other, and what each architecture scored by source length.
+
+Trials on the same test set and with the same greatest train length are compared with each other, on the same
+sentences. The sentences are put into buckets of source length here again, at the edges that results.csv names.
+"""
+
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+
+from analysis.errors import ReportError
+from analysis.figures.style import Style
+from analysis.statistics.intervals import MeanInterval, bootstrap_sums, corpus_bleu, percentile_interval, resample_seeds
+from analysis.statistics.summaries import setting_name
+from analysis.tables.frames import Column, Frame
+from analysis.tables.trial_folders import ALL, BLEU_STATISTICS, Runs
+
+LEAST_SENTENCES = 20  # BLEU of fewer is noise
+SAMPLES = 1000
+SEED = 2014  # of the bootstrap; any number will do as long as it stays
+BLEU_BOUNDS = (0.0, 100.0)
+
+Score = Callable[[np.ndarray], np.ndarray]  # from statistics (..., 10) to scores (...)
+
+
+class Setting(NamedTuple):
+    """What two trials share if their BLEU can stand in one panel; `signature` is sacreBLEU's, of BLEU."""
+
+    task: str
+    vocabulary: int
+    source_language: str
+    target_language: str
+    test_name: str
+    signature: str
+
+
+class Distribution(NamedTuple):
+    """A score of one architecture: its mean over seeds, and bootstrap samples (samples,) of that mean."""
+
+    mean: float
+    samples: np.ndarray
+    seeds: int
+
+    def interval(self) -> MeanInterval:
+        """The mean with its 95% percentile interval."""
+        return percentile_interval(self.mean, self.samples, self.seeds)
+
+
+class Bucket(NamedTuple):
+    """The test sentences of one range of source lengths, as translated by the trials of a Comparison."""
+
+    name: str
+    sentences: int
+    mean_source_length: float  # tokens
+    totals: np.ndarray  # (trials, 10), BLEU's statistics summed over the sentences
+    resampled: np.ndarray  # (trials, samples, 10), the same on drawn sentences
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Trials tested on the same sentences after training on sources of the same greatest length.
+
+    Attributes:
+        setting: what they were tested on.
+        train_length: the longest source in training, in tokens.
+        trials: their names (trials,).
+        archs: the architecture of each trial (trials,).
+        attending: those of them that attend to the source; the others see it as one vector.
+        whole: the whole test set.
+        buckets: those with enough sentences, the shortest first.
+        left_out: name and number of sentences of those with too few.
+    """
+
+    setting: Setting
+    train_length: int
+    trials: tuple[str, ...]
+    archs: tuple[str, ...]
+    attending: frozenset[str]
+    whole: Bucket
+    buckets: tuple[Bucket, ...]
+    left_out: tuple[tuple[str, int], ...]
+
+    def distribution(self, arch: str, values: np.ndarray, resampled: np.ndarray) -> Distribution:
+        """The distribution of an architecture's mean, from values (trials,) and resampled (trials, samples)."""
+        own = np.array(self.archs) == arch
+        random = np.random.default_rng([SEED, zlib.crc32(arch.encode())])
+        # Seeds of two architectures have nothing to do with each other; those of two buckets are the same models.
+        samples = resample_seeds(values[own], resampled[own], random)
+        return Distribution(float(values[own].mean()), samples, int(own.sum()))
+
+
+def text_trials(runs: Runs) -> Frame:
+    """The trials that translated text, one row each."""
+    return runs.trials[runs.trials["test_name"].notna()]
+
+
+@lru_cache(maxsize=1)  # a report asks for them many times, and drawing test sets is what takes its time
+def comparisons(runs: Runs) -> list[Comparison]:
+    """The trials on text, put together with those they can be compared with.
+
+    Raises:
+        ReportError: trials on a test set of one name that had other sentences, other source lengths or other
+            buckets than the rest.
+    """
+    trials = text_trials(runs)
+    if trials.empty:
+        return []
+    trials = trials.assign(signature=[signatures.get("bleu", "") for signatures in trials["signatures"]])
+    sentences = {name: own.sort_values("line") for name, own in runs.sentences.groupby("trial")}
+    buckets = runs.results[~runs.results["bucket"].isin(["", ALL])].groupby("trial")["bucket"].unique()
+    found = []
+    for (*setting, train_length), group in trials.groupby([*Setting._fields, "train_length"]):
+        names = list(group["trial"])
+        for name in names[1:]:
+            _check_same_test(names[0], name, sentences, buckets)
+        edges = list(buckets.get(names[0], []))
+        found.append(_compare(Setting(*setting), int(train_length), group, [sentences[name] for name in names], edges))
+    return found
+
+
+def scored(comparison: Comparison, arch: str, bucket: Bucket, score: Score = corpus_bleu) -> Distribution:
+    """What an architecture scored on the sentences of a bucket."""
+    return comparison.distribution(arch, score(bucket.totals), score(bucket.resampled))
+
+
+def line_name(look: Style, train_length: int) -> str:
+    """`Bahdanau-30`, as the papers name a model by the longest sentence it was trained on."""
+    return f"{look.name.replace(' attention', '')}-{train_length}"
+
+
+def setting_title(setting: Setting, compared: Sequence[Comparison]) -> tuple[str, str]:
+    """What figures and tables call a setting: the task, and the test; signatures are numbered if there are several."""
+    alike = sorted({each.setting for each in compared if each.setting[:-1] == setting[:-1]})
+    number = f", BLEU signature {alike.index(setting) + 1}" if len(alike) > 1 else ""
+    test = f"{setting.source_language} to {setting.target_language}, {setting.test_name}{number}"
+    return setting_name(setting.task, setting.vocabulary), test
+
+
+def left_out_phrase(compared: Sequence[Comparison]) -> str:
+    """Which buckets have too few sentences to be shown; empty if all are shown."""
+    found = dict.fromkeys(bucket for comparison in compared for bucket in comparison.left_out)
+    if not found:
+        return ""
+    listed = ", ".join(f"{name} (n = {sentences})" for name, sentences in found)
+    return f"Left out for fewer than {LEAST_SENTENCES} sentences: {listed}."
+
+
+def _compare(
+    setting: Setting, train_length: int, trials: Frame, sentences: list[Frame], names: list[str]
+) -> Comparison:
+    lengths = sentences[0]["source_length"].to_numpy()
+    statistics = np.stack([own[BLEU_STATISTICS].to_numpy(dtype=float) for own in sentences])  # (trials, sentences, 10)
+    chosen = {name: _within(name, lengths) for name in sorted(names, key=_first_length)}
+    shown = {name: rows for name, rows in chosen.items() if rows.sum() >= LEAST_SENTENCES}
+    return Comparison(
+        setting,
+        train_length,
+        tuple(trials["trial"]),
+        tuple(trials["arch"]),
+        frozenset(trials["arch"][trials["attention"].astype(bool)]),
+        _bucket(ALL, lengths, statistics),
+        tuple(_bucket(name, lengths[rows], statistics[:, rows]) for name, rows in shown.items()),
+        tuple((name, int(rows.sum())) for name, rows in chosen.items() if name not in shown),
+    )
+
+
+def _bucket(name: str, lengths: np.ndarray, statistics: np.ndarray) -> Bucket:
+    # Each bucket its own draws: those of different sentences are independent.
+    resampled = bootstrap_sums(statistics, SAMPLES, SEED + zlib.crc32(name.encode()))
+    return Bucket(name, len(lengths), float(lengths.mean()), statistics.sum(axis=1), resampled)
+
+
+def _first_length(bucket: str) -> int:
+    return int(bucket.rstrip("+").partition("-")[0])
+
+
+def _within(bucket: str, lengths: np.ndarray) -> np.ndarray:
+    """Which source lengths belong to a bucket such as `11-20` or `61+`, both ends included."""
+    last = bucket.partition("-")[2]
+    return (lengths >= _first_length(bucket)) & (lengths <= (int(last) if last else np.inf))
+
+
+def _check_same_test(first: str, other: str, sentences: dict[str, Frame], buckets: Column) -> None:
+    """Refuse to compare trials that were tested on different things under one name."""
+    mine, others = sentences[first], sentences[other]
+    differ = next(
+        (
+            what
+            for column, what in (("reference", "test sentences"), ("source_length", "source lengths in tokens"))
+            if list(mine[column]) != list(others[column])
+        ),
+        "buckets" if set(buckets.get(first, [])) != set(buckets.get(other, [])) else None,
+    )
+    if differ:
+        raise ReportError(
+            f"{first} and {other} have the same test set by name but different {differ}; report them apart"
+        )

@@ -1,0 +1,84 @@
+"""Means over seeds of what the tidy table holds; every figure and table starts here."""
+
+from collections.abc import Callable, Iterable
+
+import numpy as np
+import pandas as pd
+
+from analysis.statistics.intervals import MeanInterval, mean_interval
+from analysis.tables.frames import Column, Frame
+
+SETTING = ["task", "vocabulary"]  # trials are compared only within the same task and vocabulary
+PROPORTION = (0.0, 1.0)
+
+
+def synthetic(results: Frame) -> Frame:
+    """The rows of synthetic tasks, whose test examples have one length; those of text are bucketed by length."""
+    return results[results["bucket"] == ""]
+
+
+def measured(results: Frame, metric: str) -> Frame:
+    """The rows of one metric on the test split of synthetic tasks, at every length."""
+    rows = synthetic(results)
+    return rows[(rows["metric"] == metric) & (rows["split"] == "test")]
+
+
+def at_train_length(results: Frame, metric: str) -> Frame:
+    """The rows of one metric where a model was tested at the greatest length it was trained on."""
+    rows = measured(results, metric)
+    return rows[rows["eval_length"] == rows["train_length"]]
+
+
+def longest(rows: Frame) -> Frame:
+    """The rows at the greatest train length of each task and vocabulary."""
+    return rows[rows["train_length"] == rows.groupby(SETTING)["train_length"].transform("max")]
+
+
+def over_seeds(
+    rows: Frame,
+    by: list[str],
+    bounds: tuple[float, float] | None = None,
+    interval_from: Callable[[np.ndarray], MeanInterval] = mean_interval,
+) -> Frame:
+    """Mean and 95% interval of `value` in each group: columns `by`, mean, low, high, seeds.
+
+    `bounds` clips the intervals of quantities that cannot leave them.
+    """
+    points = []
+    for key, group in rows.groupby(by, sort=True):
+        interval = interval_from(group["value"].to_numpy())
+        points.append([*key, *(interval.clipped(*bounds) if bounds else interval)])
+    return pd.DataFrame(points, columns=[*by, "mean", "low", "high", "seeds"])
+
+
+def interval_of(point: Column) -> MeanInterval:
+    """A row of `over_seeds` as a MeanInterval."""
+    return MeanInterval(point["mean"], point["low"], point["high"], int(point["seeds"]))
+
+
+def setting_name(task: str, vocabulary: int) -> str:
+    """How figures and tables call a task."""
+    return f"{task}, vocabulary {vocabulary}"
+
+
+def seeds_phrase(points: Frame) -> str:
+    """How many seeds stand behind each point: `3 seeds` or `2 to 3 seeds`."""
+    if points["seeds"].max() == 1:
+        return "one seed"
+    return f"{count_phrase(points['seeds'])} seeds"
+
+
+def count_phrase(counts: Iterable[int]) -> str:
+    """`3` where all counts agree, else `2 to 3`."""
+    least, most = min(counts := list(counts)), max(counts)
+    return str(most) if least == most else f"{least} to {most}"
+
+
+def ended_badly(failures: Frame, arch: str, task: str, length: int) -> str:
+    """`1 diverged, 2 failed` of the class of an architecture at one length of a task; empty where none did.
+
+    Means are over the trials that completed; beside their number stands this one.
+    """
+    own = failures[failures["arch"] == arch.partition(" [")[0]]
+    own = own[(own["task"] == task) & (own["train_length"] == length)]
+    return ", ".join(f"{count} {status}" for status, count in own["status"].value_counts().sort_index().items())

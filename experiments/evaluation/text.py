@@ -1,0 +1,159 @@
+"""The test split of a text task: decoded, scored as a whole and by source length, and kept sentence by sentence."""
+
+import csv
+import json
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from data.datamodule import Seq2SeqDataModule
+from experiments.config.decoding_options import Decoding
+from experiments.evaluation.text_metrics import BLEU_COLUMNS, sentence_scores, signatures, text_metrics
+from experiments.evaluation.translator import Translation, Translator
+from experiments.files import whole_file
+from lit_models import LitSeq2Seq
+
+ALL = "all"
+SHOWN_SENTENCES = 8  # whose attention is kept
+LONGEST_SHOWN = 40  # tokens; a larger matrix is not readable
+SENTENCE_COLUMNS = ("line", "source_length", "source", "reference", "output", *BLEU_COLUMNS)
+
+
+class Row(NamedTuple):
+    """A figure of the results table; see docs/results.md."""
+
+    bucket: str
+    eval_length: int
+    position: int | None
+    metric: str
+    value: float
+
+
+class TextResults(NamedTuple):
+    """What the test split came to."""
+
+    rows: list[Row]
+    sentences: list[tuple[Any, ...]]  # in the columns SENTENCE_COLUMNS
+    attention: list[dict[str, Any]]  # of a few sentences, as attention.json has them; empty without attention
+
+
+def evaluate_text(
+    model: LitSeq2Seq,
+    data: Seq2SeqDataModule,
+    decoding: Decoding,
+    done: Callable[[str, int], Any] = lambda task, sentences: None,
+) -> TextResults:
+    """Decode the test split and score it.
+
+    Args:
+        model: a trained model.
+        data: its text.
+        decoding: which decoder.
+        done: told the task, decoding or scoring, and the number of sentences whenever some are finished.
+    """
+    assert data.text is not None
+    text = data.text.text("test")
+    translator = Translator(model, data.text.tokenizers, data.lowercase)
+    lengths = [len(row) for row in translator.encode(text.source, translator.source)]
+    generator = decoding.generator(model.device)
+    translated = translator.translate(text.source, decoding, generator, done=partial(done, "decoding"))
+    best = [outputs[0] for outputs in translated]
+    outputs = [each.text for each in best]
+    scores = sentence_scores(outputs, text.target, data.lowercase, partial(done, "scoring"))
+    rows: list[Row] = []
+    for bucket, upper, members in buckets_of(lengths, data.buckets):
+        values = text_metrics(
+            [outputs[i] for i in members],
+            [text.target[i] for i in members],
+            data.lowercase,
+            [scores[i] for i in members],
+        )
+        values["sentences"] = len(members)
+        values["mean_source_length"] = sum(lengths[i] for i in members) / len(members)
+        rows.extend(Row(bucket, upper, None, name, value) for name, value in values.items())
+    sentences = [
+        (line, length, source, reference, output, *score.bleu)
+        for line, (length, source, reference, output, score) in enumerate(
+            zip(lengths, text.source, text.target, outputs, scores, strict=True), start=1
+        )
+    ]
+    return TextResults(rows, sentences, _attention(translator, text.source, best, lengths))
+
+
+def buckets_of(lengths: list[int], edges: list[int]) -> list[tuple[str, int, list[int]]]:
+    """All sentences, then those of each bucket that has any.
+
+    Args:
+        lengths: source length of each sentence.
+        edges: upper ends of the buckets, ascending.
+
+    Returns:
+        Name of the bucket, its upper end, and the sentences in it. What is longer than the last edge has a bucket
+        that ends at the longest sentence.
+    """
+    longest = max(lengths)
+    found = [(ALL, longest, list(range(len(lengths))))]
+    lower = 0
+    for upper in [*edges, longest]:
+        members = [i for i, length in enumerate(lengths) if lower < length <= upper]
+        if members:
+            last = upper == longest and upper not in edges
+            found.append((f"{lower + 1}+" if last else f"{lower + 1}-{upper}", upper, members))
+        lower = max(lower, upper)
+    return found
+
+
+def describe(data: Seq2SeqDataModule, decoding: Decoding, results: TextResults) -> dict[str, Any]:
+    """What a summary says of a trial on text."""
+    return {
+        "decoding": str(decoding),
+        "signatures": signatures(data.lowercase),
+        "source_language": data.source_language,
+        "target_language": data.target_language,
+        "test_name": data.test_name,
+        "attention": bool(results.attention),
+    }
+
+
+def write_sentences(path: Path, sentences: list[tuple[Any, ...]]) -> None:
+    """Write the table of sentences, whole or not at all."""
+    with whole_file(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file, lineterminator="\n").writerows([SENTENCE_COLUMNS, *sentences])
+
+
+def write_attention(path: Path, arch: str, label: str, sentences: list[dict[str, Any]]) -> None:
+    """Write the attention matrices of a few sentences, whole or not at all; `label` is what figures call the model."""
+    content = {"arch": arch, "label": label, "sentences": sentences}
+    with whole_file(path) as partial:
+        partial.write_text(json.dumps(content, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _attention(
+    translator: Translator, source: list[str], best: list[Translation], lengths: list[int]
+) -> list[dict[str, Any]]:
+    """The same sentences for every model of a corpus: spread evenly over the lengths that can be shown."""
+    by_length = sorted(range(len(lengths)), key=lambda i: (lengths[i], i))
+    order = [i for i in by_length if lengths[i] <= LONGEST_SHOWN] or by_length[:1]
+    count = min(SHOWN_SENTENCES, len(order))
+    chosen = [order[(2 * place + 1) * len(order) // (2 * count)] for place in range(count)]
+    shown = []
+    for i in sorted(chosen):
+        pieces, target, weights, heads = translator.attention(source[i], best[i].tokens)
+        if weights is None:
+            return []
+        shown.append(
+            {
+                "id": i + 1,
+                "source": pieces,
+                "target": target,
+                "attention": rounded(weights.tolist()),
+                "heads": {name: rounded(each.tolist()) for name, each in heads.items()} or None,
+            }
+        )
+    return shown
+
+
+def rounded(weights: list[list[float]]) -> list[list[float]]:
+    """Weights with four digits, which is more than a picture shows."""
+    return [[round(value, 4) for value in row] for row in weights]

@@ -1,0 +1,154 @@
+"""What a sweep will take: its trials, their sizes, and the time, from a few steps of each kind of trial."""
+
+import copy
+import json
+import statistics
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from lightning.pytorch.callbacks import Callback
+
+from data.datamodule import Seq2SeqDataModule
+from experiments.config.parser import TrialCLI, parse_config
+from experiments.errors import UsageError
+from experiments.trial.outcome import read_summary, reason
+from experiments.trial.trial import Trial
+from lit_models import LitSeq2Seq
+
+STEPS = 5  # of each kind of trial
+WARM_UP = 2  # of these, which are not counted
+
+
+class Stopwatch(Callback):
+    """Seconds of each training step, data loading included, and of the last validation."""
+
+    def __init__(self) -> None:
+        self.ends: list[float] = []
+        self.validation = 0.0
+
+    @property
+    def step(self) -> float:
+        """The median of the steps behind the warm-up."""
+        between = [end - begin for begin, end in zip(self.ends, self.ends[1:], strict=False)]
+        return statistics.median(between[WARM_UP - 1 :])
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
+        self.ends.append(_now(trainer))
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.validation = -_now(trainer)
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.validation += _now(trainer)
+
+
+def _now(trainer: pl.Trainer) -> float:
+    if trainer.strategy.root_device.type == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+@dataclass
+class Cell:
+    """Trials that differ in nothing but their seed.
+
+    Attributes:
+        trials: all of them.
+        missing: how many are not complete.
+        parameters: of the model.
+        step: seconds of a training step.
+        evaluation: seconds of a pass over the validation examples.
+        passes: such passes of a whole trial, its final test counted by the tokens it decodes.
+    """
+
+    trials: list[Trial] = field(default_factory=list)
+    missing: int = 0
+    parameters: int = 0
+    step: float = 0.0
+    evaluation: float = 0.0
+    passes: float = 0.0
+
+    @property
+    def steps(self) -> int:
+        """Most training steps of a trial."""
+        return int(self.trials[0].config["trainer"]["max_steps"])
+
+    @property
+    def seconds(self) -> float:
+        """Of a trial that takes all its steps."""
+        return self.steps * self.step + self.passes * self.evaluation
+
+
+def cells(trials: list[Trial]) -> list[Cell]:
+    """Trials by everything but their seed, in the order of the sweep."""
+    found: dict[str, Cell] = {}
+    for trial in trials:
+        rest = {key: value for key, value in trial.config.items() if key != "seed_everything"}
+        rest["data"] = {key: value for key, value in rest["data"].items() if key != "seed"}
+        cell = found.setdefault(json.dumps(rest, sort_keys=True), Cell())
+        cell.trials.append(trial)
+        cell.missing += read_summary(trial.folder) is None
+    return list(found.values())
+
+
+def measure(cell: Cell, threads: int) -> None:
+    """Train the first trial of a cell for a few steps and validate it once; no trial is written.
+
+    Raises:
+        UsageError: the trial cannot run.
+    """
+    config = copy.deepcopy(cell.trials[0].config)
+    interval = config["trainer"]["val_check_interval"]
+    config["trainer"] |= {"max_steps": STEPS, "val_check_interval": STEPS}
+    torch.set_num_threads(config["threads"] or threads)
+    stopwatch = Stopwatch()
+    try:
+        cli = TrialCLI(parse_config(config))
+        model, data = cli.model, cli.datamodule
+        cli.trainer.callbacks = [stopwatch]  # type: ignore[attr-defined]
+        cli.trainer.fit(model, data)
+    except (RuntimeError, ValueError, MemoryError) as error:
+        raise UsageError(f"{cell.trials[0].name}: {reason(error)}") from None
+    assert isinstance(model, LitSeq2Seq)
+    assert isinstance(data, Seq2SeqDataModule)
+    cell.parameters, cell.step, cell.evaluation = model.num_params, stopwatch.step, stopwatch.validation
+    cell.passes = cell.steps / interval + _test_size(data)
+
+
+def _test_size(data: Seq2SeqDataModule) -> float:
+    """The final test in passes over the validation examples, as if it too were decoded greedily."""
+    if data.text is not None:
+        return len(data.text.text("test")) / len(data.text.text("validation"))
+    tokens = sum(data.test_examples * length for length in data.eval_lengths)
+    return tokens / (data.validation_examples * data.length)
+
+
+def table(found: list[Cell], threads: int) -> Iterator[str]:
+    """Measure each cell and say what it takes, line by line."""
+    width = max(len(cell.trials[0].labels["arch"]) for cell in found)
+    tasks = max(len(cell.trials[0].labels["task"]) for cell in found)
+    yield f"{'architecture':{width}}  {'task':{tasks}}  length  trials  complete  parameters   steps   s/step  h/trial"
+    for cell in found:
+        measure(cell, threads)
+        labels = cell.trials[0].labels
+        yield (
+            f"{labels['arch']:{max(width, 12)}}  {labels['task']:{tasks}}  {labels['train_length']:6}  "
+            f"{len(cell.trials):6}  {len(cell.trials) - cell.missing:8}  {cell.parameters:10,}  {cell.steps:6}  "
+            f"{cell.step:7.4f}  {cell.seconds / 3600:7.3f}"
+        )
+
+
+def total(found: list[Cell], workers: int, threads: int) -> str:
+    """What the missing trials take together, one after the other and side by side."""
+    seconds = sum(cell.missing * cell.seconds for cell in found)
+    longest = max((cell.seconds for cell in found if cell.missing), default=0.0)
+    trials, missing = sum(len(cell.trials) for cell in found), sum(cell.missing for cell in found)
+    return (
+        f"{trials} trials, {trials - missing} of them complete: {seconds / 3600:.2f} h one after the other, "
+        f"{max(seconds / workers, longest) / 3600:.2f} h {workers} at a time with {threads} "
+        f"thread{'s' if threads > 1 else ''} each. Trials that stop early take less."
+    )

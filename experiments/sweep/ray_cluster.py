@@ -1,0 +1,102 @@
+"""A sweep over several machines by Ray, which places the trials, balances, and starts anew what a lost machine ran.
+
+Every machine needs this suite and its data at the same paths, and one file system that all of them write to: a trial
+that is started again elsewhere continues from the last checkpoint in its folder.
+"""
+
+import logging
+import os
+import sys
+import time
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+
+from experiments.errors import UsageError
+from experiments.sweep.workers import Job, Outcome, Watcher, Work
+
+RETRIES = 5  # starts of a trial after the first, for machines and processes that are lost
+
+
+def run_on_ray(
+    jobs: Sequence[Job], work: Work, address: str, cpus: int, gpus: float, watcher: Watcher
+) -> list[Outcome]:
+    """Run every job as a task of a Ray cluster.
+
+    Args:
+        jobs: what to run.
+        work: a function of a module, called on some machine as work(payload, folder, report).
+        address: of the cluster: host:port, or auto.
+        cpus: cores a job takes.
+        gpus: GPUs a job takes; 0.25 lets four share one.
+        watcher: is told of each end.
+
+    Returns:
+        An outcome for each job that ended, in the order in which they did. After Ctrl-C the rest is missing.
+
+    Raises:
+        UsageError: Ray is not installed, or the cluster does not answer or can never hold a job.
+    """
+    try:
+        import ray  # type: ignore[import-not-found]  # an optional extra
+    except ImportError:
+        raise UsageError("--ray: Ray is not installed; pip install 'lengthwise[ray]'") from None
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+    except (ConnectionError, RuntimeError, ValueError, AssertionError, TimeoutError) as error:
+        first = str(error).strip().partition("\n")[0]
+        raise UsageError(f"--ray: no cluster at {address}: {first}; start one with ray start --head") from None
+    try:
+        _check_share(max(node["Resources"].get("CPU", 0) for node in ray.nodes() if node["Alive"]), "cpus", cpus)
+        _check_share(max(node["Resources"].get("GPU", 0) for node in ray.nodes() if node["Alive"]), "gpus", gpus)
+        task = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=RETRIES, max_calls=1)(_work_in_folder)
+        running = {task.remote(job, work, Path.cwd()): job for job in jobs}
+        return _collect(running, watcher)
+    finally:
+        ray.shutdown()  # which also ends what still runs
+
+
+def _check_share(most: float, option: str, wanted: float) -> None:
+    if wanted > most:
+        raise UsageError(f"--{option}: {wanted:g} is more than any machine of the cluster has, {most:g}")
+
+
+def _collect(running: dict, watcher: Watcher) -> list[Outcome]:
+    import ray  # type: ignore[import-not-found]
+    from ray.exceptions import RayError  # type: ignore[import-not-found]
+
+    outcomes = []
+    try:
+        while running:
+            [ended], _ = ray.wait(list(running), num_returns=1)
+            job = running.pop(ended)
+            try:
+                reason, seconds = ray.get(ended)
+            except RayError as error:
+                reason, seconds = f"{type(error).__name__} after {RETRIES + 1} starts", 0.0
+            outcomes.append(Outcome(job, "failed" if reason else "done", reason, seconds))
+            watcher.started(job)
+            watcher.ended(outcomes[-1])
+    except KeyboardInterrupt:
+        pass
+    return outcomes
+
+
+def _work_in_folder(job: Job, work: Work, directory: Path) -> tuple[str, float]:
+    """What happens on a machine: the reason of a failure, empty where there is none, and seconds."""
+    import ray  # type: ignore[import-not-found]
+
+    begin = time.monotonic()
+    try:
+        os.chdir(directory)  # relative names of files mean what they mean where the sweep was started
+        job.folder.mkdir(parents=True, exist_ok=True)
+        log = os.open(job.folder / "log.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        os.dup2(log, 1)
+        os.dup2(log, 2)
+        print(f"begun on node {ray.get_runtime_context().get_node_id()}", file=sys.stderr, flush=True)
+        work(job.payload, job.folder, lambda share, note: None)
+    except Exception as error:
+        traceback.print_exc()
+        message = str(error).strip().partition("\n")[0]
+        return f"{type(error).__name__}: {message}", time.monotonic() - begin
+    return "", time.monotonic() - begin

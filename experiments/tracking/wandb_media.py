@@ -1,0 +1,113 @@
+"""What a trial's run in W&B shows besides numbers: sample outputs, attention, gradient flow, and artifacts."""
+
+import csv
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch.loggers import WandbLogger
+
+from analysis.errors import ReportError
+from analysis.figures.attention.alignments import draw_attention
+from analysis.figures.gradients.command import gradient_charts
+from analysis.figures.style import paper_style
+from analysis.tables.gradient_tables import read_gradients
+from data.datamodule import Seq2SeqDataModule
+from experiments.evaluation.samples import Sample, symbol_samples
+from experiments.evaluation.text import LONGEST_SHOWN
+from lit_models import LitSeq2Seq
+
+SAMPLES_PER_LENGTH = 8
+MOST_SENTENCES = 200  # of text, in the table of samples
+MOST_MAPS = 4
+SENTENCE_COLUMNS = ("line", "source_length", "source", "reference", "output")
+
+
+def tell_samples(logger: WandbLogger, model: LitSeq2Seq, data: Seq2SeqDataModule) -> None:
+    """A table of what the model makes of test examples of a task on symbols, and its attention in the longest
+    that can be shown."""
+    samples = symbol_samples(model, data, SAMPLES_PER_LENGTH)
+    rows = [
+        [sample.length, *(" ".join(part) for part in sample[1:4]), sample.output == sample.target] for sample in samples
+    ]
+    _tell_table(logger, ["length", "source", "target", "output", "right"], rows)
+    with tempfile.TemporaryDirectory() as folder:
+        _tell_maps(logger, Path(folder), [
+            (sample.source, sample.output, sample.attention, f"length_{sample.length}")
+            for sample in _longest_shown(samples)
+        ])  # fmt: skip
+
+
+def tell_files(logger: WandbLogger, folder: Path) -> None:
+    """Sentences, attention and gradient flow of a trial, as far as its folder has them."""
+    if (path := folder / "sentences.csv").exists():
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = [[row[column] for column in SENTENCE_COLUMNS] for row in csv.DictReader(file)]
+        _tell_table(logger, list(SENTENCE_COLUMNS), rows[:MOST_SENTENCES])
+    with tempfile.TemporaryDirectory() as drawn:
+        if (path := folder / "attention.json").exists() and (folder / "sentences.csv").exists():
+            sentences = json.loads(path.read_text(encoding="utf-8"))["sentences"][:MOST_MAPS]
+            _tell_maps(logger, Path(drawn), [
+                (each["source"], each["target"], each["attention"], f"sentence_{each['id']}") for each in sentences
+            ])  # fmt: skip
+        if (folder / "gradients.csv").exists():
+            _tell_gradient_figures(logger, folder, Path(drawn))
+
+
+def tell_artifacts(logger: WandbLogger, name: str, folder: Path, data: Seq2SeqDataModule) -> None:
+    """The best checkpoint with its configuration as an artifact of type model, and tokenizers as one of their own."""
+    import wandb
+
+    model = wandb.Artifact(f"{name}-model", type="model")
+    model.add_file(str(folder / "checkpoints" / "best.ckpt"))
+    model.add_file(str(folder / "config.yaml"))
+    logger.experiment.log_artifact(model)
+    if data.text is not None:
+        tokenizers = wandb.Artifact(f"{name}-tokenizer", type="tokenizer")
+        for side, tokenizer in zip(("source", "target"), data.text.tokenizers, strict=True):
+            with tokenizers.new_file(f"{side}.model", "wb") as file:
+                file.write(tokenizer.model)
+        logger.experiment.log_artifact(tokenizers)
+
+
+def _longest_shown(samples: list[Sample]) -> list[Sample]:
+    """The first example of each of the greatest lengths whose attention can be read."""
+    first: dict[int, Sample] = {}
+    for sample in samples:
+        if sample.attention and sample.length <= LONGEST_SHOWN:
+            first.setdefault(sample.length, sample)
+    return [first[length] for length in sorted(first)[-MOST_MAPS:]]
+
+
+def _tell_table(logger: WandbLogger, columns: list[Any], rows: list[Any]) -> None:
+    import wandb
+
+    logger.experiment.log({"samples": wandb.Table(columns=columns, data=rows)})
+
+
+def _tell_maps(logger: WandbLogger, folder: Path, maps: list[tuple[list[str], list[str], Any, str]]) -> None:
+    """Heatmaps of attention; one picture for each (source, output, weights (T, S), name)."""
+    for number, (source, output, weights, name) in enumerate(maps):
+        path = folder / f"{number}.png"
+        draw_attention(path, source, output, weights)
+        _tell_image(logger, f"attention/{name}", path, "Columns: the source. Rows: the model's own output.")
+
+
+def _tell_image(logger: WandbLogger, key: str, path: Path, caption: str) -> None:
+    import wandb
+
+    logger.experiment.log({key: wandb.Image(str(path), caption=caption)})
+
+
+def _tell_gradient_figures(logger: WandbLogger, folder: Path, drawn: Path) -> None:
+    """The figures that the gradients.csv of a single trial gives."""
+    try:
+        charts = gradient_charts(read_gradients([folder]))
+    except ReportError:  # a model about to diverge leaves a file that no figure can be drawn from
+        return
+    for chart in charts:
+        path = drawn / f"{chart.name}.png"
+        with paper_style():
+            chart.figure.savefig(path, dpi=200)
+        _tell_image(logger, f"gradients/{chart.name}", path, chart.caption)

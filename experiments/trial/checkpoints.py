@@ -1,0 +1,153 @@
+"""Checkpoints: the weights, and everything needed to use them elsewhere; read without running anything they contain."""
+
+import io
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import lightning.pytorch as pl
+import torch
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.plugins.io import TorchCheckpointIO
+
+from data.datamodule import Seq2SeqDataModule
+from data.tokenizer import Tokenizer
+from experiments.errors import UsageError
+from experiments.files import whole_file
+from experiments.trial.outcome import out_of_memory, reason
+from lit_models import LitSeq2Seq, architectures
+
+KEY = "lengthwise"  # where in a checkpoint the following stands
+
+
+class TextContent(NamedTuple):
+    """What a checkpoint trained on text says of it."""
+
+    tokenizers: tuple[Tokenizer, Tokenizer]
+    source_language: str
+    target_language: str
+    lowercase: bool
+
+
+class Checkpoint(NamedTuple):
+    """A model out of a file, the text it was trained on, None for a task on symbols, and optimiser steps taken."""
+
+    model: LitSeq2Seq
+    task: str
+    text: TextContent | None
+    step: int
+
+
+class WholeCheckpoints(TorchCheckpointIO):
+    """Writes a checkpoint beside its place and then puts it there.
+
+    Lightning writes it to the system's temporary folder: from there it cannot be moved to another disk in one step,
+    and a killed process leaves it behind.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        content = io.BytesIO()  # torch, writing to a full disk itself, would not say so
+        torch.save(checkpoint, content)
+        with whole_file(Path(path)) as partial:
+            partial.write_bytes(content.getbuffer())
+
+
+class CarriedSettings(Callback):
+    """Puts the model's class and options and the tokenizers into every checkpoint."""
+
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        assert isinstance(pl_module, LitSeq2Seq)
+        assert isinstance(data, Seq2SeqDataModule)
+        checkpoint[KEY] = {
+            "model": type(pl_module).__name__,
+            "options": pl_module.options,
+            "task": data.name,
+            "text": None if data.text is None else _text_settings(data),
+        }
+
+
+def _text_settings(data: Seq2SeqDataModule) -> dict[str, Any]:
+    assert data.text is not None
+    source, target = data.text.tokenizers
+    return {
+        "source_tokenizer": torch.frombuffer(bytearray(source.model), dtype=torch.uint8),
+        "target_tokenizer": torch.frombuffer(bytearray(target.model), dtype=torch.uint8),
+        "source_language": data.source_language,
+        "target_language": data.target_language,
+        "lowercase": data.lowercase,
+    }
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """The content of a checkpoint file.
+
+    Raises:
+        UsageError: the file is missing, is no checkpoint, or is not of this suite.
+        OSError: it could not be read this time; MemoryError likewise.
+    """
+    if not path.is_file():
+        raise UsageError(f"--checkpoint: {path} does not exist")
+    packed = io.BytesIO(path.read_bytes())  # so that a failing disk is told apart from a damaged file
+    try:
+        content = torch.load(packed, map_location="cpu", weights_only=True)
+    except Exception as error:
+        refused = out_of_memory(error)
+        if refused is not None:
+            raise MemoryError(refused) from error
+        raise UsageError(f"--checkpoint: {path} is not a readable checkpoint") from None
+    if not isinstance(content, dict) or not isinstance(content.get("state_dict"), dict):
+        raise UsageError(f"--checkpoint: {path} is not a checkpoint of this suite")
+    return content
+
+
+def load_weights(model: LitSeq2Seq, path: Path) -> None:
+    """Give a model the weights of a checkpoint.
+
+    Raises:
+        UsageError: the file is missing, cannot be read, or belongs to another model.
+    """
+    _set_weights(model, read_checkpoint(path), path)
+
+
+def _set_weights(model: LitSeq2Seq, content: dict[str, Any], path: Path) -> None:
+    try:
+        model.load_state_dict(content["state_dict"])
+    except (RuntimeError, AttributeError):  # the latter of a name that is no text
+        raise UsageError(
+            f"--checkpoint: {path} does not fit {type(model).__name__} with these options; "
+            "it was trained with another configuration"
+        ) from None
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """A model from its checkpoint alone, in evaluation mode.
+
+    Raises:
+        UsageError: the file is missing, cannot be read, is not of this suite, or names a model that is not known here.
+    """
+    content = read_checkpoint(path)
+    settings = content.get(KEY)
+    if not isinstance(settings, dict):
+        raise UsageError(f"--checkpoint: {path} is not a checkpoint of this suite")
+    if str(settings.get("model")) not in architectures():
+        raise UsageError(f"--checkpoint: {path} is of the model {settings.get('model')}, which is not known here")
+    try:
+        model = architectures()[settings["model"]](**settings["options"])
+        text = None if settings["text"] is None else _text_content(settings["text"])
+        task, step = str(settings["task"]), int(content.get("global_step", 0))
+    except Exception as error:  # whatever torch makes of odd options
+        raise UsageError(
+            f"--checkpoint: {path} is damaged or was written by another version: {reason(error)}"
+        ) from None
+    _set_weights(model, content, path)
+    return Checkpoint(model.eval(), task, text, step)
+
+
+def _text_content(settings: dict[str, Any]) -> TextContent:
+    source, target = (Tokenizer(settings[f"{side}_tokenizer"].numpy().tobytes()) for side in ("source", "target"))
+    return TextContent(
+        (source, target), settings["source_language"], settings["target_language"], settings["lowercase"]
+    )

@@ -1,0 +1,60 @@
+"""What the folder of a trial says of its end: complete, failed or diverged."""
+
+import contextlib
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from experiments.errors import UsageError
+from experiments.files import write_json
+from experiments.trial.callbacks import TrialDiverged
+
+
+def read_summary(folder: Path) -> dict[str, Any] | None:
+    """The summary of a complete trial; None where it or the table of results is missing or damaged.
+
+    Both are written whole, the summary last. What damages them later, such as a copy cut short, makes the trial
+    incomplete again: it is evaluated anew from its last checkpoint.
+    """
+    try:
+        summary = json.loads((folder / "summary.json").read_text())
+        whole = (folder / "results.csv").read_bytes().endswith(b"\n")
+    except (OSError, ValueError):
+        return None
+    return summary if whole and isinstance(summary, dict) and summary.get("status") == "complete" else None
+
+
+def write_failure(folder: Path, error: Exception, labels: dict[str, Any]) -> None:
+    """Leave failure.json: status, reason, step and labels. Where the disk is full it stays away, and nothing else."""
+    with contextlib.suppress(OSError):
+        write_json(folder / "failure.json", {**ending(error), **labels})
+
+
+def ending(error: Exception) -> dict[str, Any]:
+    """Whether a trial failed or diverged, why, and for the latter the step."""
+    step = error.step if isinstance(error, TrialDiverged) else None
+    return {"status": "failed" if step is None else "diverged", "reason": reason(error), "step": step}
+
+
+def reason(error: BaseException) -> str:
+    """Why a trial ended, in one line."""
+    message = str(error).strip().partition("\n")[0]
+    if isinstance(error, TrialDiverged | UsageError):
+        return message
+    refused = out_of_memory(error)
+    if refused is not None:
+        return f"out of memory: {refused}".removesuffix(": ")
+    return f"{type(error).__name__}: {message}" if message else type(error).__name__
+
+
+def out_of_memory(error: BaseException) -> str | None:
+    """What an error says of an allocation that was refused; None where that is not what went wrong.
+
+    On a CPU torch raises an ordinary RuntimeError, which the parser that makes a model wraps in one of its own.
+    """
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return str(error).partition("\n")[0]
+    lines = (line.strip(" -") for line in str(error).splitlines() if "can't allocate memory" in line)
+    return next(lines, None)

@@ -1,0 +1,109 @@
+"""`lengthwise align`: the word alignments that a checkpoint's attention amounts to, and their error rate."""
+
+import argparse
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from tqdm import tqdm
+
+from analysis.errors import ReportError
+from analysis.statistics.word_alignments import (
+    alignment_error_rate,
+    links_from_weights,
+    project_to_words,
+    read_gold,
+    words_of_pieces,
+)
+from data.batch import EOS
+from data.parallel_text import ParallelFiles, ParallelText, read_parallel
+from experiments.config.arguments import OneLineParser
+from experiments.errors import UsageError
+from experiments.evaluation.translator import Translator
+from experiments.files import whole_file
+from experiments.trial.checkpoints import load_checkpoint
+
+
+def main(arguments: list[str]) -> int:
+    """Align.
+
+    Raises:
+        UsageError: bad input, in one line.
+    """
+    options = _parser().parse_args(arguments)
+    checkpoint = load_checkpoint(options.checkpoint)
+    if checkpoint.text is None:
+        raise UsageError(f"--checkpoint: {options.checkpoint} was trained on {checkpoint.task}, which is no text")
+    translator = Translator(checkpoint.model, checkpoint.text.tokenizers, checkpoint.text.lowercase)
+    text = _text(options.source, options.target)
+    try:
+        gold = None if options.gold is None else read_gold(options.gold, options.gold_offset)
+    except ReportError as error:
+        raise UsageError(str(error)) from None
+    if gold is not None and len(gold) != len(text):
+        raise UsageError(f"--gold: {options.gold} has {len(gold):,} lines for {len(text):,} pairs")
+    pairs = tqdm(
+        zip(text.source, text.target, strict=True),
+        total=len(text),
+        unit="sentence",
+        disable=not sys.stderr.isatty(),
+    )
+    links = list(_links(translator, pairs))
+    lines = [" ".join(f"{i}-{j}" for i, j in sorted(each)) for each in links]
+    if options.output is not None:
+        with whole_file(options.output) as partial:
+            partial.write_text("\n".join(lines) + "\n")
+    elif gold is None:
+        print("\n".join(lines))
+    if gold is not None:
+        score = alignment_error_rate(links, gold)
+        print(
+            f"alignment error rate {score.error_rate:.4f}  precision {score.precision:.4f}  "
+            f"recall {score.recall:.4f}  {score.links} links in {score.sentences} sentences"
+        )
+    return 0
+
+
+def _text(source: Path, target: Path | None) -> ParallelText:
+    """The pairs; what is wrong with them is said with the options of this command, not those of a trial."""
+    for option, path in (("--source", source), ("--target", target)):
+        if path is not None and not path.is_file():
+            raise UsageError(f"{option}: {path} does not exist or is no file")
+    try:
+        text = read_parallel(ParallelFiles(str(source), target and str(target)), "--source", bad_lines="drop")
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    if text.problems.places:  # links are numbered by line: none may be left out
+        raise UsageError(f"--source: bad lines: {text.problems}; mend them")
+    return text
+
+
+def _links(translator: Translator, pairs) -> Iterator[frozenset[tuple[int, int]]]:
+    """For each pair every target word with the source word it looks at most, under teacher forcing."""
+    for source, target in pairs:
+        [tokens] = translator.encode([target], translator.target)
+        pieces, target_pieces, weights, _ = translator.attention(source, [*tokens, EOS])
+        if weights is None:
+            raise UsageError(f"--checkpoint: {type(translator.model).__name__} has no attention to align by")
+        words = project_to_words(weights[:-1].numpy(), words_of_pieces(pieces), words_of_pieces(target_pieces[:-1]))
+        yield links_from_weights(words)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = OneLineParser(
+        prog="lengthwise align",
+        description="Align the words of parallel text by a model's attention: each target word with the source word "
+        "it looks at most while the model is given the target. Prints links in Pharaoh format, or, with --gold, the "
+        "alignment error rate (Och & Ney 2003).",
+        epilog="Words are what stands between spaces. Example: lengthwise align --checkpoint best.ckpt --source a.en "
+        "--target a.de --gold a.gold --gold_offset 1",
+    )
+    parser.add_argument("--checkpoint", type=Path, required=True, metavar="FILE", help="a checkpoint trained on text")
+    parser.add_argument(
+        "--source", type=Path, required=True, metavar="FILE", help="source text, or both, tab-separated"
+    )
+    parser.add_argument("--target", type=Path, metavar="FILE", help="its translation, line by line")
+    parser.add_argument("--gold", type=Path, metavar="FILE", help="gold links: 3-5 sure, 3p5 possible")
+    parser.add_argument("--gold_offset", type=int, choices=(0, 1), default=0, help="index of the first word in it")
+    parser.add_argument("--output", type=Path, metavar="FILE", help="file for the links")
+    return parser

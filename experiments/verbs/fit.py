@@ -1,0 +1,189 @@
+"""`lengthwise fit | validate | test | predict`: one trial, through LightningCLI."""
+
+import csv
+import sys
+import time
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+
+from data.datamodule import Seq2SeqDataModule
+from experiments.config.decoding_options import Decoding
+from experiments.config.help import short_help
+from experiments.config.parser import TrialCLI, parse_config, trial_parser
+from experiments.errors import UsageError
+from experiments.evaluation.samples import symbols
+from experiments.evaluation.text import evaluate_text
+from experiments.evaluation.translator import Translator
+from experiments.machine import is_follower
+from experiments.tracking.wandb_run import in_sweep
+from experiments.trial.callbacks import TrialDiverged
+from experiments.trial.checkpoints import load_weights
+from experiments.trial.outcome import read_summary, reason
+from experiments.trial.stopping import stops_like_ctrl_c
+from experiments.trial.trial import Trial, evaluate, resolve_trial, run_trial
+from lit_models import LitSeq2Seq
+
+HELP = {
+    "fit": "Train a model, keep the best checkpoint, and test it at every length asked for. The trial's folder is "
+    "named after its configuration: the same command again continues where it was stopped.",
+    "validate": "Measure a checkpoint on the validation examples.",
+    "test": "Measure a checkpoint at every length of --data.eval_lengths.",
+    "predict": "Print what a checkpoint makes of the test examples: source, target and greedy output.",
+}
+
+
+def main(verb: str, arguments: list[str]) -> int:
+    """Run a verb.
+
+    Raises:
+        UsageError: bad input, in one line.
+    """
+    description = HELP[verb]
+    if verb != "fit":
+        description += " --checkpoint FILE names it; options not given are those it was trained with."
+    if {"-h", "--help"} & set(arguments):
+        print(short_help(verb, description))
+        return 0
+    if "--help-all" in arguments:
+        parser = trial_parser()
+        parser.prog = f"lengthwise {verb}"
+        parser.description = description
+        parser.print_help()
+        return 0
+    if verb == "fit":
+        with stops_like_ctrl_c(follow_agent=in_sweep()):
+            return _fit(resolve_trial(arguments))
+    checkpoint, arguments = _take_checkpoint(verb, arguments)
+    return _use(verb, resolve_trial(arguments), checkpoint)
+
+
+def _fit(trial: Trial) -> int:
+    if read_summary(trial.folder) is not None:
+        print(f"{trial.folder} is complete already")
+    bar = None
+
+    def report(share: float, note: str) -> None:
+        nonlocal bar
+        if is_follower():
+            return
+        if bar is None:  # only once there is something to show
+            calm = 0.1 if sys.stderr.isatty() else 10.0  # a log file wants few lines
+            steps = trial.config["trainer"]["max_steps"]
+            bar = tqdm(total=steps, desc=trial.name, unit="step", dynamic_ncols=True, mininterval=calm)
+        bar.set_postfix_str(note, refresh=False)
+        shown = bar.update(round(share * bar.total) - bar.n)
+        if not shown and time.time() - bar.last_print_t > bar.mininterval:  # a new note at the same step
+            bar.last_print_t = time.time()
+            bar.refresh()
+
+    try:
+        summary = run_trial(trial, trial.folder, report)
+    except TrialDiverged as error:
+        raise UsageError(f"diverged: {error}; see {trial.folder}") from None
+    except MemoryError as error:
+        raise UsageError(f"{reason(error)}; make model.hidden_size or data.batch_tokens smaller") from None
+    except ValueError as error:
+        if str(error).startswith(("data.", "model.")):  # an option that only the run itself could refuse
+            raise UsageError(str(error)) from None
+        raise
+    finally:
+        if bar is not None:
+            bar.close()
+    if is_follower():
+        return 0
+    print(f"{summary['arch']} with {summary['num_params']:,} parameters, {summary['steps']} steps")
+    _print_accuracy(trial.folder / "results.csv")
+    return 0
+
+
+def _print_accuracy(path: Path) -> None:
+    """The figures most people look for first, and where the others are."""
+    with path.open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if not row["position"]]
+    values = {(row["eval_length"], row["metric"]): row["value"] for row in rows}
+    texts = {(row["bucket"], row["metric"]): row["value"] for row in rows if row["bucket"]}
+    if texts:
+        print("source length  sentences   BLEU   chrF")
+        for bucket in dict.fromkeys(bucket for bucket, _ in texts):
+            count, bleu, chrf = (float(texts[bucket, name]) for name in ("sentences", "bleu", "chrf"))
+            print(f"{bucket:>13}  {count:9.0f}  {bleu:5.2f}  {chrf:5.2f}")
+        print(path.as_posix())
+        return
+    print("length  greedy token accuracy  greedy exact match")
+    for length in dict.fromkeys(length for length, _ in values):
+        accuracy, exact = (float(values[length, f"greedy_{name}"]) for name in ("token_accuracy", "exact_match"))
+        print(f"{length:>6}  {accuracy:21.4f}  {exact:18.4f}")
+    print(path.as_posix())
+
+
+def _take_checkpoint(verb: str, arguments: list[str]) -> tuple[Path, list[str]]:
+    """Split off --checkpoint FILE, and begin with the configuration that stands beside it."""
+    rest, path = [], None
+    remaining = iter(arguments)
+    for argument in remaining:
+        if argument == "--checkpoint":
+            path = next(remaining, None)
+        elif argument.startswith("--checkpoint="):
+            path = argument.partition("=")[2]
+        else:
+            rest.append(argument)
+    if not path:
+        raise UsageError(f"--checkpoint: say which checkpoint to {verb}, such as runs/TRIAL/checkpoints/best.ckpt")
+    checkpoint = Path(path)
+    if not checkpoint.is_file():
+        raise UsageError(f"--checkpoint: {checkpoint} does not exist")
+    config = checkpoint.resolve().parent.parent / "config.yaml"
+    return checkpoint, ([f"--config={config}"] if config.is_file() else []) + rest
+
+
+def _use(verb: str, trial: Trial, checkpoint: Path) -> int:
+    cli = TrialCLI(parse_config({**trial.config, "checkpoint": {"dirpath": str(checkpoint.parent)}}))
+    model, data, trainer = cli.model, cli.datamodule, cli.trainer
+    assert isinstance(model, LitSeq2Seq)
+    load_weights(model, checkpoint)
+    if verb == "validate":
+        trainer.validate(model, data, verbose=False)
+        for name, value in trainer.callback_metrics.items():
+            print(f"{name.removeprefix('validation/'):24} {float(value):.6f}")
+    elif verb == "test":
+        rows = evaluate(trainer, model, data)
+        if data.text is not None:
+            rows.extend(evaluate_text(model, data, Decoding(**trial.config["decoding"])).rows)
+        print(f"{'length':>8}  {'metric':24} value")
+        for row in rows:
+            if row.position is None:
+                print(f"{row.bucket or row.eval_length:>8}  {row.metric:24} {row.value:.6f}")
+    elif data.text is not None:
+        _predict_text(model, data, Decoding(**trial.config["decoding"]))
+    else:
+        _predict(model, data)
+    return 0
+
+
+def _predict_text(model: LitSeq2Seq, data: Seq2SeqDataModule, decoding: Decoding) -> None:
+    assert data.text is not None
+    text = data.text.text("test")
+    translator = Translator(model, data.text.tokenizers, data.lowercase)
+    print("source\ttarget\toutput")
+    translated = translator.translate(text.source, decoding, decoding.generator(model.device))
+    for source, target, outputs in zip(text.source, text.target, translated, strict=True):
+        print(source, target, outputs[0].text, sep="\t")
+
+
+@torch.no_grad()
+def _predict(model: LitSeq2Seq, data) -> None:
+    model.eval()
+    print("source\ttarget\toutput")
+    for loader in data.predict_dataloader():
+        for index, batch in enumerate(loader):
+            outputs = model.predict_step(batch, index)
+            for row in zip(batch.source, batch.target_out, outputs, strict=True):
+                print("\t".join(" ".join(symbols(tokens.tolist())) for tokens in row))
+
+
+if __name__ == "__main__":
+    from experiments.main import main as lengthwise
+
+    sys.exit(lengthwise(sys.argv[1:]))

@@ -1,0 +1,244 @@
+"""`lengthwise translate`: text in, text out, from a checkpoint."""
+
+import argparse
+import itertools
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import fields
+from pathlib import Path
+from typing import IO
+
+import torch
+from tqdm import tqdm
+
+from analysis.errors import ReportError
+from analysis.figures.attention.alignments import draw_attention
+from analysis.statistics.word_alignments import project_to_words, words_from_pieces, words_of_pieces
+from experiments.config.arguments import OneLineParser, require_threads
+from experiments.config.decoding_options import MOST_HYPOTHESES, Decoding
+from experiments.errors import UsageError
+from experiments.evaluation.text_metrics import signatures, text_metrics
+from experiments.evaluation.translator import Translation, Translator
+from experiments.files import whole_file
+from experiments.trial.checkpoints import load_checkpoint
+
+CHUNK = 1024  # lines read, sorted by length and translated together
+
+
+def main(arguments: list[str]) -> int:
+    """Translate.
+
+    Raises:
+        UsageError: bad input, in one line.
+    """
+    options = _parser().parse_args(arguments)
+    decoding = _decoding(options)
+    translator = _translator(options)
+    try:
+        return _run(options, decoding, translator)
+    except BrokenPipeError:  # the reader, such as head, has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _run(options: argparse.Namespace, decoding: Decoding, translator: Translator) -> int:
+    references = _references(options.reference)
+    outputs: list[str] = []
+    written = 0
+    generator = decoding.generator(translator.model.device)
+    with ExitStack() as stack:
+        lines = _input(options, stack)
+        write = _output(options.output, stack)
+        bar = stack.enter_context(_bar(options))
+        for chunk in _chunks(lines, 1 if _is_dialogue(options) else CHUNK):
+            results = _translate(translator, chunk, decoding, generator, options.n_best, bar.update)
+            for text, result in zip(chunk, results, strict=True):
+                written += 1
+                write(_formatted(written, result, options))
+                outputs.append(result[0].text)
+                if options.attention and text.strip():
+                    many = written > 1 or len(chunk) > 1 or _is_dialogue(options)  # their pictures need numbers
+                    _draw(translator, text, result[0], options.attention, written if many else None)
+        if not written:
+            raise UsageError("there is no text to translate; give it as an argument, in --input, or on standard input")
+        if references is not None and len(references) != written:
+            raise UsageError(f"--reference: {options.reference} has {len(references):,} lines for {written:,} of text")
+    if references is not None:
+        _print_scores(outputs, references, translator.lowercase)
+    return 0
+
+
+def _translate(
+    translator: Translator,
+    texts: list[str],
+    decoding: Decoding,
+    generator: torch.Generator,
+    n_best: int,
+    done: Callable[[int], object],
+) -> list[list[Translation]]:
+    """Outputs of each text; an empty line has one, which is empty, so that output matches input line by line."""
+    spoken = [text for text in texts if text.strip()]
+    translated = iter(translator.translate(spoken, decoding, generator, n_best, done))
+    return [next(translated) if text.strip() else [Translation("", [], 0.0)] for text in texts]
+
+
+def _formatted(number: int, outputs: list[Translation], options: argparse.Namespace) -> str:
+    if options.n_best == 1 and not options.scores:
+        return outputs[0].text + "\n"
+    return "".join(f"{number}\t{output.score:.4f}\t{output.text}\n" for output in outputs)
+
+
+def _draw(translator: Translator, text: str, output: Translation, path: Path, number: int | None) -> None:
+    source, target, weights, _ = translator.attention(text, output.tokens)
+    if weights is None:
+        raise UsageError(f"--attention: {type(translator.model).__name__} has no attention to draw")
+    if number is not None:
+        path = path.with_stem(f"{path.stem}-{number}")
+    words = project_to_words(weights.numpy(), words_of_pieces(source), words_of_pieces(target))
+    try:
+        draw_attention(path, words_from_pieces(source), words_from_pieces(target), words)
+    except (ReportError, OSError) as error:
+        raise UsageError(f"--attention: {error}") from None
+
+
+def _print_scores(outputs: list[str], references: list[str], lowercase: bool) -> None:
+    """Scores go where progress goes: standard output holds text alone."""
+    described = signatures(lowercase)
+    for name, value in text_metrics(outputs, references, lowercase).items():
+        print(f"{name:18} {value:8.4f}  {described.get(name, '')}".rstrip(), file=sys.stderr)
+
+
+def _decoding(options: argparse.Namespace) -> Decoding:
+    chosen = {field.name: getattr(options, field.name) for field in fields(Decoding)}
+    try:
+        decoding = Decoding(**chosen)
+    except ValueError as error:
+        raise UsageError(f"--{str(error).removeprefix('decoding.')}") from None
+    if not 1 <= options.n_best <= MOST_HYPOTHESES:
+        raise UsageError(f"--n_best: {options.n_best} must lie between 1 and {MOST_HYPOTHESES}")
+    if options.n_best > 1 and decoding.method == "greedy":
+        raise UsageError("--n_best: greedy has one output; use --method beam or sample")
+    return decoding
+
+
+def _translator(options: argparse.Namespace) -> Translator:
+    if options.threads is not None:
+        require_threads(options.threads)
+        torch.set_num_threads(options.threads)
+    if options.device != "cpu" and not (options.device.startswith("cuda") and torch.cuda.is_available()):
+        raise UsageError(f"--device: {options.device} is not here; use cpu")
+    checkpoint = load_checkpoint(options.checkpoint)
+    if checkpoint.text is None:
+        raise UsageError(
+            f"--checkpoint: {options.checkpoint} was trained on {checkpoint.task}, which is no text; "
+            "lengthwise predict shows its output"
+        )
+    return Translator(checkpoint.model.to(options.device), checkpoint.text.tokenizers, checkpoint.text.lowercase)
+
+
+def _references(path: Path | None) -> list[str] | None:
+    if path is None:
+        return None
+    with _opened(path, "--reference") as file:
+        return list(_decoded(file, str(path)))
+
+
+def _input(options: argparse.Namespace, stack: ExitStack) -> Iterable[str]:
+    if options.text and options.input:
+        raise UsageError("--input: text is given as an argument too; leave one of them out")
+    if options.text:
+        return options.text
+    if options.input:
+        return _decoded(stack.enter_context(_opened(options.input, "--input")), str(options.input))
+    if sys.stdin.isatty():
+        print("one text a line; Ctrl-D ends", file=sys.stderr)
+    return _decoded(sys.stdin.buffer, "standard input")
+
+
+def _is_dialogue(options: argparse.Namespace) -> bool:
+    """Whether a person types the lines and waits for each answer."""
+    return not options.text and not options.input and sys.stdin.isatty()
+
+
+def _output(path: Path | None, stack: ExitStack) -> Callable[[str], object]:
+    if path is None:
+
+        def write(text: str) -> None:
+            sys.stdout.write(text)
+            sys.stdout.flush()
+
+        return write
+    try:
+        partial = stack.enter_context(whole_file(path))
+        return stack.enter_context(partial.open("w", encoding="utf-8")).write
+    except OSError as error:
+        raise UsageError(f"--output: cannot write {path}: {error.strerror}") from None
+
+
+def _bar(options: argparse.Namespace) -> tqdm:
+    """Progress for a person who watches and does not see the output itself."""
+    watched = sys.stderr.isatty() and (options.output is not None or not sys.stdout.isatty())
+    return tqdm(disable=not watched, unit="sentence", dynamic_ncols=True)
+
+
+def _opened(path: Path, option: str) -> IO[bytes]:
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise UsageError(f"{option}: cannot read {path}: {error.strerror}") from None
+
+
+def _decoded(lines: Iterable[bytes], name: str) -> Iterator[str]:
+    for number, line in enumerate(lines, start=1):
+        try:
+            yield line.decode("utf-8").rstrip("\r\n")
+        except UnicodeDecodeError:
+            raise UsageError(f"{name}:{number} is not UTF-8") from None
+
+
+def _chunks(lines: Iterable[str], size: int) -> Iterator[list[str]]:
+    iterator = iter(lines)
+    while chunk := list(itertools.islice(iterator, size)):
+        yield chunk
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = OneLineParser(
+        prog="lengthwise translate",
+        description="Translate text with a checkpoint, which carries its tokenizer and options. Text comes from the "
+        "command line, --input or standard input, one segment a line; output goes to standard output or --output.",
+        epilog="Example: echo 'A man rides.' | lengthwise translate --checkpoint runs/TRIAL/checkpoints/best.ckpt",
+    )
+    parser.add_argument("text", nargs="*", help="text to translate")
+    parser.add_argument("--checkpoint", type=Path, required=True, metavar="FILE", help="a checkpoint trained on text")
+    parser.add_argument("--input", type=Path, metavar="FILE", help="file of text, one segment a line")
+    parser.add_argument("--output", type=Path, metavar="FILE", help="file to write, whole or not at all")
+    parser.add_argument("--reference", type=Path, metavar="FILE", help="print BLEU, chrF, TER and others against it")
+    parser.add_argument(
+        "--attention", type=Path, metavar="FILE", help="draw where the model looked: .png, .pdf or .svg"
+    )
+    parser.add_argument("--n_best", type=int, default=1, metavar="N", help="most outputs a text: number, score, text")
+    parser.add_argument("--scores", action="store_true", help="print number and score before each output")
+    parser.add_argument("--threads", type=int, metavar="N", help="CPU threads")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda (default %(default)s)")
+    group = parser.add_argument_group("decoding")
+    defaults = Decoding()
+    group.add_argument("--method", choices=("beam", "greedy", "sample", "mbr"), default=defaults.method,
+                       help="beam search, greedy, one random sample, or minimum Bayes risk over samples "
+                       "(default %(default)s)")  # fmt: skip
+    for option, kind, text in (
+        ("beam_size", int, "open hypotheses of a beam search"),
+        ("length_penalty", float, "alpha of Wu et al. 2016; 0 ranks by log-probability alone"),
+        ("temperature", float, "of sampling"),
+        ("top_k", int, "sample from that many most probable tokens; 0 from all"),
+        ("top_p", float, "sample from the fewest tokens that hold so much probability"),
+        ("samples", int, "samples of mbr"),
+        ("seed", int, "of sampling"),
+    ):
+        group.add_argument(
+            f"--{option}", type=kind, default=getattr(defaults, option), help=f"{text} (default %(default)s)"
+        )
+    group.add_argument("--utility", choices=("chrf", "bleu"), default=defaults.utility, help="what mbr maximises")
+    return parser

@@ -1,0 +1,339 @@
+"""LitSeq2Seq: the one contract every architecture keeps, and everything they share.
+
+Shapes: B sequences, S source positions, T target positions (EOS included), V target vocabulary, M memory size.
+"""
+
+import inspect
+import math
+from abc import ABCMeta, abstractmethod
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple
+
+import lightning.pytorch as pl
+import torch
+import torch.nn.functional as F
+from lightning_utilities.core.apply_func import apply_to_collection
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import LambdaLR
+
+from data.batch import PAD, Batch
+from lit_models.decoding.search import greedy
+from lit_models.kernels.loss import smoothed_cross_entropy
+from lit_models.metrics import SequenceMetrics
+
+Schedule = Literal["constant", "linear", "cosine", "inverse-sqrt"]
+
+
+class Memory(NamedTuple):
+    """What an encoder hands over. Every tensor has the batch first.
+
+    Attributes:
+        states: (B, S, M) a vector for each source position, in source order.
+        lengths: (B,) source lengths.
+        blocked: (B, S) true at padding; None where no row is padded.
+        final: the encoder's final state, a tuple of (B, layers, M); empty where there is none.
+    """
+
+    states: Tensor
+    lengths: Tensor
+    blocked: Tensor | None
+    final: tuple[Tensor, ...] = ()
+
+
+class Output(NamedTuple):
+    """Result of a teacher-forced pass.
+
+    Attributes:
+        logits: (B, T, V) unnormalised log-probabilities of each target token.
+        attention: (B, T, S) weight of each source position, zero at padding; None without attention.
+    """
+
+    logits: Tensor
+    attention: Tensor | None
+
+
+class _RecordsOptions(ABCMeta):
+    """Keeps every constructor argument of a model in its attribute `options`, defaults of all bases included."""
+
+    def __call__(cls, **options: Any) -> Any:
+        defaults = {}
+        for base in reversed(cls.__mro__[: cls.__mro__.index(LitSeq2Seq) + 1]):
+            for name, parameter in inspect.signature(base.__init__).parameters.items():
+                if parameter.default is not inspect.Parameter.empty:
+                    defaults[name] = parameter.default
+        model: Any = object.__new__(cls)
+        object.__setattr__(model, "options", defaults | options)
+        model.__init__(**options)
+        return model
+
+
+class LitSeq2Seq(pl.LightningModule, metaclass=_RecordsOptions):
+    """A sequence-to-sequence model that trains, validates, tests and decodes.
+
+    A subclass supplies `encode`, `forward`, `start`, `step`, and an embedding layer for the source named
+    `source_embedding`. Its own options are keyword arguments; those below are passed on with **kwargs. Its width
+    is the option `hidden_size`.
+
+    Args:
+        source_vocab_size: number of source token ids.
+        target_vocab_size: number of target token ids.
+        learning_rate: peak learning rate of AdamW (Loshchilov & Hutter 2019); Adam where weight_decay is 0.
+        betas: the decay rates of its two moments.
+        weight_decay: decoupled weight decay.
+        warmup_steps: steps over which the learning rate rises linearly to its peak.
+        schedule: the learning rate afterwards: constant, linear or cosine down to 0 at the last step, or
+            inverse-sqrt (Vaswani et al. 2017, equation 3).
+        label_smoothing: probability mass spread over the vocabulary in the training loss (Szegedy et al. 2016).
+        teacher_forcing: probability with which a decoder step reads the reference token; below 1 the rest read
+            the model's own greedy choice (scheduled sampling, Bengio et al. 2015), step by step.
+
+    Raises:
+        ValueError: an option out of range; the message names it.
+    """
+
+    source_embedding: nn.Embedding
+    options: dict[str, Any]
+    """Every constructor argument with its value, defaults included: `type(model)(**options)` is the same model."""
+
+    def __init__(
+        self,
+        *,
+        source_vocab_size: int,
+        target_vocab_size: int,
+        learning_rate: float = 2e-3,
+        betas: tuple[float, float] = (0.9, 0.98),
+        weight_decay: float = 0.0,
+        warmup_steps: int = 100,
+        schedule: Schedule = "cosine",
+        label_smoothing: float = 0.0,
+        teacher_forcing: float = 1.0,
+    ) -> None:
+        super().__init__()
+        require(learning_rate > 0, "learning_rate", learning_rate, "must be above 0")
+        require(warmup_steps >= 0, "warmup_steps", warmup_steps, "must be at least 0")
+        require(0 <= label_smoothing < 1, "label_smoothing", label_smoothing, "must lie in [0, 1)")
+        require(0 <= teacher_forcing <= 1, "teacher_forcing", teacher_forcing, "must lie in [0, 1]")
+        require(weight_decay >= 0, "weight_decay", weight_decay, "must be at least 0")
+        self.source_vocab_size = source_vocab_size
+        self.target_vocab_size = target_vocab_size
+        self.learning_rate = learning_rate
+        self.betas = betas
+        self.weight_decay = weight_decay
+        self.warmup_steps = warmup_steps
+        self.schedule: Schedule = schedule
+        self.label_smoothing = label_smoothing
+        self.teacher_forcing = teacher_forcing
+        self.validation_metrics = SequenceMetrics(target_vocab_size)
+        self.test_metrics = nn.ModuleList()
+
+    # ------------------------------------------------------------------ the contract
+
+    @abstractmethod
+    def encode(self, source: Tensor, source_lengths: Tensor) -> Memory:
+        """Read the source: (B, S) ids and (B,) lengths."""
+
+    @abstractmethod
+    def forward(self, batch: Batch, need_attention: bool = True) -> Output:
+        """Logits for every target token under teacher forcing, as parallel as the architecture allows.
+
+        `need_attention=False` lets an architecture skip weights that cost extra; it may return them all the same.
+        """
+
+    @abstractmethod
+    def start(self, memory: Memory) -> Any:
+        """The decoder's state before its first step: any nesting of tuples of tensors with the batch first."""
+
+    @abstractmethod
+    def step(self, token: Tensor, state: Any) -> tuple[Tensor, Any, Tensor | None]:
+        """One decoder step: (B,) ids and a state give (B, V) logits, the next state and (B, S) attention."""
+
+    def select_rows(self, state: Any, rows: Tensor) -> Any:
+        """The state of the given rows, in that order, with repetitions: what greedy decoding needs."""
+        return apply_to_collection(state, Tensor, lambda tensor: tensor.index_select(0, rows))
+
+    def select_hypotheses(self, state: Any, rows: Tensor, sentences: Tensor | None = None) -> Any:
+        """The state of the given rows where a sentence has several, side by side: what beams and samples need.
+
+        A row never leaves its sentence. So a NamedTuple state may name in `of_source` the fields that all rows of a
+        sentence share; these are never repeated or reordered, and `step` then meets fewer rows in them than it is
+        given tokens. Any other state is selected row by row, the source with it.
+
+        Args:
+            state: of (B x K) rows.
+            rows: (B' x K') the rows wanted, those of one sentence side by side, as many for each.
+            sentences: (B',) the sentences they belong to; None where these are all, in order.
+        """
+        shared = {name: getattr(state, name) for name in getattr(state, "of_source", ())}
+        if not shared:
+            return self.select_rows(state, rows)
+        own = self.select_rows(state._replace(**dict.fromkeys(shared)), rows)
+        return own._replace(**(shared if sentences is None else self.select_rows(shared, sentences)))
+
+    def attention_heads(self, batch: Batch) -> dict[str, Tensor]:
+        """Where an architecture attends to the source in several places at once: the weights (B, T, S) of each, by
+        name, under teacher forcing. Empty for one that has a single attention, or none."""
+        return {}
+
+    def transition(
+        self, source: Tensor, source_lengths: Tensor, position: Tensor, state: tuple[Tensor, ...] | None
+    ) -> tuple[Tensor, ...] | None:
+        """One step of a recurrent encoder by itself, as in evaluation: what Jacobians of its state are taken of.
+
+        Args:
+            source: (B, S) ids, as `encode` is given them.
+            source_lengths: (B,)
+            position: (B,) number of tokens each row's encoder has read before this step, in the order it reads them.
+            state: everything the step reads of the one before, any number of tensors with the batch first; None
+                before the first step.
+
+        Returns:
+            The next state, of the same shapes; None where the encoder is not recurrent.
+        """
+        return None
+
+    # ------------------------------------------------------------------ training
+
+    def loss(self, logits: Tensor, batch: Batch, consume: bool = False) -> Tensor:
+        """Cross-entropy in nats a target token, label smoothing included; PAD counts nothing.
+
+        `consume` lets the gradient take the place of the logits, which nobody can read then.
+        """
+        tokens = (batch.target_out != PAD).sum() if batch.loss_tokens is None else batch.loss_tokens
+        targets = batch.target_out.flatten()
+        return smoothed_cross_entropy(logits.flatten(0, 1), targets, self.label_smoothing, tokens, consume)
+
+    def on_fit_start(self) -> None:
+        self._trial_seed = torch.initial_seed()  # what seed_everything was given
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """Dropout and scheduled sampling draw from a state set anew at every batch: a pure function of seed, rank
+        and position, so that a resumed run continues exactly and nothing else that draws can disturb training."""
+        torch.manual_seed(mixed_seed(self._trial_seed, self.global_rank, batch_idx))
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        if self.teacher_forcing < 1:
+            logits = self._scheduled_sampling(batch)
+        else:
+            logits = self(batch, need_attention=False).logits
+        return self.loss(logits, batch, consume=True)
+
+    def _scheduled_sampling(self, batch: Batch) -> Tensor:
+        """(B, T, V) logits of steps that read the reference token or the model's own choice."""
+        state = self.start(self.encode(batch.source, batch.source_lengths))
+        token = batch.target_in[:, 0]
+        steps = []
+        for position in range(batch.target_in.shape[1]):
+            if position > 0:
+                forced = torch.rand(len(token), device=token.device) < self.teacher_forcing
+                token = torch.where(forced, batch.target_in[:, position], steps[-1].detach().argmax(-1))
+            logits, state, _ = self.step(token, state)
+            steps.append(logits)
+        return torch.stack(steps, dim=1)
+
+    def make_optimizer(self) -> torch.optim.AdamW:
+        """AdamW with the model's options, each step of it one pass over all parameters."""
+        optimizer = torch.optim.AdamW(
+            self.parameters(), lr=self.learning_rate, betas=self.betas, weight_decay=self.weight_decay, fused=True
+        )
+        # A fused step can undo the scaling of float16's gradients by itself, but then Lightning could not clip them.
+        optimizer._step_supports_amp_scaling = False  # type: ignore[attr-defined]
+        return optimizer
+
+    def configure_optimizers(self) -> Any:
+        optimizer = self.make_optimizer()
+        total = self.trainer.max_steps
+        factor = schedule_factor(self.schedule, self.warmup_steps, total)
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": LambdaLR(optimizer, factor), "interval": "step"},
+        }
+
+    # ------------------------------------------------------------------ evaluation
+
+    def on_validation_epoch_start(self) -> None:
+        self.validation_metrics.reset()
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """(B, T') greedy tokens."""
+        return self._evaluate(batch, self.validation_metrics)
+
+    def on_validation_epoch_end(self) -> None:
+        values = self.validation_metrics.compute()
+        self.log_dict({f"validation/{name}": value for name, value in values.items()})
+
+    def on_test_start(self) -> None:
+        loaders = self.trainer.test_dataloaders
+        count = len(loaders) if isinstance(loaders, list) else 1
+        self.test_metrics = nn.ModuleList(SequenceMetrics(self.target_vocab_size) for _ in range(count))
+        self.test_metrics.to(self.device)
+
+    def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Tensor:
+        """(B, T') greedy tokens."""
+        return self._evaluate(batch, self.test_metrics[dataloader_idx])
+
+    def predict_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Tensor:
+        """(B, T') greedy tokens, computed in the precision of the weights: in bfloat16 close calls would be ties."""
+        limits = batch.target_out.shape[1] if batch.decode_limits is None else batch.decode_limits
+        with torch.autocast(self.device.type, enabled=False):
+            return greedy(self, batch.source, batch.source_lengths, limits)
+
+    def _evaluate(self, batch: Batch, metrics: nn.Module) -> Tensor:
+        with torch.autocast(self.device.type, enabled=False):
+            output = self(batch, need_attention=batch.alignment is not None)
+        decoded = self.predict_step(batch, 0)
+        metrics.update(batch, output.logits, output.attention, decoded)  # type: ignore[operator]
+        return decoded
+
+    @property
+    def num_params(self) -> int:
+        """Number of trained parameters, embeddings included."""
+        return sum(parameter.numel() for parameter in self.parameters())
+
+
+def require(condition: bool, option: str, value: object, message: str) -> None:
+    """Refuse an option of the model.
+
+    Raises:
+        ValueError: the condition does not hold; the message names option and value.
+    """
+    if not condition:
+        raise ValueError(f"model.{option}: {value} {message}")
+
+
+def padding_mask(lengths: Tensor, width: int) -> Tensor | None:
+    """(B, width) true behind the end of each row; None where every row is full, which spares all masking."""
+    if bool((lengths == width).all()):
+        return None
+    return torch.arange(width, device=lengths.device)[None, :] >= lengths[:, None]
+
+
+def drop_words(vectors: Tensor, share: float, training: bool) -> Tensor:
+    """Drop whole embeddings (B, …, E), the rest scaled to keep the expectation (Sennrich & Zhang 2019)."""
+    if share == 0 or not training:
+        return vectors
+    return vectors * F.dropout(vectors.new_ones(*vectors.shape[:-1], 1), share)
+
+
+def schedule_factor(schedule: Schedule, warmup_steps: int, total_steps: int) -> Callable[[int], float]:
+    """Learning rate at a step, as a share of its peak."""
+
+    def factor(step: int) -> float:
+        if step < warmup_steps:
+            return (step + 1) / warmup_steps
+        if schedule == "constant":
+            return 1.0
+        if schedule == "inverse-sqrt":
+            return math.sqrt(max(warmup_steps, 1) / (step + 1))
+        remaining = max(0.0, (total_steps - step) / max(1, total_steps - warmup_steps))
+        return remaining if schedule == "linear" else 0.5 * (1 - math.cos(math.pi * remaining))
+
+    return factor
+
+
+def mixed_seed(*parts: int) -> int:
+    """One 63-bit seed from several integers, each of which changes it thoroughly."""
+    value = 0
+    for part in parts:
+        value = (value ^ part) * 0x9E3779B97F4A7C15 % 2**64
+        value ^= value >> 29
+    return value % 2**63

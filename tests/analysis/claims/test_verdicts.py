@@ -1,0 +1,277 @@
+"""Each rule turns made-up numbers of every kind into the verdict that it promises."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis.claims.verdicts import (
+    RULES,
+    Answer,
+    Finding,
+    Part,
+    across,
+    bottleneck_answer,
+    bottleneck_verdict,
+    gradient_verdict,
+    parallelism_verdict,
+    together,
+)
+from analysis.statistics.accuracy_pairs import accuracy_pairs
+from analysis.statistics.comparisons import comparisons
+from analysis.statistics.gradient_fits import fits
+from analysis.tables.frames import Frame
+from analysis.tables.trial_folders import COLUMNS, FAILURE_COLUMNS, load_runs
+from tests.helpers.analysis_tables import write_text_sweep
+from tests.helpers.gradient_tables import exponential, flat, seeds_of, table_of
+from tests.helpers.report_folders import timings
+
+HOLDS, IN_PART, FAILS, UNTOLD = Answer
+NO_FAILURES = pd.DataFrame(columns=FAILURE_COLUMNS)
+LOSES, KEEPS = {10: 0.99, 80: 0.3}, {10: 0.99, 80: 0.99}
+
+
+def results_of(curves: dict[str, dict[int, float]], seeds=(0, 1, 2), spread=0.002, task="copy") -> Frame:
+    """The tidy table of models with an accuracy at each length, seeds a little apart."""
+    rows = [
+        (f"{arch}-{length}-{seed}", arch, task, 32, length, seed, 1000, "cpu", "test", length, "", None,
+         "greedy_token_accuracy", accuracy + spread * (seed - 1))
+        for arch, curve in curves.items() for length, accuracy in curve.items() for seed in seeds
+    ]  # fmt: skip
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def bottleneck(results, failures=NO_FAILURES):
+    return bottleneck_verdict(results, failures, [])
+
+
+def test_the_bottleneck_holds_where_fixed_contexts_lose_and_attention_keeps():
+    verdict = bottleneck(results_of({"LSTM": LOSES, "GRU": LOSES, "Bahdanau": KEEPS, "Transformer": KEEPS}))
+    assert verdict.answer == HOLDS
+    [finding] = verdict.findings
+    assert [part.answer for part in finding.parts] == [HOLDS, HOLDS, HOLDS]
+    assert "LSTM 0.300 [0.295, 0.305], n = 3: degrades" in finding.parts[0].measured
+
+
+def test_the_bottleneck_does_not_hold_where_fixed_contexts_keep_their_accuracy():
+    assert bottleneck(results_of({"LSTM": KEEPS, "Bahdanau": KEEPS})).answer == FAILS
+
+
+@pytest.mark.parametrize(
+    "curves",
+    [
+        {"LSTM": LOSES, "Bahdanau": {10: 0.99, 80: 0.6}},
+        {"LSTM": LOSES, "GRU": KEEPS, "Bahdanau": KEEPS},
+        {"LSTM": LOSES, "Bahdanau": KEEPS, "LuongLocal": LOSES},
+    ],
+    ids=["attention loses less", "one fixed context keeps it", "one attention loses it"],
+)
+def test_the_bottleneck_holds_in_part_where_architectures_of_a_kind_differ_or_attention_loses_less(curves):
+    assert bottleneck(results_of(curves)).answer == IN_PART
+
+
+@pytest.mark.parametrize("accuracy", [0.3, 0.05], ids=["as much", "more"])
+def test_the_bottleneck_does_not_hold_where_attention_loses_as_much_or_more(accuracy):
+    assert bottleneck(results_of({"LSTM": LOSES, "Bahdanau": {10: 0.99, 80: accuracy}})).answer == FAILS
+
+
+def test_the_bottleneck_holds_in_part_where_some_attention_never_learnt_the_task():
+    never = {10: 0.03, 80: 0.03}
+    [finding] = bottleneck(results_of({"LSTM": LOSES, "Bahdanau": KEEPS, "Transformer": never})).findings
+    assert [part.answer for part in finding.parts] == [HOLDS, HOLDS, IN_PART]
+    assert finding.answer == IN_PART
+
+
+def test_the_bottleneck_holds_in_part_where_attention_is_surely_ahead_though_nothing_else_is_sure():
+    curves = {"LSTM": {10: 0.3, 80: 0.3}, "Bahdanau": {10: 0.9, 80: 0.9}}
+    [finding] = bottleneck(results_of(curves)).findings
+    assert [part.answer for part in finding.parts] == [UNTOLD, UNTOLD, HOLDS]
+    assert finding.answer == IN_PART
+
+
+@pytest.mark.parametrize("seeds", [(0,), (0, 1)])
+def test_too_few_seeds_tell_nothing_about_the_bottleneck(seeds):
+    wide = results_of({"LSTM": {10: 0.8, 80: 0.3}, "Bahdanau": {10: 0.9, 80: 0.9}}, seeds, spread=0.3)
+    assert bottleneck(wide).answer == UNTOLD
+
+
+def test_one_length_or_one_kind_tells_nothing_about_the_bottleneck():
+    [finding] = bottleneck(results_of({"LSTM": {80: 0.3}, "Bahdanau": {80: 0.99}})).findings
+    assert finding.answer == UNTOLD and "one length only, 80 tokens" in finding.parts[0].measured
+    assert bottleneck(results_of({"LSTM": LOSES, "GRU": LOSES})).answer == UNTOLD
+
+
+def test_recall_of_one_symbol_is_no_test_of_the_bottleneck():
+    assert bottleneck(results_of({"LSTM": LOSES, "Bahdanau": KEEPS}, task="first-token-recall")).findings == ()
+
+
+def test_trials_that_diverged_are_counted_beside_the_mean():
+    lost = [("x", "diverged", "loss is nan", 9, "LSTM", "copy", 80, seed) for seed in (7, 8)]
+    lost.append(("y", "failed", "no memory", 0, "GRU", "copy", 80, 7))
+    failures = pd.DataFrame(lost, columns=FAILURE_COLUMNS)
+    results = results_of({"LSTM": LOSES, "GRU": {10: 0.99}, "Bahdanau": KEEPS})
+    measured = bottleneck(results, failures).findings[0].parts[0].measured
+    assert "LSTM 0.300 [0.295, 0.305], n = 3, 2 diverged: degrades" in measured
+    assert "GRU 1 failed: cannot be told: no complete trial at the greatest length" in measured
+
+
+def test_architectures_of_no_known_kind_decide_nothing():
+    with_newcomer = results_of({"LSTM": LOSES, "Bahdanau": KEEPS, "Newcomer": LOSES})
+    assert bottleneck(with_newcomer).answer == HOLDS
+
+
+@pytest.mark.parametrize(
+    ("fixed", "attention", "ahead", "answer"),
+    [
+        (HOLDS, HOLDS, UNTOLD, HOLDS), (FAILS, HOLDS, HOLDS, FAILS), (HOLDS, FAILS, UNTOLD, FAILS),
+        (HOLDS, FAILS, FAILS, FAILS), (HOLDS, FAILS, IN_PART, IN_PART), (HOLDS, FAILS, HOLDS, IN_PART),
+        (IN_PART, HOLDS, UNTOLD, IN_PART), (HOLDS, UNTOLD, UNTOLD, UNTOLD), (HOLDS, UNTOLD, HOLDS, IN_PART),
+        (UNTOLD, UNTOLD, FAILS, UNTOLD),
+    ],
+)  # fmt: skip
+def test_the_parts_of_the_bottleneck_are_put_together_as_the_rule_says(fixed, attention, ahead, answer):
+    assert bottleneck_answer(fixed, attention, ahead) == answer
+
+
+def test_pairs_are_corrected_for_their_number_by_holm():
+    pairs = accuracy_pairs(results_of({"LSTM": LOSES, "GRU": LOSES, "Bahdanau": KEEPS}, spread=0.2), "copy", 32)
+    assert [(pair.attention, pair.fixed) for pair in pairs] == [("Bahdanau", "LSTM"), ("Bahdanau", "GRU")]
+    assert [pair.corrected for pair in pairs] == pytest.approx([2 * pairs[0].p_value, 2 * pairs[0].p_value])
+    assert pairs[0].difference.mean == pytest.approx(0.69) and pairs[0].difference.count == 3
+
+
+def test_seeds_without_any_spread_give_no_p_value_to_rely_on():
+    [pair] = accuracy_pairs(results_of({"LSTM": LOSES, "Bahdanau": KEEPS}, spread=0), "copy", 32)
+    assert pair.p_value == 1 and np.isnan(pair.difference.low)
+
+
+def test_text_counts_as_a_setting_of_the_bottleneck(tmp_path):
+    runs = load_runs([write_text_sweep(tmp_path, ("GRU", "Bahdanau"), (50,))])
+    verdict = bottleneck_verdict(runs.results, runs.failures, comparisons(runs))
+    [finding] = verdict.findings
+    assert finding.where.startswith("multi30k, vocabulary 8000, de to en") and verdict.answer == IN_PART
+    assert "n = 3 a model" in finding.parts[0].measured
+
+
+DECAYS = {"VanillaRNN": (0.5, 0.51, 0.52), "LSTM": (0.7, 0.71, 0.72), "GRU": (0.8, 0.81, 0.82)}
+
+
+EVEN = (flat(), flat(), flat())
+
+
+def gradients_of(decays=DECAYS, attention=EVEN):
+    curves = [seeds_of(arch, [exponential(decay) for decay in own]) for arch, own in decays.items()]
+    return fits(table_of(*curves, seeds_of("Bahdanau", attention)))
+
+
+def test_vanishing_gradients_hold_where_every_sentence_agrees():
+    verdict = gradient_verdict(gradients_of())
+    assert verdict.answer == HOLDS
+    [finding] = verdict.findings
+    assert [part.answer for part in finding.parts] == [HOLDS] * 5
+    assert finding.where == "first-token-recall, length 30, at initialisation, n = 3 seeds"
+
+
+def test_vanishing_gradients_hold_in_part_where_attention_decays_as_well():
+    attention = [exponential(decay) for decay in (0.9, 0.91, 0.92)]
+    assert gradient_verdict(gradients_of(attention=attention)).answer == IN_PART
+
+
+def cliff():
+    """Norms that fall to next to nothing after one step: no exponential, and no path along attention either."""
+    return [0.1, *[1e-10] * 29]
+
+
+def test_vanishing_gradients_hold_in_part_where_attention_falls_off_a_cliff():
+    [finding] = gradient_verdict(gradients_of(attention=(cliff(), cliff(), cliff()))).findings
+    assert [part.answer for part in finding.parts] == [HOLDS, HOLDS, HOLDS, HOLDS, FAILS]
+    assert finding.answer == IN_PART and "Bahdanau attention 1e-09 [1e-09, 1e-09]" in finding.parts[-1].measured
+
+
+def test_local_attention_is_not_judged_by_what_is_left_outside_its_window():
+    curves = [seeds_of(arch, [exponential(decay) for decay in own]) for arch, own in DECAYS.items()]
+    local = seeds_of("LuongLocal", [cliff()] * 3)
+    [finding] = gradient_verdict(fits(table_of(*curves, seeds_of("Bahdanau", EVEN), local))).findings
+    assert finding.parts[-1].answer == HOLDS
+    assert "Luong local 1e-09 [1e-09, 1e-09] (has a window, not judged)" in finding.parts[-1].measured
+
+
+def test_vanishing_gradients_do_not_hold_where_no_sentence_agrees():
+    decays = {"VanillaRNN": (1.1, 1.11, 1.12), "LSTM": (0.7, 0.71, 0.72), "GRU": (0.8, 0.81, 0.82)}
+    attention = [exponential(decay) for decay in (0.6, 0.61, 0.62)]
+    assert gradient_verdict(gradients_of(decays, attention)).answer == FAILS
+
+
+def test_vanishing_gradients_cannot_be_told_from_one_seed_or_from_nothing():
+    one = {arch: own[:1] for arch, own in DECAYS.items()}
+    assert gradient_verdict(gradients_of(one, [flat()])).answer == UNTOLD
+    assert gradient_verdict([]).findings == ()
+
+
+def test_parallelism_holds_where_counts_and_clock_agree():
+    verdict = parallelism_verdict(timings())
+    assert verdict.answer == HOLDS
+    assert "LSTM 14 n + 40" in verdict.findings[0].parts[0].measured
+    assert "n ≥ 5 steps" in verdict.findings[1].parts[0].measured
+
+
+def test_parallelism_holds_in_part_where_the_clock_disagrees():
+    verdict = parallelism_verdict(timings(transformer_time=5.0))
+    assert [finding.answer for finding in verdict.findings] == [HOLDS, FAILS]
+    assert verdict.answer == IN_PART
+
+
+def test_the_clock_is_in_part_where_the_transformer_beats_only_some():
+    assert parallelism_verdict(timings(transformer_time=1.13)).findings[1].answer == IN_PART
+
+
+def test_parallelism_does_not_hold_where_the_count_of_the_transformer_grows_and_that_of_the_others_does_not():
+    counted: Frame = timings()
+    counted = counted[counted["metric"] == "sequential_depth"].reset_index(drop=True)
+    grows = counted["arch"] == "Transformer"
+    counted["median"] = counted["length"].where(grows, 60)
+    assert parallelism_verdict(counted).answer == FAILS
+
+
+def test_one_length_tells_nothing_about_how_counts_grow():
+    counted: Frame = timings()
+    one = counted[(counted["metric"] == "sequential_depth") & (counted["length"] == 8)]
+    verdict = parallelism_verdict(one)
+    assert verdict.answer == UNTOLD and "Transformer 40 at 8" in verdict.findings[0].parts[1].measured
+
+
+def test_the_clock_is_read_where_all_were_timed():
+    timed: Frame = timings()
+    short_of = (timed["arch"] == "GRU") & (timed["length"] == 64)
+    assert "32 tokens" in parallelism_verdict(timed[~short_of]).findings[1].parts[0].statement
+
+
+def test_too_few_repeats_leave_the_clock_untold():
+    assert parallelism_verdict(timings().assign(repeats=2)).findings[1].answer == UNTOLD
+    assert parallelism_verdict(timings(["GRU", "LSTM"])).answer == UNTOLD
+
+
+def part(answer):
+    return Part("", answer, "")
+
+
+@pytest.mark.parametrize(
+    ("answers", "said"),
+    [
+        ([HOLDS, HOLDS], HOLDS), ([FAILS, FAILS], FAILS), ([HOLDS, FAILS], IN_PART), ([HOLDS, UNTOLD], UNTOLD),
+        ([FAILS, UNTOLD], UNTOLD), ([HOLDS, FAILS, UNTOLD], IN_PART), ([IN_PART, UNTOLD], IN_PART), ([], UNTOLD),
+    ],
+)  # fmt: skip
+def test_parts_of_a_claim_are_put_together(answers, said):
+    assert together(map(part, answers)) == said
+
+
+@pytest.mark.parametrize(
+    ("answers", "said"),
+    [([HOLDS, UNTOLD], HOLDS), ([FAILS], FAILS), ([HOLDS, FAILS], IN_PART), ([UNTOLD], UNTOLD), ([], UNTOLD)],
+)
+def test_settings_that_could_be_told_decide(answers, said):
+    assert across(Finding("", answer, ()) for answer in answers) == said
+
+
+def test_rules_name_every_answer():
+    assert all(any(f"*{answer}*" in rule for rule in RULES) for answer in (HOLDS, IN_PART, FAILS, UNTOLD))

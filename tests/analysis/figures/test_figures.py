@@ -1,0 +1,163 @@
+"""Figures show exactly the points beside them, and every architecture in its own style."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis.figures.length import accuracy as bottleneck
+from analysis.figures.style import save_figure, styles
+from analysis.statistics.intervals import mean_interval
+from analysis.tables.trial_folders import load_runs
+from tests.helpers.analysis_tables import ARCHITECTURES, plausible_rows, write_sweep, write_trial
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    """Seven architectures and one nobody has heard of, tested within and beyond their train length."""
+    sweep = tmp_path_factory.mktemp("sweep")
+    write_sweep(sweep, [*ARCHITECTURES, "Newcomer"], lengths=(5, 10), seeds=(0, 1, 2), eval_lengths=(5, 10, 20))
+    return load_runs([sweep]).results
+
+
+@pytest.fixture(scope="module")
+def charts(results):
+    return {chart.name: chart for chart in bottleneck.bottleneck_charts(results)}
+
+
+def drawn(axes):
+    """x, y of every line that shows measurements, by display name."""
+    return {
+        container.get_label(): np.column_stack(container.lines[0].get_data())
+        for container in axes.containers
+        if container.lines[0].get_marker() != "None"
+    }
+
+
+def bars(axes):
+    """low and high end of the error bars of each line, by display name."""
+    return {
+        container.get_label(): np.array([segment[:, 1] for segment in container.lines[2][0].get_segments()])
+        for container in axes.containers
+    }
+
+
+def test_every_figure_is_drawn(charts):
+    assert list(charts) == ["accuracy", "bits", "accuracy_by_position", "length_generalisation"]
+
+
+@pytest.mark.parametrize(("panel", "metric"), [(0, "greedy_token_accuracy"), (1, "greedy_exact_match")])
+def test_accuracy_panels_show_the_points_of_the_csv(charts, panel, metric):
+    chart = charts["accuracy"]
+    points = chart.points[chart.points["metric"] == metric]
+    axes = chart.figure.axes[panel]
+    looks = styles(points["arch"])
+    assert set(drawn(axes)) == {look.name for look in looks.values()}
+    for arch, own in points.groupby("arch"):
+        np.testing.assert_array_equal(drawn(axes)[looks[arch].name], own[["train_length", "mean"]])
+        np.testing.assert_allclose(bars(axes)[looks[arch].name], own[["low", "high"]], atol=1e-12)
+
+
+def test_points_are_means_over_seeds_at_the_train_length(results, charts):
+    points = charts["accuracy"].points.set_index(["metric", "arch", "train_length"])
+    values = results.query(
+        "metric == 'greedy_token_accuracy' and arch == 'GRU' and train_length == 10 and eval_length == 10"
+    )["value"]
+    assert len(values) == 3
+    expected = mean_interval(values.to_numpy()).clipped(0, 1)
+    assert tuple(points.loc[("greedy_token_accuracy", "GRU", 10)][["mean", "low", "high", "seeds"]]) == expected
+
+
+def test_intervals_of_proportions_stay_within_0_and_1(tmp_path):
+    for seed, accuracy in enumerate((1.0, 0.6, 1.0)):
+        write_trial(tmp_path, seed=seed, rows=[(10, None, "greedy_token_accuracy", accuracy)])
+    chart = bottleneck.accuracy_figure(load_runs([tmp_path]).results)
+    assert chart is not None
+    assert chart.points["high"].tolist() == [1.0]
+    assert mean_interval([1.0, 0.6, 1.0]).high > 1
+
+
+def test_bits_lie_against_bits_presented(charts):
+    chart = charts["bits"]
+    own = chart.points[chart.points["arch"] == "LSTM"]
+    np.testing.assert_array_equal(own["bits_presented"], [25.0, 50.0])
+    np.testing.assert_array_equal(drawn(chart.figure.axes[0])["LSTM"], own[["bits_presented", "mean"]])
+
+
+def test_position_map_has_a_row_an_architecture_and_a_column_a_position(charts):
+    chart = charts["accuracy_by_position"]
+    shown = np.asarray(chart.figure.axes[0].collections[0].get_array())
+    assert shown.shape == (8, 10)
+    table = chart.points.pivot_table(index="arch", columns="position", values="mean").loc[
+        list(styles(chart.points["arch"]))
+    ]
+    np.testing.assert_array_equal(shown, table)
+
+
+def test_length_generalisation_has_a_panel_a_train_length(charts):
+    chart = charts["length_generalisation"]
+    assert [axes.get_title(loc="left").splitlines()[1] for axes in chart.figure.axes] == [
+        "trained up to 5", "trained up to 10",
+    ]  # fmt: skip
+    own = chart.points.query("arch == 'GRU' and train_length == 5")
+    np.testing.assert_array_equal(drawn(chart.figure.axes[0])["GRU"], own[["eval_length", "mean"]])
+    assert own["eval_length"].tolist() == [5, 10, 20]
+
+
+def test_no_length_generalisation_without_other_lengths(tmp_path):
+    write_trial(tmp_path)
+    assert bottleneck.length_generalisation_figure(load_runs([tmp_path]).results) is None
+
+
+def test_figures_that_lack_their_numbers_are_left_out(tmp_path):
+    write_trial(tmp_path, rows=[(10, None, "loss", 1.0)])
+    assert bottleneck.bottleneck_charts(load_runs([tmp_path]).results) == []
+
+
+def test_a_task_with_one_target_token_has_no_position_map(tmp_path):
+    write_trial(tmp_path, rows=[(10, 1, "greedy_token_accuracy_by_position", 0.5)])
+    assert bottleneck.position_figure(load_runs([tmp_path]).results) is None
+
+
+def test_one_length_and_one_seed_can_be_drawn_and_saved(tmp_path):
+    write_trial(tmp_path / "runs", rows=plausible_rows("GRU", 10, 0))
+    for chart in bottleneck.bottleneck_charts(load_runs([tmp_path / "runs"]).results):
+        save_figure(chart.figure, chart.points, tmp_path, chart.name)
+    assert (tmp_path / "accuracy.png").stat().st_size > 5000
+
+
+def test_saved_csv_holds_exactly_the_points_and_files_are_the_same_again(charts, tmp_path):
+    chart = charts["accuracy"]
+    first = save_figure(chart.figure, chart.points, tmp_path / "first", "accuracy")
+    again = save_figure(chart.figure, chart.points, tmp_path / "again", "accuracy")
+    pd.testing.assert_frame_equal(pd.read_csv(first["csv"]), chart.points, check_dtype=False)
+    for suffix in ("png", "pdf", "csv"):
+        assert first[suffix].read_bytes() == again[suffix].read_bytes()
+    assert sorted(path.name for path in (tmp_path / "first").iterdir()) == [
+        "accuracy.csv",
+        "accuracy.pdf",
+        "accuracy.png",
+    ]
+
+
+def test_known_architectures_keep_their_order_and_unknown_ones_follow():
+    names = styles(["Zebra", "Transformer", "GRU", "Aardvark", "GRU [layers=2]"])
+    assert list(names) == ["GRU", "GRU [layers=2]", "Transformer", "Aardvark", "Zebra"]
+    assert names["Zebra"].name == "Zebra"
+    assert styles(["VanillaRNN [layers=2]"])["VanillaRNN [layers=2]"].name == "Vanilla RNN [layers=2]"
+
+
+def test_all_styles_differ_in_colour_and_in_grey():
+    looks = list(styles([*ARCHITECTURES, *(f"New{number}" for number in range(5))]).values())
+    assert len({look.color for look in looks}) == 12
+    assert len({look.marker for look in looks}) == 12
+    many = styles([f"New{number:02}" for number in range(70)]).values()
+    assert len({(look.color, look.marker, look.line) for look in many}) == 70
+
+
+def test_runs_alone(tmp_path, capsys):
+    write_sweep(tmp_path / "runs", ("GRU", "Newcomer"), lengths=(5,), seeds=(0, 1))
+    assert bottleneck.main([str(tmp_path / "runs"), "--output", str(tmp_path / "out")]) == 0
+    assert "Newcomer" in (tmp_path / "out/figures/accuracy.csv").read_text()
+    assert "accuracy.png" in capsys.readouterr().out
+    assert bottleneck.main([str(tmp_path / "nowhere")]) == 2
+    assert capsys.readouterr().err.count("\n") == 1

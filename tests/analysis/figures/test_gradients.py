@@ -1,0 +1,165 @@
+"""Figures of gradient flow show their points; alone, figures and text are written from folders."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis.figures.gradients import command as gradients
+from analysis.figures.gradients.distance import gradient_norm_figure
+from analysis.figures.gradients.recall import accuracy_by_lag_figure
+from analysis.figures.style import styles
+from analysis.statistics.intervals import mean_interval
+from analysis.tables.gradient_tables import COLUMNS, read_gradients
+from analysis.tables.trial_folders import load_runs
+from tests.helpers.analysis_tables import write_trial
+from tests.helpers.gradient_tables import (
+    DECAYS,
+    RECURRENT,
+    exponential,
+    rows_of,
+    seeds_of,
+    seven_architectures,
+    table_of,
+    written,
+)
+
+
+@pytest.fixture(scope="module")
+def table():
+    return seven_architectures()
+
+
+@pytest.fixture(scope="module")
+def charts(table):
+    return {chart.name: chart for chart in gradients.gradient_charts(table)}
+
+
+def drawn(axes):
+    """x, y of every line that shows measurements, by display name."""
+    return {
+        line.get_label(): np.column_stack(line.get_data()) for line in axes.lines if line.get_marker() != "None"
+    }  # fmt: skip
+
+
+def test_every_figure_is_drawn(charts):
+    assert list(charts) == ["gradient_norm", "gradient_heatmap", "jacobian", "training_norms"]
+
+
+def test_the_norm_figure_shows_geometric_means_over_seeds_relative_to_the_nearest_token(table, charts):
+    chart = charts["gradient_norm"]
+    looks = styles(chart.points["arch"])
+    for axes, phase in zip(chart.figure.axes, ("initial", "trained"), strict=True):
+        for arch, look in looks.items():
+            own = table[(table["quantity"] == "embedding_gradient") & (table["arch"] == arch)]
+            own = own[own["phase"] == phase]
+            curves = np.log(own.pivot_table(index="distance", columns="seed", values="mean").to_numpy(float))
+            expected = [np.exp(mean_interval(line)[:3]) for line in curves - curves[0]]
+            points = chart.points[(chart.points["arch"] == arch) & (chart.points["phase"] == phase)]
+            np.testing.assert_allclose(points[["mean", "low", "high"]], expected, rtol=1e-9)
+            np.testing.assert_array_equal(drawn(axes)[look.name], points[["distance", "mean"]])
+
+
+def test_with_one_seed_the_band_is_that_of_the_sequences_and_the_caption_says_so():
+    chart = gradient_norm_figure(table_of(rows_of("GRU", exponential(0.8))))
+    assert chart is not None
+    np.testing.assert_allclose(chart.points["low"], 0.8 * chart.points["mean"])
+    np.testing.assert_allclose(chart.points["high"], 1.5 * chart.points["mean"])
+    assert "One seed, so no interval over seeds" in chart.caption
+
+
+def test_the_jacobian_figure_has_recurrent_encoders_only_and_is_not_relative(charts):
+    points = charts["jacobian"].points
+    assert set(points["arch"]) == set(RECURRENT)
+    np.testing.assert_allclose(points[points["distance"] == 1]["mean"], 0.1)
+
+
+def test_the_map_shows_the_mean_of_log10_norms_at_every_step_and_distance(charts):
+    chart = charts["gradient_heatmap"]
+    own = chart.points[chart.points["arch"] == "GRU"]
+    np.testing.assert_array_equal(
+        np.asarray(chart.figure.axes[2].collections[0].get_array()).reshape(30, 3),
+        own.pivot_table(index="distance", columns="step", values="log10_norm"),
+    )
+    expected = np.mean([np.log10(exponential(decay)[9]) for decay in DECAYS["GRU"]])
+    assert own.query("step == 0 and distance == 10")["log10_norm"].item() == pytest.approx(expected)
+
+
+def test_training_norms_are_means_over_seeds_at_every_step(charts):
+    points = charts["training_norms"].points.query("arch == 'LSTM' and step == 100").set_index("quantity")
+    assert points.loc["gradient_norm", "mean"] == pytest.approx(6 ** (1 / 3))
+    expected = mean_interval([0.1, 0.2, 0.3]).clipped(0, 1)[:3]
+    assert tuple(points.loc["clipped", ["mean", "low", "high"]]) == pytest.approx(expected)
+
+
+def test_a_table_with_only_initial_measurements_gives_one_panel_and_one_pair_of_columns(table, tmp_path):
+    initial = table[(table["phase"] == "initial") & (table["quantity"] == "embedding_gradient")]
+    (chart,) = gradients.gradient_charts(initial)
+    assert [axes.get_title(loc="left") for axes in chart.figure.axes] == [
+        "first-token-recall, length 30, at initialisation"
+    ]
+    header = gradients.write_figures(initial, tmp_path).splitlines()[0]
+    assert "at initialisation" in header
+    assert "after training" not in header
+
+
+def test_only_the_greatest_length_is_drawn_where_lengths_are_many():
+    def shown(lengths):
+        chart = gradient_norm_figure(table_of(*(rows_of("GRU", exponential(0.8, n)) for n in lengths)))
+        assert chart is not None
+        return sorted(set(chart.points["length"]))
+
+    assert shown((10, 20)) == [10, 20]
+    assert shown((10, 20, 30)) == [30]
+
+
+def recall_trials(folder):
+    for length in (11, 21):
+        for seed in (0, 1):
+            accuracy = [(length, None, "greedy_token_accuracy", 1 - 0.02 * length + 0.1 * seed)]
+            write_trial(folder, "GRU", length, seed, accuracy, task="first-token-recall")
+    write_trial(folder, "LSTM", 40, 0, task="copy")
+    return load_runs([folder]).results
+
+
+def test_accuracy_lies_against_the_lag_with_the_trained_horizon_on_the_axis(tmp_path):
+    table = table_of(seeds_of("GRU", [exponential(0.5)] * 2, phase="trained", step=200))
+    chart = accuracy_by_lag_figure(recall_trials(tmp_path), table)
+    assert chart is not None
+    assert chart.points["lag"].tolist() == [10, 20]
+    assert tuple(chart.points.loc[0, ["mean", "low", "high"]]) == mean_interval([0.78, 0.88]).clipped(0, 1)[:3]
+    horizon_lag = math.log(0.01) / math.log(0.5)
+    np.testing.assert_allclose(chart.points["trained_horizon_lag"], horizon_lag)
+    marks = [
+        np.asarray(line.get_xdata()) for line in chart.figure.axes[0].lines if line.get_markerfacecolor() == "white"
+    ]
+    np.testing.assert_allclose(marks, [[horizon_lag]])
+
+
+def test_without_a_trained_horizon_accuracy_is_still_drawn(tmp_path):
+    chart = accuracy_by_lag_figure(recall_trials(tmp_path), pd.DataFrame(columns=COLUMNS))
+    assert chart is not None
+    assert chart.points["trained_horizon_lag"].isna().all()
+
+
+def test_a_table_without_measurements_gives_no_figure():
+    assert gradients.gradient_charts(pd.DataFrame(columns=COLUMNS)) == []
+
+
+def test_alone_it_reads_folders_and_writes_figures_points_and_text(table, tmp_path, capsys):
+    one = table[table["arch"].isin(["GRU", "Transformer"])]
+    written(one[one["seed"] == 0], tmp_path / "sweep" / "GRU-s0")
+    written(one[one["seed"] > 0], tmp_path / "sweep" / "GRU-s1")
+    assert gradients.main([str(tmp_path / "sweep"), "--output", str(tmp_path / "out")]) == 0
+    assert "0.810 [" in capsys.readouterr().out
+    for chart in gradients.gradient_charts(read_gradients([tmp_path / "sweep"])):
+        files = [tmp_path / "out" / "figures" / f"{chart.name}.{suffix}" for suffix in ("png", "pdf", "csv")]
+        assert all(file.stat().st_size > 100 for file in files)
+        saved = pd.read_csv(files[2], keep_default_na=False, na_values={"low": "", "high": ""})
+        pd.testing.assert_frame_equal(saved, chart.points.reset_index(drop=True), check_dtype=False)
+    text = (tmp_path / "out" / "gradients.md").read_text()
+    assert (
+        "The vanilla RNN decays fastest (first-token-recall, length 30, at initialisation): **cannot be told**" in text
+    )
+    assert "(figures/gradient_norm.png)" in text

@@ -1,0 +1,183 @@
+"""The report in a real browser, on a phone and on a desk: nothing overflows, no script fails, legends and slider work.
+
+A second page with the report in a frame asks the questions and writes the answers where --dump-dom shows them.
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from analysis.report.command import main
+from analysis.report.html import page
+from tests.analysis.report.test_html import line_chart, map_chart
+
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+pytestmark = pytest.mark.skipif(BROWSER is None, reason="no chromium on this machine")
+
+REPORT = """# What length did
+
+## The three claims
+
+| Claim | Verdict | What is claimed | By whom | And a column that makes it wide |
+| --- | --- | --- | --- | --- |
+| 1. Fixed-context bottleneck | **cannot be told from these runs** | Something long enough to wrap | Cho et al. | x |
+
+""" + "".join(
+    f"![{name}](figures/{name}.png)\n\n**What to see.** Words.\n\n[PDF](figures/{name}.pdf). Made by "
+    f"`lengthwise report runs/a_rather_long_name_of_a_folder_without_any_space --figures {name}`\n\n"
+    for name in ("accuracy", "bits", "alignment_1", "alignment_2", "alignment_3")
+)
+REFERENCE = Path(__file__).parents[3] / "docs" / "reference"
+COMMITTED = ("bottleneck", "gradients", "parallelism", "by_length")
+WIDTHS = {"phone": 390, "desktop": 1280}
+MAPS = {f"alignment_{number}": f"{5 * number} words" for number in (1, 2, 3)}
+
+QUESTIONS = """<!DOCTYPE html>
+<title>questions</title>
+<iframe id="report" src="report.html" style="width:WIDTHpx;height:900px;border:0"></iframe>
+<pre id="answers"></pre>
+<script>
+const frame = document.getElementById("report");
+const errors = [];
+frame.contentWindow.addEventListener("error", (event) => errors.push(String(event.message)));
+frame.addEventListener("load", () => {
+  const page = frame.contentDocument, view = frame.contentWindow, answers = {};
+  view.addEventListener("error", (event) => errors.push(String(event.message)));
+  const all = (selector, within = page) => [...within.querySelectorAll(selector)];
+  const scale = (matrix) => Math.hypot(matrix.c, matrix.d);  // of a label that is turned too
+  const style = (element) => view.getComputedStyle(element);
+  const off = () => all("[data-line='GRU']").map((line) => style(line).visibility);
+  const shown = () => all("figure[data-map]").filter((map) => map.offsetHeight > 0).map((map) => map.id);
+  const legends = all(".legend");
+  const dimmed = (legend) => legend.parentNode.classList.contains("dimmed");
+  answers.width = [page.documentElement.scrollWidth, page.documentElement.clientWidth];
+  answers.legends = legends.map((legend) => all("button", legend).map((button) => button.textContent));
+  answers.heights = all(".legend button").map((button) => button.offsetHeight);
+  answers.colours = all("i", legends[0]).map((swatch) => style(swatch).borderTopColor);
+  const drawn = all("svg text").filter((text) => text.getBoundingClientRect().height > 0);
+  answers.letters = drawn.map((text) => parseFloat(style(text).fontSize) * scale(text.getScreenCTM()));
+  const gru = legends[0].querySelector("button[data-name='GRU']");
+  answers.before = off();
+  gru.dispatchEvent(new view.MouseEvent("mouseenter"));
+  answers.dimmed = legends.map(dimmed);
+  gru.dispatchEvent(new view.MouseEvent("mouseleave"));
+  answers.undimmed = dimmed(legends[0]);
+  gru.click();
+  answers.hidden = off();
+  answers.pressed = all("button[data-name='GRU']").map((button) => button.getAttribute("aria-pressed"));
+  gru.click();
+  answers.after = off();
+  const range = page.querySelector(".slider input"), said = page.querySelector(".slider output");
+  answers.maps = [];
+  for (const value of ["0", "2"]) {
+    range.value = value;
+    range.dispatchEvent(new view.Event("input"));
+    answers.maps.push([said.textContent, shown()]);
+  }
+  answers.errors = errors;
+  document.getElementById("answers").textContent = JSON.stringify(answers);
+});
+</script>
+"""
+
+
+def write_report(folder: Path, script: bool = True) -> Path:
+    charts = {name: line_chart(name) for name in ("accuracy", "bits")}
+    charts |= {name: map_chart(name, 4) for name in MAPS}
+    html = page(REPORT, charts, MAPS)
+    if not script:
+        html = re.sub(r"<script>.*</script>", "", html, flags=re.S)
+    (folder / "report.html").write_text(html, encoding="utf-8")
+    return folder / "report.html"
+
+
+def browse(path: Path, folder: Path, *options: str) -> subprocess.CompletedProcess:
+    """What the browser prints of a page; its profile lies in the folder, and it ends with the call."""
+    assert BROWSER
+    command = [
+        BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--allow-file-access-from-files", "--no-first-run",
+        "--disable-background-networking", f"--user-data-dir={folder / 'profile'}", "--enable-logging=stderr",
+        "--virtual-time-budget=5000", *options, path.as_uri(),
+    ]  # fmt: skip
+    environment = {**os.environ, "HOME": str(folder), "DBUS_SESSION_BUS_ADDRESS": "disabled:"}
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+
+
+def ask(report: Path, width: int) -> dict[str, Any]:
+    """The browser's answers about a report on a screen so many pixels wide, with what it wrote on its console."""
+    folder = report.parent
+    (folder / "questions.html").write_text(QUESTIONS.replace("WIDTH", str(width)))
+    done = browse(folder / "questions.html", folder, "--dump-dom", "--window-size=1400,1000")
+    found = re.search(r'<pre id="answers">(\{.*\})</pre>', done.stdout)
+    assert found, done.stderr
+    console = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+    return {**json.loads(found[1].replace("&amp;", "&").replace("&lt;", "<")), "wide": width, "console": console}
+
+
+@pytest.fixture(scope="module", params=list(WIDTHS.values()), ids=list(WIDTHS))
+def answers(request, tmp_path_factory):
+    return ask(write_report(tmp_path_factory.mktemp("report")), request.param)
+
+
+@pytest.fixture(scope="module")
+def committed_report(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("committed")
+    assert main([*(str(REFERENCE / name) for name in COMMITTED), "--output", str(folder)]) == 0
+    return folder / "report.html"
+
+
+def test_no_script_fails_and_the_console_is_silent(answers):
+    assert answers["errors"] == [] and answers["console"] == []
+
+
+def test_the_page_is_never_wider_than_the_screen(answers):
+    width, room = answers["width"]
+    assert room <= answers["wide"] and width <= room
+
+
+def test_letters_in_figures_can_be_read(answers):
+    assert min(answers["letters"]) >= 9
+
+
+def test_every_line_figure_has_a_legend_in_the_colours_of_its_lines(answers):
+    assert answers["legends"] == [["LSTM", "GRU"], ["LSTM", "GRU"]]
+    assert answers["colours"] == ["rgb(213, 94, 0)", "rgb(204, 121, 167)"]
+    assert min(answers["heights"]) >= 30  # large enough for a finger
+
+
+def test_hovering_a_legend_entry_dims_the_other_lines_of_its_figure(answers):
+    assert answers["dimmed"] == [True, False] and answers["undimmed"] is False
+
+
+def test_clicking_a_legend_entry_hides_an_architecture_everywhere_and_shows_it_again(answers):
+    assert set(answers["before"]) == set(answers["after"]) == {"visible"}
+    assert set(answers["hidden"]) == {"hidden"} and answers["pressed"] == ["false", "false"]
+
+
+def test_the_slider_moves_through_the_maps_by_source_length(answers):
+    assert answers["maps"] == [["5 words", ["alignment_1"]], ["15 words", ["alignment_3"]]]
+
+
+def test_without_scripts_everything_is_shown(tmp_path):
+    path = write_report(tmp_path, script=False)
+    done = browse(path, tmp_path, "--dump-dom")
+    assert done.stdout.count("<figure") == 5 and 'class="away"' not in done.stdout and "<button" not in done.stdout
+
+
+@pytest.mark.parametrize("wide", list(WIDTHS.values()), ids=list(WIDTHS))
+def test_the_report_of_the_committed_tables_works_as_well(committed_report, wide):
+    answers = ask(committed_report, wide)
+    assert answers["errors"] == [] and answers["console"] == []
+    width, room = answers["width"]
+    assert room <= wide and width <= room
+    assert min(answers["letters"]) >= 9 and min(answers["heights"]) >= 30
+    assert "Transformer" in answers["legends"][0] and "GRU" in answers["legends"][0]
+    assert set(answers["hidden"]) == {"hidden"} and set(answers["after"]) == {"visible"}
+    (first, at_first), (later, at_later) = answers["maps"]
+    assert first.endswith("tokens") and first != later and at_first != at_later

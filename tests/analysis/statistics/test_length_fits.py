@@ -1,0 +1,106 @@
+"""The length that halves accuracy and the capacity are found where they were put; capacity against hidden size too."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis.figures.length.capacity import capacity_figure, capacity_points
+from analysis.report.text import length_section
+from analysis.statistics.length_fits import fitted_capacity, half_length, length_fits
+from analysis.tables.trial_folders import COLUMNS
+
+LENGTHS = np.array([10.0, 20.0, 40.0, 80.0])
+
+
+def results_of(curves: dict[tuple[str, int], dict[str, list[float]]], lengths=LENGTHS) -> pd.DataFrame:
+    """The tidy table of `{(arch, seed): {metric: a value a length}}`."""
+    rows = [
+        (f"{arch}-{length:.0f}-{seed}", arch, "copy", 32, int(length), seed, 1000, "cpu", "test", int(length), "", None,
+         metric, value)
+        for (arch, seed), metrics in curves.items()
+        for metric, values in metrics.items()
+        for length, value in zip(lengths, values, strict=True)
+    ]  # fmt: skip
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def saturating(limit: float) -> dict[str, list[float]]:
+    presented = (5 * LENGTHS).tolist()
+    return {
+        "greedy_token_accuracy": [min(1.0, limit / bits) for bits in presented],
+        "bits_presented": presented,
+        "bits_recovered": [min(limit, bits) for bits in presented],
+    }
+
+
+def test_accuracy_halves_half_way_between_two_lengths_in_their_logarithm():
+    assert half_length(LENGTHS, np.array([0.8, 0.8, 0.6, 0.2])) == pytest.approx(40 * math.sqrt(2))
+
+
+def test_accuracy_that_stays_above_half_never_halves():
+    assert half_length(LENGTHS, np.array([0.8, 0.7, 0.6, 0.41])) == math.inf
+
+
+def test_accuracy_that_is_half_at_once_halves_there():
+    assert half_length(LENGTHS, np.array([0.8, 0.4, 0.1, 0.0])) == pytest.approx(20)
+
+
+@pytest.mark.parametrize("limit", [30.0, 75.0, 199.0])
+def test_capacity_is_the_limit_that_made_the_bits(limit):
+    presented = 5 * LENGTHS
+    assert fitted_capacity(presented, np.minimum(presented, limit)) == pytest.approx(limit, rel=1e-3)
+
+
+def test_a_limit_that_was_not_reached_is_infinite():
+    assert fitted_capacity(5 * LENGTHS, 5 * LENGTHS) == math.inf
+
+
+def test_fits_are_over_seeds_with_an_interval():
+    limits = (90.0, 100.0, 110.0)
+    fit, *others = length_fits(results_of({("GRU", seed): saturating(limit) for seed, limit in enumerate(limits)}))
+    assert not others and fit.seeds == 3 and fit.longest == 80 and fit.most_bits == 400
+    assert fit.capacity is not None and fit.capacity.mean == pytest.approx(100, rel=1e-3)
+    assert fit.capacity.low < 90 and fit.capacity.high > 110 and fit.capacity.count == 3
+    assert fit.half_length is not None and fit.half_length.low < fit.half_length.mean < fit.half_length.high
+
+
+def test_one_seed_that_never_comes_so_far_leaves_no_mean():
+    fit = length_fits(results_of({("GRU", 0): saturating(90), ("GRU", 1): saturating(1e6)}))[0]
+    assert fit.half_length is None and fit.capacity is None
+    assert (fit.unhalved, fit.unfilled, fit.seeds) == (1, 1, 2)
+
+
+def test_what_was_not_learnt_at_the_shortest_length_has_nothing_to_halve():
+    chance = {"greedy_token_accuracy": [0.06, 0.05, 0.06, 0.07]}
+    fit = length_fits(results_of({("VanillaRNN", 0): chance, ("VanillaRNN", 1): chance}))[0]
+    assert fit.half_length is None and fit.unlearnt == 2
+    assert "| Vanilla RNN | copy, vocabulary 32 | not learnt |" in length_section([fit])
+
+
+def test_one_length_fits_nothing():
+    rows = results_of({("GRU", 0): saturating(90)})
+    assert length_fits(rows[rows["train_length"] == 10]) == []
+
+
+def widths(sizes: dict[str, int]) -> pd.DataFrame:
+    return pd.DataFrame([{"trial": trial, "hidden_size": size} for trial, size in sizes.items()])
+
+
+def test_capacity_by_size_is_the_most_that_was_recovered_at_any_length():
+    results = results_of({("GRU [hidden_size=8]", 0): saturating(40), ("GRU [hidden_size=16]", 0): saturating(80)})
+    trials = widths({trial: int(trial.partition("=")[2].partition("]")[0]) for trial in results["trial"].unique()})
+    points = capacity_points(results, trials)
+    assert points[["arch", "hidden_size", "mean", "seeds"]].to_numpy().tolist() == [
+        ["GRU", 8, 40, 1],
+        ["GRU", 16, 80, 1],
+    ]
+    chart = capacity_figure(results, trials)
+    assert chart is not None and "one seed" in chart.caption
+    assert chart.points.equals(points)
+
+
+def test_one_size_makes_no_figure_of_capacity():
+    results = results_of({("GRU", 0): saturating(40)})
+    assert capacity_figure(results, widths(dict.fromkeys(results["trial"].unique(), 8))) is None

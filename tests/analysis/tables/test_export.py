@@ -1,0 +1,118 @@
+"""Runs are kept as plain tables small enough to commit, which say where they came from and make the same report."""
+
+import json
+import shutil
+from datetime import UTC, datetime
+
+import pytest
+
+from analysis.report.command import main
+from analysis.report.figures import draw
+from analysis.tables.evidence import gather
+from tests.helpers.analysis_tables import write_trial
+from tests.helpers.report_folders import write_everything, write_parallelism
+
+MADE_BY = "lengthwise sweep experiments/sweeps/reference.yaml"
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    return write_everything(tmp_path_factory.mktemp("runs"), ("LSTM", "Bahdanau", "Transformer"), (10, 40), (0, 1))
+
+
+@pytest.fixture(scope="module")
+def kept(runs, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("reference")
+    assert main([str(runs), "--export", str(folder / "everything"), "--made_by", MADE_BY]) == 0
+    return folder
+
+
+def points_of(path) -> dict[str, str]:
+    return {chart.name: chart.points.to_csv(index=False) for chart in draw(gather([str(path)])).charts()}
+
+
+def test_figures_from_kept_tables_show_the_points_of_those_from_the_runs(runs, kept):
+    of_runs = points_of(runs)
+    assert {"accuracy", "bits", "bleu_by_length", "gradient_norm", "step_time", "learning_curves"} <= set(of_runs)
+    assert any(name.startswith("alignment_") for name in of_runs)
+    assert points_of(kept) == of_runs
+
+
+def test_only_tables_are_written_and_where_they_came_from(runs, kept):
+    assert sorted(path.name for path in (kept / "everything").iterdir()) == [
+        "attention", "curves.csv", "environment.csv", "failures.csv", "gradients.csv", "origin.json",
+        "parallelism.csv", "results.csv", "sentences.csv", "trials.csv",
+    ]  # fmt: skip
+    origin = json.loads((kept / "everything/origin.json").read_text())
+    assert origin == {
+        "made_by": MADE_BY,
+        "exported_by": f"lengthwise report {runs} --export {kept / 'everything'}",
+        "date": datetime.now(UTC).date().isoformat(),
+        "commit": ["cba0f15ed5c3"],
+        "device": ["cpu"],
+        "processor": ["AMD EPYC"],
+    }
+
+
+def test_what_a_probe_ran_on_is_kept_with_its_table(tmp_path):
+    probe = write_parallelism(tmp_path / "parallelism")
+    machine = {"commit": "0123456789ab", "processor": "AMD EPYC", "device": "cpu"}
+    (probe / "environment.json").write_text(json.dumps(machine))
+    assert main([str(probe), "--export", str(tmp_path / "kept")]) == 0
+    origin = json.loads((tmp_path / "kept" / "origin.json").read_text())
+    assert origin["commit"] == ["0123456789ab"]
+    (probe / "environment.json").write_text("[")
+    assert main([str(probe), "--export", str(tmp_path / "kept")]) == 2
+
+
+def test_a_report_of_kept_tables_says_where_they_came_from(kept, tmp_path):
+    assert main([str(kept), "--output", str(tmp_path)]) == 0
+    made = (tmp_path / "report.md").read_text().split("## How this report was made")[1]
+    assert f"{kept / 'everything'}: measured by `{MADE_BY}`, on AMD EPYC, cpu, at commit cba0f15ed5c3" in made
+
+
+def test_keeping_runs_again_leaves_nothing_of_the_first_time(runs, tmp_path):
+    folder = tmp_path / "kept"
+    assert main([str(runs), "--export", str(folder)]) == 0
+    trial = write_trial(tmp_path / "runs", seed=0)
+    assert main([str(trial), "--export", str(folder)]) == 0
+    assert sorted(path.name for path in folder.iterdir()) == ["origin.json", "results.csv", "trials.csv"]
+
+
+@pytest.mark.parametrize(
+    ("where", "arguments", "said"),
+    [
+        ("runs/sweep/kept", [], "lies in {runs}, from which it is made; choose a folder elsewhere"),
+        ("trial", [], "is the folder of a trial; give one of its own"),
+        ("report", [], "is the folder of a report; give one of its own"),
+        ("kept", ["--output", "other"], "give --output or --figures in a command of their own"),
+        ("kept", ["--figures", "accuracy"], "give --output or --figures in a command of their own"),
+    ],
+)
+def test_tables_never_replace_anything_else(tmp_path, capsys, where, arguments, said):
+    trial = write_trial(tmp_path / "runs" / "sweep", seed=0)
+    shutil.copytree(trial, tmp_path / "trial")
+    (tmp_path / "report").mkdir()
+    (tmp_path / "report/report.md").touch()
+    before = sorted(tmp_path.rglob("*"))
+    assert main([str(tmp_path / "runs"), "--export", str(tmp_path / where), *arguments]) == 2
+    error = capsys.readouterr().err
+    assert said.format(runs=tmp_path / "runs") in error and error.count("\n") == 1
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_words_for_an_export_that_is_not_asked_for_are_refused(tmp_path, capsys):
+    write_trial(tmp_path, seed=0)
+    assert main([str(tmp_path), "--made_by", "me"]) == 2
+    assert "--made_by is kept by --export" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"made_by": "me"}', '{"made_by": "me", "extra": 1}'])
+def test_an_origin_that_cannot_be_read_is_named(tmp_path, capsys, content):
+    write_trial(tmp_path / "runs", seed=0)
+    assert main([str(tmp_path / "runs"), "--export", str(tmp_path / "kept")]) == 0
+    (tmp_path / "kept/origin.json").write_text(content)
+    assert main([str(tmp_path / "kept")]) == 2
+    error = capsys.readouterr().err
+    assert f"{tmp_path / 'kept/origin.json'} is no JSON object with the keys made_by" in error
+    assert error.count("\n") == 1

@@ -1,0 +1,72 @@
+"""The committed tables: the figures of the README are drawn from them alone, and the page says how to make new ones."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from analysis.report.command import main
+from experiments.sweep.sweep_file import read_sweep
+from tests.documents.test_readme import README, commands
+
+ROOT = Path(__file__).parents[3]
+REFERENCE = ROOT / "docs" / "reference"
+PAGE = (ROOT / "docs" / "bottleneck.md").read_text()
+REPORTS = [
+    (tables.split(), figures.split())
+    for tables, figures in re.findall(
+        r"^\t\$\(BIN\)/lengthwise report (.*) --output docs --figures (.*)$", (ROOT / "Makefile").read_text(), re.M
+    )
+]
+
+
+def test_every_measured_figure_of_the_pages_is_drawn_by_make_report() -> None:
+    pages = [README, *(path.read_text() for path in (ROOT / "docs").glob("*.md"))]
+    shown = {name for page in pages for name in re.findall(r"!\[.*?\]\((?:docs/)?figures/(\w+)\.png\)", page)}
+    assert shown == {name for _, figures in REPORTS for name in figures}
+
+
+def test_every_committed_table_of_runs_is_drawn_by_make_report() -> None:
+    folders = {path.parent for path in REFERENCE.rglob("*.csv")} - {REFERENCE / "multi30k"}
+    assert folders == {ROOT / folder for tables, _ in REPORTS for folder in tables}
+
+
+@pytest.mark.parametrize(("tables", "figures"), REPORTS, ids=lambda names: names[-1])
+def test_the_committed_tables_make_the_figures(tables: list[str], figures: list[str], tmp_path: Path) -> None:
+    assert main([*(str(ROOT / table) for table in tables), "--output", str(tmp_path), "--figures", *figures]) == 0
+    for name in figures:
+        assert (tmp_path / "figures" / f"{name}.png").stat().st_size > 0
+        assert (ROOT / "docs" / "figures" / f"{name}.png").is_file()
+
+
+@pytest.mark.parametrize("path", sorted(REFERENCE.rglob("origin.json")), ids=lambda path: path.parent.name)
+def test_every_committed_table_says_what_measured_it(path: Path) -> None:
+    origin = json.loads(path.read_text())
+    assert all(origin[key] for key in ("made_by", "date", "commit", "device", "processor"))
+
+
+def test_no_committed_table_is_without_an_origin() -> None:
+    tables, origins = ({path.parent for path in REFERENCE.rglob(name)} for name in ("*.csv", "origin.json"))
+    assert tables == origins
+
+
+def test_the_committed_tables_stay_below_ten_megabytes() -> None:
+    assert sum(path.stat().st_size for path in REFERENCE.rglob("*")) < 10e6
+
+
+def test_the_reference_sweep_is_the_two_tasks_at_six_lengths_with_five_seeds() -> None:
+    sweep = read_sweep(ROOT / "experiments/sweeps/reference.yaml")
+    values = {each.name: each.settings["values"] for each in sweep.parameters if "values" in each.settings}
+    assert values["data.task"] == ["copy", "reverse"] and len(values["model"]) == 7
+    assert sorted(values["data.length"]) == [5, 10, 20, 40, 70, 100] and values["seed_everything"] == [0, 1, 2, 3, 4]
+
+
+def test_the_page_reports_where_its_sweep_writes() -> None:
+    swept, reported = commands("lengthwise sweep", PAGE)[0][0], commands("lengthwise report", PAGE)[0][0]
+    assert reported == f"runs/{read_sweep(ROOT / swept).name}"
+
+
+def test_links_of_the_page_lead_somewhere() -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", PAGE):
+        assert (ROOT / "docs" / target).exists(), target

@@ -1,0 +1,45 @@
+"""A W&B agent writes a trial's command line in its own way; it means the same trial."""
+
+import itertools
+from pathlib import Path
+
+import pytest
+
+from experiments.config.agent_arguments import as_spelt
+from experiments.config.parser import trial_parser
+from experiments.trial.trial import resolve_trial
+from tests.helpers.trials import small_trial
+
+
+def test_options_mean_the_same_in_any_order(tmp_path: Path) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text("model: {class_path: LSTM, init_args: {hidden_size: 16}}\ndata: {length: 9, vocabulary: 8}\n")
+    options = ["--model.hidden_size=8", "--model=GRU", f"--config={config}", "--data.length=5"]
+    trials = [resolve_trial([*order, f"--runs={tmp_path}"]) for order in itertools.permutations(options)]
+    assert {trial.name for trial in trials} == {trials[0].name}
+    assert trials[0].labels == {"arch": "GRU", "task": "reverse", "train_length": 5, "seed": 0}
+    assert trials[0].config["model"]["init_args"]["hidden_size"] == 8
+
+
+@pytest.mark.parametrize(
+    ("plain", "by_agent"),
+    [
+        ({"model__hidden_size": 256}, {"model__hidden_size": "256.0"}),
+        ({"seed_everything": 3}, {"seed_everything": "3.0"}),
+        ({"data__length": 5}, {"data__length": "5.0"}),
+        ({"model__embedding_size": "null"}, {"model__embedding_size": "None"}),
+        (
+            {"model__hidden_size": None, "parameter_budget": 5000},
+            {"model__hidden_size": None, "parameter_budget": "5000.0"},
+        ),
+        ({"model__bidirectional": "true"}, {"model__bidirectional": "True"}),
+        ({"model__learning_rate": 0.00001}, {"model__learning_rate": "1e-05"}),
+    ],
+)
+def test_values_mean_the_same_however_they_are_spelt(tmp_path: Path, plain: dict, by_agent: dict) -> None:
+    assert small_trial(tmp_path, **by_agent).name == small_trial(tmp_path, **plain).name
+
+
+def test_a_share_stays_a_share_and_a_fraction_a_fraction() -> None:
+    given = ["--trainer.limit_val_batches=1.0", "--model.hidden_size=8.5", "--model", "GRU"]
+    assert as_spelt(given, trial_parser()) == given

@@ -1,0 +1,40 @@
+"""What validation measures is known before a trial begins."""
+
+from pathlib import Path
+
+import pytest
+
+from experiments.config.monitors import ALIGNMENT, EVERYWHERE, ON_SYMBOLS, ON_TEXT
+from experiments.errors import UsageError
+from tests.helpers.trials import history, run, small_trial
+
+SHORT = {"trainer__max_steps": 2, "trainer__val_check_interval": 2}
+
+
+def measured(folder: Path, **changes: object) -> set[str]:
+    trial = small_trial(folder, **SHORT, **changes)
+    run(trial)
+    return {metric for _, split, metric, _ in history(trial) if split == "validation"}
+
+
+def test_the_known_metrics_are_those_that_validation_writes(tmp_path: Path) -> None:
+    symbols, text = {*EVERYWHERE, *ON_SYMBOLS}, {*EVERYWHERE, *ON_TEXT}
+    assert measured(tmp_path, model="GRU") == symbols
+    assert measured(tmp_path, model="LuongGlobal") == {*symbols, ALIGNMENT}
+    assert measured(tmp_path, model="LuongGlobal", data__task="sort") == symbols
+    assert measured(tmp_path, data__task="numbers", data__length=3, data__vocabulary=400) == text
+
+
+@pytest.mark.parametrize(
+    ("model", "task", "known"),
+    [("LuongGlobal", "reverse", True), ("LuongGlobal", "sort", False), ("GRU", "reverse", False)],
+)
+def test_alignments_are_a_metric_where_task_and_architecture_have_them(
+    tmp_path: Path, model: str, task: str, known: bool
+) -> None:
+    options = {"model": model, "data__task": task, "early_stopping__monitor": f"validation/{ALIGNMENT}"}
+    if known:
+        small_trial(tmp_path, **options)
+        return
+    with pytest.raises(UsageError, match=r"early_stopping\.monitor: validation/alignment_accuracy is no metric"):
+        small_trial(tmp_path, **options)

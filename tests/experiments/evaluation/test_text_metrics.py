@@ -1,0 +1,92 @@
+"""Figures of detokenised text agree with the programs that define them, to the last digit these print."""
+
+import json
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from rouge_score.rouge_scorer import RougeScorer
+
+from experiments.evaluation.text_metrics import BLEU_COLUMNS, sentence_scores, signatures, text_metrics
+
+REFERENCES = [
+    "Ein Mann fährt auf einem Fahrrad die Straße entlang.",
+    "Zwei Hunde spielen im Schnee, einer davon ist schwarz.",
+    "Das Mädchen im roten Kleid lacht.",
+    "Eine Gruppe von Menschen steht vor einem Iglu.",
+    "It costs $3.50 (about 3,20 EUR), doesn't it?",
+]
+
+
+def noisy(sentences: list[str]) -> list[str]:
+    """Copies with words left out, repeated, exchanged and written small."""
+    draw = random.Random(3)
+    outputs = []
+    for sentence in sentences:
+        words = []
+        for word in sentence.split():
+            words += [word] * draw.choice([1, 1, 1, 1, 0, 2])
+        if draw.random() < 0.5:
+            draw.shuffle(words)
+        outputs.append(" ".join(words).lower() if draw.random() < 0.3 else " ".join(words))
+    return outputs
+
+
+REFERENCES = REFERENCES * 6
+OUTPUTS = noisy(REFERENCES)
+
+
+@pytest.mark.parametrize("lowercase", [False, True])
+def test_bleu_chrf_and_ter_equal_what_the_sacrebleu_command_prints(tmp_path: Path, lowercase: bool) -> None:
+    (tmp_path / "reference").write_text("\n".join(REFERENCES) + "\n")
+    (tmp_path / "output").write_text("\n".join(OUTPUTS) + "\n")
+    # -lc speaks to BLEU and chrF; TER has a switch of its own, the other way round
+    flags = ["-lc"] if lowercase else ["--ter-case-sensitive"]
+    if lowercase:
+        flags += ["--chrf-lowercase"]
+    command = [sys.executable, "-m", "sacrebleu", "reference", "-i", "output", "-m", "bleu", "chrf", "ter", "-w", "8"]
+    printed = subprocess.run([*command, *flags], cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+    expected = {entry["name"]: entry for entry in json.loads(printed)}
+    values, described = text_metrics(OUTPUTS, REFERENCES, lowercase), signatures(lowercase)
+    for name, column in (("BLEU", "bleu"), ("chrF2", "chrf"), ("TER", "ter")):
+        assert round(values[column], 8) == expected[name]["score"]
+        assert described[column] == expected[name]["signature"]
+
+
+def test_rouge_equals_what_the_rouge_score_package_prints() -> None:
+    values = text_metrics(OUTPUTS, REFERENCES, lowercase=False)
+    scorer = RougeScorer(["rouge1", "rouge2", "rougeL"])
+    scores = [scorer.score(reference, output) for reference, output in zip(REFERENCES, OUTPUTS, strict=True)]
+    for name in ("rouge1", "rouge2", "rougeL"):
+        mean = sum(score[name].fmeasure for score in scores) / len(scores)
+        assert f"{values[name]:.4f}" == f"{mean:.4f}"
+
+
+def test_the_counts_of_a_sentence_are_named() -> None:
+    for score in sentence_scores(OUTPUTS, REFERENCES, lowercase=False):
+        assert len(score.bleu) == len(BLEU_COLUMNS)
+
+
+def test_scores_computed_once_serve_every_set_of_sentences() -> None:
+    scores = sentence_scores(OUTPUTS, REFERENCES, lowercase=True)
+    for part in (slice(0, 10), slice(5, 6), slice(None)):
+        once = text_metrics(OUTPUTS[part], REFERENCES[part], True, scores[part])
+        assert once == text_metrics(OUTPUTS[part], REFERENCES[part], True)
+
+
+def test_exact_match_heeds_case_only_where_bleu_does() -> None:
+    outputs = ["A dog.", "a cat.", "A bird"]
+    references = ["A dog.", "A cat.", "A bird."]
+    assert text_metrics(outputs, references, lowercase=False)["exact_match_text"] == pytest.approx(1 / 3)
+    assert text_metrics(outputs, references, lowercase=True)["exact_match_text"] == pytest.approx(2 / 3)
+
+
+def test_length_ratio_counts_words_and_punctuation() -> None:
+    assert text_metrics(["a b", "c"], ["a b c .", "d e"], lowercase=False)["length_ratio"] == pytest.approx(3 / 6)
+
+
+def test_an_empty_output_is_scored() -> None:
+    values = text_metrics(["", "A dog barks at the moon."], ["A cat sleeps.", "A dog barks at the moon."], False)
+    assert 0 < values["bleu"] < 100

@@ -1,0 +1,74 @@
+"""Trials small enough for a test."""
+
+import csv
+from pathlib import Path
+from typing import Any
+
+from experiments.trial.trial import Trial, resolve_trial, run_trial
+
+SMALL = {
+    "model": "GRU",
+    "model.hidden_size": 12,
+    "model.dropout": 0.1,
+    "model.warmup_steps": 10,
+    "data.length": 5,
+    "data.vocabulary": 8,
+    "data.train_examples": 400,
+    "data.validation_examples": 40,
+    "data.test_examples": 40,
+    "data.batch_tokens": 120,
+    "trainer.max_steps": 40,
+    "trainer.val_check_interval": 10,
+    "trainer.log_every_n_steps": 5,
+    "trainer.accelerator": "cpu",
+    "threads": 1,
+}
+
+
+def arguments(runs: Path, **changes: Any) -> list[str]:
+    """Command line of a small trial; double underscores in names stand for dots, None leaves an option out."""
+    options = {**SMALL, **{name.replace("__", "."): value for name, value in changes.items()}, "runs": runs}
+    return [f"--{name}={value}" for name, value in options.items() if value is not None]
+
+
+def small_trial(runs: Path, **changes: Any) -> Trial:
+    return resolve_trial(arguments(runs, **changes))
+
+
+def run(trial: Trial) -> dict[str, Any]:
+    """Run a trial without showing progress."""
+    return run_trial(trial, trial.folder, lambda share, note: None)
+
+
+class Killed(Exception):
+    """Stands for a process that is gone."""
+
+
+def run_until(trial: Trial, step: int) -> None:
+    """Run a trial and end it abruptly behind a training step."""
+
+    def report(share: float, note: str) -> None:
+        if note != "evaluating" and round(share * trial.config["trainer"]["max_steps"]) == step:
+            raise Killed
+
+    try:
+        run_trial(trial, trial.folder, report)
+    except Killed:
+        return
+    raise AssertionError(f"the trial ended before step {step}")
+
+
+def history(trial: Trial) -> list[tuple[str, ...]]:
+    """The curves of a trial, without what depends on the clock."""
+    with (trial.folder / "history.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    return [
+        (row["step"], row["split"], row["metric"], row["value"])
+        for row in rows
+        if row["metric"] != "target_tokens_per_second"
+    ]
+
+
+def results(trial: Trial) -> str:
+    """The final table of a trial."""
+    return (trial.folder / "results.csv").read_text()

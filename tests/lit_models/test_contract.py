@@ -1,0 +1,145 @@
+"""What every architecture of the package keeps, found by looking and not from a list."""
+
+import inspect
+
+import pytest
+import torch
+
+from data.batch import PAD
+from lit_models import architectures
+from tests.helpers.models import every_model, label, make, one_row, random_batch
+
+LENGTHS = [(5, 4), (7, 7), (1, 2), (3, 6)]
+every_architecture = pytest.mark.parametrize(("name", "options"), every_model(), ids=label)
+
+
+def test_the_seven_architectures_are_found() -> None:
+    seven = {"VanillaRNN", "LSTM", "GRU", "Bahdanau", "LuongGlobal", "LuongLocal", "Transformer"}
+    assert seven <= set(architectures())
+
+
+@every_architecture
+def test_stepwise_equals_teacher_forced(name: str, options: dict) -> None:
+    model, batch = make(name, options), random_batch(LENGTHS)
+    output = model(batch)
+    state = model.start(model.encode(batch.source, batch.source_lengths))
+    for position in range(batch.target_in.shape[1]):
+        logits, state, attention = model.step(batch.target_in[:, position], state)
+        torch.testing.assert_close(logits, output.logits[:, position], atol=1e-5, rtol=0)
+        if output.attention is not None:
+            torch.testing.assert_close(attention, output.attention[:, position], atol=1e-5, rtol=0)
+
+
+@every_architecture
+def test_a_row_gives_the_same_logits_alone_and_in_a_padded_batch(name: str, options: dict) -> None:
+    model, batch = make(name, options), random_batch(LENGTHS)
+    together = model(batch)
+    for row, (_, target) in enumerate(LENGTHS):
+        alone = model(one_row(batch, row))
+        torch.testing.assert_close(together.logits[row, : target + 1], alone.logits[0], atol=1e-5, rtol=0)
+
+
+@every_architecture
+def test_padding_gets_exactly_zero_attention_and_rows_sum_to_one(name: str, options: dict) -> None:
+    model, batch = make(name, options), random_batch(LENGTHS)
+    attention = model(batch).attention
+    if attention is None:
+        assert (
+            model.step(batch.target_in[:, 0], model.start(model.encode(batch.source, batch.source_lengths)))[2] is None
+        )
+        return
+    assert attention.shape == (4, batch.target_in.shape[1], batch.source.shape[1])
+    padding = batch.source == PAD
+    assert padding.any()
+    assert (attention.masked_select(padding[:, None, :]) == 0).all()
+    total = attention.sum(dim=-1)
+    if name == "LuongLocal" and options.get("alignment", "predictive") == "predictive":
+        # The Gaussian takes weight away and nothing renormalises it; layers/test_attention.py checks by how much.
+        assert ((total > 0) & (total < 1)).all()
+    else:
+        torch.testing.assert_close(total, torch.ones_like(total))
+
+
+@every_architecture
+def test_gradients_reach_every_parameter(name: str, options: dict) -> None:
+    model, batch = make(name, options).train(), random_batch(LENGTHS)
+    model.loss(model(batch).logits, batch).backward()
+    without = [key for key, parameter in model.named_parameters() if parameter.grad is None or not parameter.grad.any()]
+    assert without == []
+
+
+@every_architecture
+def test_rows_of_a_state_can_be_selected_and_repeated(name: str, options: dict) -> None:
+    model, batch = make(name, options), random_batch(LENGTHS)
+    state = model.start(model.encode(batch.source, batch.source_lengths))
+    _, state, _ = model.step(batch.target_in[:, 0], state)
+    logits, _, _ = model.step(batch.target_in[:, 1], state)
+    rows = torch.tensor([2, 0, 0])
+    selected, _, _ = model.step(batch.target_in[rows, 1], model.select_rows(state, rows))
+    torch.testing.assert_close(selected, logits[rows], atol=1e-6, rtol=0)
+
+
+@every_architecture
+def test_options_rebuild_the_model(name: str, options: dict) -> None:
+    model, batch = make(name, options), random_batch(LENGTHS)
+    again = type(model)(**model.options).eval()
+    again.load_state_dict(model.state_dict())
+    assert torch.equal(again(batch).logits, model(batch).logits)
+    assert options.items() <= model.options.items()
+
+
+@pytest.mark.parametrize("name", architectures())
+def test_padded_target_positions_change_neither_loss_nor_gradient(name: str) -> None:
+    model, batch = make(name), random_batch(LENGTHS)
+    short = random_batch(LENGTHS[:1])
+    padded = short._replace(
+        target_in=torch.nn.functional.pad(short.target_in, (0, 3), value=PAD),
+        target_out=torch.nn.functional.pad(short.target_out, (0, 3), value=PAD),
+    )
+    gradients = []
+    for each in (short, padded):
+        model.zero_grad()
+        model.loss(model(each).logits, each).backward()
+        gradients.append([parameter.grad.clone() for parameter in model.parameters()])  # type: ignore[union-attr]
+    for first, second in zip(*gradients, strict=True):
+        torch.testing.assert_close(first, second, atol=1e-6, rtol=1e-5)
+    assert batch.loss_tokens is None
+
+
+@pytest.mark.parametrize("name", architectures())
+def test_the_source_is_read_through_source_embedding(name: str) -> None:
+    model, batch = make(name).train(), random_batch(LENGTHS)
+    seen = []
+    model.source_embedding.register_forward_hook(lambda module, inputs, output: seen.append(inputs[0]))
+    model(batch)
+    assert any(each.shape == batch.source.shape for each in seen)
+
+
+@pytest.mark.parametrize("name", architectures())
+def test_every_option_is_documented_by_the_class_that_has_it(name: str) -> None:
+    for each in architectures()[name].__mro__:
+        if "__init__" in vars(each) and each.__module__.startswith("lit_models."):
+            for option, parameter in inspect.signature(vars(each)["__init__"]).parameters.items():
+                if parameter.kind is parameter.KEYWORD_ONLY:
+                    assert f"    {option}: " in (inspect.getdoc(each) or ""), option
+
+
+@every_architecture
+def test_the_heads_of_the_top_layer_make_up_the_attention(name: str, options: dict) -> None:
+    model, batch = make(name, options), random_batch(LENGTHS)
+    heads = model.attention_heads(batch)
+    assert len(heads) == (options.get("num_layers", 2) * options.get("num_heads", 4) if name == "Transformer" else 0)
+    if heads:
+        top = max(int(each.split()[1]) for each in heads)
+        of_top = torch.stack([weights for each, weights in heads.items() if each.startswith(f"layer {top} ")])
+        torch.testing.assert_close(of_top.mean(dim=0), model(batch).attention, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("name", architectures())
+def test_embeddings_start_with_the_standard_deviation_asked_for(name: str) -> None:
+    sizes = {"source_vocab_size": 200, "target_vocab_size": 200}
+    if "embedding_std" not in make(name).options:
+        pytest.skip("an architecture need not have the option")
+    model = make(name, {**sizes, "embedding_std": 0.25})
+    for table in (model.source_embedding, model.target_embedding):
+        assert 0.22 < float(table.weight.detach().std()) < 0.28
