@@ -10,6 +10,7 @@ from typing import Any
 import lightning.pytorch as pl
 import torch
 from lightning.pytorch import callbacks
+from lightning.pytorch.callbacks.early_stopping import EarlyStoppingReason
 from torch import Tensor
 
 from data.batch import PAD, Batch
@@ -37,27 +38,69 @@ def _is_bad(loss: float) -> bool:
 
 
 class EarlyStopping(callbacks.EarlyStopping):
-    """Lightning's EarlyStopping that remembers across a restart that it has stopped.
+    """Lightning's EarlyStopping that halves the learning rate before it stops, and remembers across a restart that it
+    has stopped.
 
-    A trial killed between stopping and writing its results would otherwise train on when it is resumed.
+    A trial killed between stopping and writing its results would otherwise train on when it is resumed. The halved
+    learning rate is kept in the states of optimiser and scheduler, so that resuming is exact.
+
+    Args:
+        *args: options of Lightning's EarlyStopping.
+        halvings: how many times the learning rate is halved, each time `patience` validations in a row bring no
+            improvement; training ends the time after. With schedule=constant, training then needs no known total.
+        **kwargs: options of Lightning's EarlyStopping.
+
+    Raises:
+        ValueError: a negative number of halvings.
     """
 
     stopped = False
+    halved = 0
+
+    def __init__(self, *args: Any, halvings: int = 0, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if halvings < 0:
+            raise ValueError(f"early_stopping.halvings: {halvings} must be at least 0")
+        self.halvings = halvings
+
+    @property
+    def converged(self) -> bool:
+        """Whether training ended because the task was solved or validation no longer improved."""
+        return self.stopped and self.stopping_reason in (
+            EarlyStoppingReason.STOPPING_THRESHOLD,
+            EarlyStoppingReason.PATIENCE_EXHAUSTED,
+        )
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         super().on_validation_end(trainer, pl_module)
+        exhausted = self.stopping_reason == EarlyStoppingReason.PATIENCE_EXHAUSTED
+        if trainer.should_stop and exhausted and self.halved < self.halvings:
+            self._halve(trainer)
         self.stopped = trainer.should_stop
+
+    def _halve(self, trainer: pl.Trainer) -> None:
+        """Halve the learning rate from the next step on, and wait once more for an improvement."""
+        for config in trainer.lr_scheduler_configs:
+            config.scheduler.base_lrs = [rate / 2 for rate in config.scheduler.base_lrs]  # type: ignore[union-attr]
+        for optimizer in trainer.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] /= 2
+        self.halved += 1
+        self.wait_count = 0
+        self.stopping_reason = EarlyStoppingReason.NOT_STOPPED
+        trainer.should_stop = False
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         super().on_train_start(trainer, pl_module)
         trainer.should_stop = trainer.should_stop or self.stopped
 
     def state_dict(self) -> dict[str, Any]:
-        return {**super().state_dict(), "stopped": self.stopped}
+        return {**super().state_dict(), "stopped": self.stopped, "halved": self.halved}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         super().load_state_dict(state_dict)
         self.stopped = state_dict["stopped"]
+        self.halved = state_dict.get("halved", 0)  # checkpoints of earlier versions never halved
 
 
 class ModelCheckpoint(callbacks.ModelCheckpoint):

@@ -47,7 +47,7 @@ from experiments.tracking.wandb_run import (
     tell_results,
     wanted,
 )
-from experiments.trial.callbacks import History, Progress, rows_until
+from experiments.trial.callbacks import EarlyStopping, History, Progress, rows_until
 from experiments.trial.checkpoints import CarriedSettings, WholeCheckpoints, load_weights, read_checkpoint
 from experiments.trial.environment import device_name, write_environment
 from experiments.trial.outcome import ending, out_of_memory, read_summary, write_failure
@@ -75,6 +75,10 @@ NOT_IN_NAME_TRAINER = (
     "profiler",
     "log_every_n_steps",
 )
+
+
+# Options that came later, with the default at which they leave the name of a trial as it was before them.
+LATER_OPTIONS = {("early_stopping", "halvings"): 0}
 
 
 @dataclass(frozen=True)
@@ -222,6 +226,9 @@ def _fingerprint(config: dict[str, Any], text_key: str | None) -> str:
     kept = {key: value for key, value in config.items() if key not in NOT_IN_NAME}
     if text_key is not None:
         kept["data"] = {**config["data"], **dict.fromkeys(SPLITS, text_key)}
+    for (group, option), default in LATER_OPTIONS.items():
+        if kept[group].get(option) == default:
+            kept[group] = {key: value for key, value in kept[group].items() if key != option}
     kept["trainer"] = {key: value for key, value in config["trainer"].items() if key not in NOT_IN_NAME_TRAINER}
     return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:8]
 
@@ -321,6 +328,7 @@ def _train_and_evaluate(trial: Trial, folder: Path, report: Report) -> dict[str,
         "threads": torch.get_num_threads(),
         "precision": str(trainer.precision),
         "steps": steps,
+        "ended": _how_it_ended(trainer),
         "train_seconds": round(seconds, 3),
         "version": version("lengthwise"),
         "model": model.options,
@@ -333,6 +341,12 @@ def _train_and_evaluate(trial: Trial, folder: Path, report: Report) -> dict[str,
     if logger is not None:
         _tell_wandb(logger, trial, folder, model, data, summary)
     return summary
+
+
+def _how_it_ended(trainer: pl.Trainer) -> str:
+    """`converged` where training ended by itself, `budget` where it used up its steps first."""
+    stopping = trainer.early_stopping_callback
+    return "converged" if isinstance(stopping, EarlyStopping) and stopping.converged else "budget"
 
 
 def _tell_wandb(

@@ -165,6 +165,41 @@ def test_the_end_of_training_is_remembered_across_a_restart(tmp_path: Path, chan
     assert history(stopped) == history(whole)
 
 
+# One step without improvement halves the learning rate, so that it is halved at steps 20 and 30, and 40 ends training.
+HALVING = {
+    "early_stopping__patience": 1, "early_stopping__min_delta": 100.0, "early_stopping__halvings": 2,
+    "trainer__max_steps": 60, "model__schedule": "constant", "model__learning_rate": 0.004,
+}  # fmt: skip
+
+
+def test_the_learning_rate_is_halved_before_training_ends(tmp_path: Path) -> None:
+    trial = small_trial(tmp_path, **HALVING)
+    summary = run(trial)
+    assert (summary["steps"], summary["ended"]) == (40, "converged")
+    rates = {int(step): float(value) for step, _, metric, value in history(trial) if metric == "learning_rate"}
+    assert rates == {5: 0.0024, 10: 0.004, 15: 0.004, 20: 0.004, 25: 0.002, 30: 0.002, 35: 0.001, 40: 0.001}
+
+
+# Before the first halving, at it, between the two, at the second and behind it.
+@pytest.mark.parametrize("step", [13, 20, 26, 30, 37])
+def test_a_trial_stopped_among_halvings_continues_to_the_same_numbers(tmp_path: Path, step: int) -> None:
+    whole, stopped = small_trial(tmp_path / "whole", **HALVING), small_trial(tmp_path / "stopped", **HALVING)
+    run(whole)
+    run_until(stopped, step)
+    assert run(stopped)["ended"] == "converged"
+    assert results(stopped) == results(whole)
+    assert history(stopped) == history(whole)
+
+
+def test_a_trial_that_uses_up_its_steps_says_so(tmp_path: Path) -> None:
+    assert run(small_trial(tmp_path))["ended"] == "budget"
+
+
+def test_an_option_that_came_later_leaves_the_name_of_a_trial_as_it_was(tmp_path: Path) -> None:
+    names = [small_trial(tmp_path, early_stopping__halvings=halvings).name for halvings in (0, 1)]
+    assert names[0] == small_trial(tmp_path).name != names[1]
+
+
 def test_a_trial_killed_by_the_system_continues_to_the_same_numbers(tmp_path: Path) -> None:
     whole, killed = small_trial(tmp_path / "whole"), small_trial(tmp_path / "killed", trainer__max_steps=40)
     run(whole)
