@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from analysis.figures.style import styles
-from analysis.report.markdown import interval
 from analysis.statistics.gradient_fits import WHEN, Fit
 from analysis.statistics.intervals import lies_above
+from analysis.statistics.words import interval
 from analysis.tables.kinds import ATTENDING
 
 AGREES, PARTLY, DISAGREES, UNTOLD = "agrees", "agrees in part", "disagrees", "cannot be told"

@@ -12,13 +12,13 @@ from typing import NamedTuple
 from analysis.claims.gradient_statements import AGREES, DISAGREES, PARTLY, by_setting, exponential_vanilla, statements
 from analysis.claims.length import BLEU_RULE, RULE, Change, changes, length_claim
 from analysis.figures.style import styles
-from analysis.report import markdown
 from analysis.report.parallelism import MACHINE, THEORY, law, law_text
 from analysis.report.parallelism import setting_name as machine_setting
 from analysis.statistics.accuracy_pairs import accuracy_pairs
 from analysis.statistics.comparisons import Comparison, setting_title
 from analysis.statistics.gradient_fits import LEAST_R_SQUARED, Fit
 from analysis.statistics.summaries import SETTING, at_train_length, ended_badly, setting_name
+from analysis.statistics.words import interval, listing
 from analysis.tables.frames import Frame
 from analysis.tables.kinds import NO_BOTTLENECK, attending, fixed_context
 
@@ -165,7 +165,7 @@ def _of_task(results: Frame, failures: Frame, task: str, vocabulary: int) -> Fin
         lost = ended_badly(failures, change.arch, task, longest)
         numbers = []
         if change.token_accuracy:
-            numbers = [markdown.interval(change.token_accuracy), f"n = {change.token_accuracy.count}"]
+            numbers = [interval(change.token_accuracy), f"n = {change.token_accuracy.count}"]
         judged = change.verdict.replace(Answer.UNTOLD, "cannot be told")
         return f"{names[change.arch]} {', '.join([*numbers, *([lost] if lost else [])])}: {judged}"
 
@@ -297,7 +297,7 @@ def _counted(results: Frame) -> Finding:
         part("The operations of recurrent models that wait for each other grow with the length", "O(n)", True),
         part("Those of the transformer do not", "O(1)", False),
     )
-    return Finding(f"operations counted at lengths {markdown.listing(lengths)}", together(parts), parts)
+    return Finding(f"operations counted at lengths {listing(lengths)}", together(parts), parts)
 
 
 def _on_the_clock(timed: Frame, machine: tuple) -> Finding:

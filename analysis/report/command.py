@@ -26,6 +26,7 @@ from analysis.report.latex import figure_snippet, table_snippets
 from analysis.report.text import TITLES, compose, verdicts
 from analysis.statistics.comparisons import comparisons, line_name, scored, setting_title
 from analysis.statistics.summaries import SETTING, at_train_length, over_seeds, seeds_phrase, setting_name, synthetic
+from analysis.statistics.words import listing
 from analysis.tables.attention_files import Sentence
 from analysis.tables.evidence import Evidence, gather
 from analysis.tables.export import export, write_evidence
@@ -152,9 +153,7 @@ def _chosen(gallery: Gallery, names: Sequence[str]) -> list[Chart]:
     """
     charts = {chart.name: chart for chart in gallery.charts()}
     if unknown := [name for name in names if name not in charts]:
-        raise ReportError(
-            f"--figures: these runs have no figure {unknown[0]}; they have {markdown.listing(list(charts))}"
-        )
+        raise ReportError(f"--figures: these runs have no figure {unknown[0]}; they have {listing(list(charts))}")
     return [charts[name] for name in names]
 
 

@@ -1,7 +1,7 @@
 """Trials that failed or diverged, said wherever a mean is shown that they are not in, or in only in part."""
 
 from analysis.figures.style import styles
-from analysis.report.markdown import listing
+from analysis.statistics.words import listing
 from analysis.tables.frames import Frame
 
 

@@ -9,6 +9,7 @@ from analysis.figures.style import styles
 from analysis.report import markdown
 from analysis.statistics.gradient_fits import FLOAT_FLOOR, LEAST_R_SQUARED, WHEN, Fit, Horizon, changes, fits
 from analysis.statistics.summaries import count_phrase
+from analysis.statistics.words import interval
 from analysis.tables.frames import Frame
 
 SAID = {True: "yes", False: "no", None: UNTOLD}
@@ -74,13 +75,13 @@ def summary(table: Frame) -> tuple[list[str], list[list[str]]]:
 def horizon_text(horizon: Horizon) -> str:
     """`12.5 [11.0, 14.0]`, `> 100`, `> 100 in 1 of 3 seeds`, or `-` without any signal."""
     if horizon.reached is not None or not horizon.seeds:
-        return markdown.interval(horizon.reached, 1)
+        return interval(horizon.reached, 1)
     some = f" in {horizon.beyond} of {horizon.seeds} seeds" if horizon.beyond < horizon.seeds else ""
     return f"> {horizon.furthest}{some}"
 
 
 def _decay_and_horizon(fit: Fit | None) -> list[str]:
-    return ["-", "-"] if fit is None else [markdown.interval(fit.decay), horizon_text(fit.horizon)]
+    return ["-", "-"] if fit is None else [interval(fit.decay), horizon_text(fit.horizon)]
 
 
 def _details(found: Sequence[Fit]) -> tuple[list[str], list[list[object]]]:
@@ -108,9 +109,9 @@ def _remedy_table(remedied: Sequence[Remedy]) -> tuple[list[str], list[list[obje
     header += ["accuracy", "better", "seeds"]
     rows: list[list[object]] = [
         [styles([one.arch])[one.arch].name, variant_label(one.variant), one.task, one.length,
-         markdown.interval(one.initial.decay if one.initial else None),
-         markdown.interval(one.trained.decay if one.trained else None), SAID[one.slower] if one.variant else "-",
-         markdown.interval(one.accuracy), SAID[one.better] if one.variant and one.accuracy else "-",
+         interval(one.initial.decay if one.initial else None),
+         interval(one.trained.decay if one.trained else None), SAID[one.slower] if one.variant else "-",
+         interval(one.accuracy), SAID[one.better] if one.variant and one.accuracy else "-",
          _seeds([one.initial, one.trained])]
         for one in remedied
     ]  # fmt: skip

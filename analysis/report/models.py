@@ -5,6 +5,7 @@ import json
 from analysis.figures.style import styles
 from analysis.report import markdown
 from analysis.statistics.summaries import SETTING, setting_name
+from analysis.statistics.words import listing
 from analysis.tables.frames import Column, Frame
 from analysis.tables.trial_folders import Runs
 
@@ -30,9 +31,7 @@ def models(runs: Runs) -> str:
     notes: dict[tuple[str, str], list[int]] = {}
     for (task, vocabulary, length), group in trials.groupby([*SETTING, "train_length"]):
         notes.setdefault((setting_name(task, vocabulary), matching(group)), []).append(length)
-    said = "\n".join(
-        f"- {setting}, length {markdown.listing(lengths)}: {note}" for (setting, note), lengths in notes.items()
-    )
+    said = "\n".join(f"- {setting}, length {listing(lengths)}: {note}" for (setting, note), lengths in notes.items())
     shared = ", ".join(sorted(f"{key}={value}" for key, value in common))
     parts = [
         "## Models",
@@ -78,7 +77,7 @@ def values(column: Column) -> str:
     distinct = sorted(column.dropna().unique(), key=lambda value: (str(type(value)), value))
     if not distinct:
         return UNKNOWN
-    return markdown.listing([int(v) if isinstance(v, float) and v.is_integer() else v for v in distinct])
+    return listing([int(v) if isinstance(v, float) and v.is_integer() else v for v in distinct])
 
 
 def span(column: Column) -> str:

@@ -27,6 +27,7 @@ from analysis.statistics.summaries import (
     setting_name,
     synthetic,
 )
+from analysis.statistics.words import interval, listing
 from analysis.tables.frames import Column, Frame
 from analysis.tables.kinds import NO_BOTTLENECK
 from analysis.tables.trial_folders import ALL, BLEU_STATISTICS, Runs
@@ -64,7 +65,7 @@ def what_was_run(runs: Runs) -> str:
     lines = [
         f"Tasks: {'; '.join(setting_name(*setting) for setting in settings)}",
         f"Source lengths in training: {values(trials['train_length'])} tokens{_ranges(trials)}",
-        f"Architectures: {markdown.listing(names)}",
+        f"Architectures: {listing(names)}",
         f"Seeds: {values(trials['seed'])}",
         f"Trials: {len(trials)} complete, {len(runs.failures)} failed or diverged, {len(runs.unfinished)} unfinished",
         f"Training: {span(trials['steps'])} steps a trial, {_hours(trials['train_seconds'])} in all",
@@ -93,10 +94,10 @@ def bottleneck_claim(runs: Runs) -> str:
         rows = [
             [
                 looks[change.arch].name,
-                markdown.interval(change.token_accuracy),
-                markdown.interval(change.exact_match),
+                interval(change.token_accuracy),
+                interval(change.exact_match),
                 _seeds(change, runs.failures, task, longest),
-                markdown.interval(change.drop),
+                interval(change.drop),
                 change.verdict,
             ]
             for change in found
@@ -139,7 +140,7 @@ def capacities(runs: Runs) -> str:
                               == [task, vocabulary, arch, length]).all(axis=1)]  # fmt: skip
             presented = at_best["bits_presented"].iloc[0] if len(at_best) else float("nan")
             rows.append([
-                looks[arch].name, setting_name(task, vocabulary), markdown.interval(most, 1), length,
+                looks[arch].name, setting_name(task, vocabulary), interval(most, 1), length,
                 f"{presented:.1f}", most.count,
             ])  # fmt: skip
     header = ["Architecture", "Task", "Most bits recovered a sequence", "at length", "Bits presented there", "Seeds"]
@@ -176,7 +177,7 @@ def translations(runs: Runs) -> str:
             bleu = scored(comparison, arch, comparison.whole).interval().clipped(*BLEU_BOUNDS)
             others = [f"{means[metric]:.1f}" if metric in means else None for metric in ("chrf", "ter")]
             title = ", ".join(setting_title(comparison.setting, compared))
-            rows.append([look.name, title, comparison.train_length, markdown.interval(bleu, 1), *others, bleu.count])
+            rows.append([look.name, title, comparison.train_length, interval(bleu, 1), *others, bleu.count])
     header = ["Architecture", "Test set", "Trained up to", "BLEU", "chrF", "TER", "Seeds"]
     trials = text_trials(runs)
     lines = [f"Decoding: {'; '.join(sorted(trials['decoding'].unique()))}"]
@@ -205,7 +206,7 @@ def alignments(runs: Runs) -> str:
             own = {row["train_length"]: interval_of(row) for _, row in here[here["arch"] == arch].iterrows()}
             lines.append([
                 looks[arch].name, setting_name(task, vocabulary),
-                *(markdown.interval(own.get(length)) for length in lengths),
+                *(interval(own.get(length)) for length in lengths),
                 count_phrase(interval.count for interval in own.values()),
             ])  # fmt: skip
     header = ["Architecture", "Task", *(f"Length {length}" for length in lengths), "Seeds"]
@@ -227,7 +228,7 @@ def left_out(runs: Runs) -> str:
         parts.append(markdown.table([column.capitalize() for column in columns], [_steps(row) for row in rows]))
         parts.append("No mean above contains them: what completed may look better than what was tried.")
     if runs.unfinished:
-        names = markdown.listing([folder.name for folder in runs.unfinished])
+        names = listing([folder.name for folder in runs.unfinished])
         parts.append(f"Unfinished (still running or interrupted): {names}")
     return title + "\n\n".join(parts)
 
@@ -244,7 +245,7 @@ def _bleu_of(comparison: Comparison, compared: list[Comparison]) -> str:
     rows = []
     for arch, look in looks.items():
         intervals = [scored(comparison, arch, bucket).interval().clipped(*BLEU_BOUNDS) for bucket in comparison.buckets]
-        rows.append([look.name, *(markdown.interval(each, 1) for each in intervals), intervals[0].count])
+        rows.append([look.name, *(interval(each, 1) for each in intervals), intervals[0].count])
     parts = [
         f"**Measured here: {title}.** That attention keeps BLEU on long sentences and a fixed context loses it "
         f"{claim.verdict}.{_shares(claim, first, last)}",
@@ -254,7 +255,7 @@ def _bleu_of(comparison: Comparison, compared: list[Comparison]) -> str:
         [
             looks[pair.attention].name,
             looks[pair.fixed].name,
-            markdown.interval(pair.difference, 1),
+            interval(pair.difference, 1),
             f"{pair.p_value:.3f}",
             f"{pair.corrected:.3f}",
             pair.difference.count,
@@ -348,7 +349,7 @@ def _ranges(trials: Frame) -> str:
         return ""
     pairs = ranged[["min_train_length", "train_length"]].drop_duplicates().sort_values("train_length")
     spans = [f"{least} to {most}" for least, most in pairs.itertuples(index=False, name=None)]
-    return f" (the greatest of a range: {markdown.listing(spans)})"
+    return f" (the greatest of a range: {listing(spans)})"
 
 
 def _settings(rows: Frame) -> list[tuple[str, int]]:

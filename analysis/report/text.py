@@ -15,6 +15,8 @@ from analysis.claims.verdicts import (
 from analysis.figures.length.accuracy import Chart
 from analysis.figures.style import styles
 from analysis.report import markdown
+from analysis.report.another_seed import another_seed
+from analysis.report.environment import environment_section
 from analysis.report.failures import cut_short, not_in_means
 from analysis.report.figures import Gallery, what_to_see
 from analysis.report.gradients import gradient_sections
@@ -34,9 +36,8 @@ from analysis.statistics.accuracy_pairs import accuracy_pairs
 from analysis.statistics.comparisons import comparisons
 from analysis.statistics.gradient_fits import fits
 from analysis.statistics.length_fits import LengthFit, length_fits
-from analysis.statistics.prediction_intervals import another_seed
 from analysis.statistics.summaries import SETTING, at_train_length, setting_name, synthetic
-from analysis.tables.environments import environment_section
+from analysis.statistics.words import interval
 from analysis.tables.evidence import Evidence
 from analysis.tables.frames import Frame
 
@@ -159,7 +160,7 @@ def pairs_section(results: Frame) -> str:
             looks[pair.attention].name,
             looks[pair.fixed].name,
             setting_name(*setting),
-            markdown.interval(pair.difference),
+            interval(pair.difference),
             pair.difference.count,
             f"{pair.p_value:.3g}",
             f"{pair.corrected:.3g}",
@@ -209,13 +210,13 @@ def length_section(found: Sequence[LengthFit]) -> str:
 def _half(fit: LengthFit) -> str:
     if fit.unlearnt:
         return "not learnt" + (f" in {fit.unlearnt} of {fit.seeds} seeds" if fit.unlearnt < fit.seeds else "")
-    return _reached(markdown.interval(fit.half_length, 1), fit.unhalved, fit.seeds, str(fit.longest))
+    return _reached(interval(fit.half_length, 1), fit.unhalved, fit.seeds, str(fit.longest))
 
 
 def _capacity(fit: LengthFit) -> str:
     if fit.unfilled is None:
         return "-"
-    return _reached(markdown.interval(fit.capacity, 1), fit.unfilled, fit.seeds, f"{fit.most_bits:.0f}")
+    return _reached(interval(fit.capacity, 1), fit.unfilled, fit.seeds, f"{fit.most_bits:.0f}")
 
 
 def _reached(value: str, beyond: int, seeds: int, furthest: str) -> str:

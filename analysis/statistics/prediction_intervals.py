@@ -1,10 +1,8 @@
 """Where one more trial should land: intervals for the next seed, not for the mean over all seeds."""
 
-from analysis.figures.style import styles
-from analysis.report import markdown
 from analysis.statistics.intervals import prediction_interval
-from analysis.statistics.summaries import PROPORTION, SETTING, at_train_length, count_phrase, over_seeds, setting_name
-from analysis.tables.frames import Column, Frame
+from analysis.statistics.summaries import PROPORTION, SETTING, at_train_length, over_seeds
+from analysis.tables.frames import Frame
 
 LEAST_SEEDS = 3  # with two, almost every interval would be 0…1
 
@@ -14,33 +12,3 @@ def another_seed_points(results: Frame) -> Frame:
     rows = at_train_length(results, "greedy_token_accuracy")
     points = over_seeds(rows, [*SETTING, "arch", "train_length"], PROPORTION, prediction_interval)
     return points[points["seeds"] >= LEAST_SEEDS]
-
-
-def another_seed(results: Frame) -> str:
-    """The section of a report: architectures in rows, lengths in columns; empty with too few seeds everywhere."""
-    points = another_seed_points(results)
-    if points.empty:
-        return ""
-    looks = styles(results["arch"])
-    lengths = sorted(points["train_length"].unique())
-    lines = []
-    for (task, vocabulary), here in points.groupby(SETTING):
-        for arch in styles(here["arch"]):
-            own = here[here["arch"] == arch].set_index("train_length")
-            cells = [_cell(own.loc[n]) if n in own.index else None for n in lengths]
-            lines.append([looks[arch].name, setting_name(task, vocabulary), *cells, count_phrase(own["seeds"])])
-    header = ["Architecture", "Task", *(f"Length {length}" for length in lengths), "n (seeds)"]
-    return (
-        "## Where another seed should land\n\n" + markdown.table(header, lines) + "\n\n"
-        "95% prediction intervals of the greedy token accuracy of one more trial with a seed of its own, from the "
-        "spread of these seeds taken as normal, cut at 0 and 1. They are wider than the intervals of the means, which "
-        "say where the mean over all seeds lies. Where some seeds find the task and others do not, no interval of "
-        "this kind is right; close to 1, where a seed can fall short by more than it can exceed, the lower end may lie "
-        "too high; and where all seeds agree to the last token, there is no spread to make one of."
-    )
-
-
-def _cell(point: Column) -> str:
-    if point["high"] - point["low"] < 1e-9:
-        return f"{point['low']:.3f} in all"
-    return markdown.bounds(point["low"], point["high"])

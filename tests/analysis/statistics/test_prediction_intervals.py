@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from analysis.report.another_seed import another_seed
 from analysis.statistics.intervals import prediction_interval
-from analysis.statistics.prediction_intervals import another_seed, another_seed_points
+from analysis.statistics.prediction_intervals import another_seed_points
 from tests.analysis.statistics.test_length_fits import results_of
 
 
