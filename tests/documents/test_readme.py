@@ -4,7 +4,6 @@ import csv
 import importlib
 import os
 import re
-import shlex
 import shutil
 import subprocess
 import sys
@@ -15,21 +14,13 @@ import yaml
 
 from experiments.sweep.sweep_file import read_sweep
 from experiments.trial.trial import resolve_trial
+from tests.helpers.documents import README, ROOT, commands
 from tests.helpers.text_files import stand_in_corpora
 from tests.helpers.trials import SMALL
 
-ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text()
 ON_TEXT = (ROOT / "docs" / "text.md").read_text()
 ON_GRADIENTS = (ROOT / "docs" / "gradients.md").read_text()
 ON_WANDB = (ROOT / "docs" / "wandb.md").read_text()
-
-
-def commands(word: str, page: str = README) -> list[list[str]]:
-    """Arguments of every command in a shell block that holds these words, at its beginning or behind a pipe."""
-    blocks = re.findall(r"```bash\n(.*?)```", page, re.S)
-    lines = [line for block in blocks for line in block.replace("\\\n", " ").splitlines() if word in line]
-    return [shlex.split(line.partition(word)[2]) for line in lines]
 
 
 FIT_COMMANDS = [

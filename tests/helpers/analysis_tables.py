@@ -7,10 +7,14 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from sacrebleu.metrics.bleu import BLEU
+
+from analysis.tables.trial_folders import COLUMNS
 
 ARCHITECTURES = ("VanillaRNN", "LSTM", "GRU", "Bahdanau", "LuongGlobal", "LuongLocal", "Transformer")
 ATTENTION = ARCHITECTURES[3:]
+LENGTHS = np.array([10.0, 20.0, 40.0, 80.0])
 HEADER = "split,eval_length,position,metric,value\n"
 
 Accuracy = Callable[[str, int, int], float]
@@ -197,3 +201,15 @@ def write_text_sweep(
             for seed in seeds:
                 write_text_trial(sweep, arch, length, seed, **summary)
     return sweep
+
+
+def results_of(curves: dict[tuple[str, int], dict[str, list[float]]], lengths=LENGTHS) -> pd.DataFrame:
+    """The tidy table of `{(arch, seed): {metric: a value a length}}`."""
+    rows = [
+        (f"{arch}-{length:.0f}-{seed}", arch, "copy", 32, int(length), seed, 1000, "cpu", "test", int(length), "", None,
+         metric, value)
+        for (arch, seed), metrics in curves.items()
+        for metric, values in metrics.items()
+        for length, value in zip(lengths, values, strict=True)
+    ]  # fmt: skip
+    return pd.DataFrame(rows, columns=COLUMNS)

@@ -1,10 +1,14 @@
-"""Trials small enough for a test."""
+"""Trials and sweeps small enough for a test."""
 
 import csv
 from pathlib import Path
 from typing import Any
 
+import yaml
+
+from experiments.main import main
 from experiments.trial.trial import Trial, resolve_trial, run_trial
+from tests.helpers.text_files import write_corpus
 
 SMALL = {
     "model": "GRU",
@@ -23,6 +27,15 @@ SMALL = {
     "trainer.accelerator": "cpu",
     "threads": 1,
 }
+TEXT: dict[str, Any] = {
+    "data.length": 60,
+    "data.vocabulary": 150,
+    "data.tokenizer": "bpe",
+    "data.byte_fallback": False,
+    "data.batch_tokens": 400,
+    "data.buckets": "[10,15]",
+    "decoding.beam_size": 2,
+}
 
 
 def arguments(runs: Path, **changes: Any) -> list[str]:
@@ -33,6 +46,13 @@ def arguments(runs: Path, **changes: Any) -> list[str]:
 
 def small_trial(runs: Path, **changes: Any) -> Trial:
     return resolve_trial(arguments(runs, **changes))
+
+
+def text_trial(folder: Path, **changes: Any) -> Trial:
+    """A small trial on the toy languages, whose files and trials go into the folder."""
+    options = {**SMALL, **TEXT, **write_corpus(folder / "corpus"), "runs": folder / "runs"}
+    options |= {name.replace("__", "."): value for name, value in changes.items()}
+    return resolve_trial([f"--{name}={value}" for name, value in options.items() if value is not None])
 
 
 def run(trial: Trial) -> dict[str, Any]:
@@ -72,3 +92,17 @@ def history(trial: Trial) -> list[tuple[str, ...]]:
 def results(trial: Trial) -> str:
     """The final table of a trial."""
     return (trial.folder / "results.csv").read_text()
+
+
+def sweep_file(folder: Path, **parameters: Any) -> Path:
+    """A grid of small trials; double underscores in names stand for dots."""
+    fixed = {name: {"value": value} for name, value in SMALL.items()}
+    varied = {name.replace("__", "."): setting for name, setting in parameters.items()}
+    path = folder / "small.yaml"
+    path.write_text(yaml.safe_dump({"method": "grid", "parameters": {**fixed, **varied}}, sort_keys=False))
+    return path
+
+
+def run_sweep(path: Path, output: Path, *more: str) -> int:
+    """Run `lengthwise sweep` in this process; further arguments are options. Returns the exit code."""
+    return main(["sweep", str(path), "--output", str(output), *more])

@@ -3,16 +3,12 @@
 import re
 from html.parser import HTMLParser
 
-import numpy as np
-import pandas as pd
 import pytest
-from matplotlib.figure import Figure
 
-from analysis.figures.length.accuracy import Chart
-from analysis.figures.style import gid, paper_style, styles
 from analysis.report.html import page
 from analysis.report.latex import column_types, escaped, figure_snippet, table_snippet, table_snippets
 from analysis.report.svg import inline_svg
+from tests.helpers.charts import line_chart, map_chart
 
 REPORT = """# What length did
 
@@ -40,27 +36,6 @@ REPORT = """# What length did
 
 A second section of one name.
 """
-
-
-def line_chart(name: str, archs=("LSTM", "GRU")) -> Chart:
-    """A chart whose bands, drawn before all lines, come in another order than its lines."""
-    with paper_style():
-        figure = Figure(figsize=(3.3, 2))
-        axes = figure.subplots()
-        for place, look in enumerate(styles(archs).values()):
-            axes.errorbar([1, 2], [place, place + 1], yerr=0.1, **look.of_line())
-        for look in reversed(styles(archs).values()):
-            band = axes.fill_between([1, 2], 0, 1, color=look.color)
-            band.set_gid(gid(look.name, axes, "band"))
-        axes.axhline(0.5, label="chance")
-    return Chart(name, figure, pd.DataFrame({"x": [1]}), "100% of x_1 & y.")
-
-
-def map_chart(name: str, cells: int) -> Chart:
-    with paper_style():
-        figure = Figure(figsize=(6.9, 2))
-        figure.subplots().pcolormesh(np.arange(cells * cells).reshape(cells, cells))
-    return Chart(name, figure, pd.DataFrame({"x": [1]}), "A map.")
 
 
 @pytest.fixture(scope="module")

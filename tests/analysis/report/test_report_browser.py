@@ -15,7 +15,7 @@ import pytest
 
 from analysis.report.command import main
 from analysis.report.html import page
-from tests.analysis.report.test_html import line_chart, map_chart
+from tests.helpers.charts import line_chart, map_chart
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="no chromium on this machine")

@@ -9,21 +9,7 @@ import pytest
 from analysis.figures.length.capacity import capacity_figure, capacity_points
 from analysis.report.text import length_section
 from analysis.statistics.length_fits import fitted_capacity, half_length, length_fits
-from analysis.tables.trial_folders import COLUMNS
-
-LENGTHS = np.array([10.0, 20.0, 40.0, 80.0])
-
-
-def results_of(curves: dict[tuple[str, int], dict[str, list[float]]], lengths=LENGTHS) -> pd.DataFrame:
-    """The tidy table of `{(arch, seed): {metric: a value a length}}`."""
-    rows = [
-        (f"{arch}-{length:.0f}-{seed}", arch, "copy", 32, int(length), seed, 1000, "cpu", "test", int(length), "", None,
-         metric, value)
-        for (arch, seed), metrics in curves.items()
-        for metric, values in metrics.items()
-        for length, value in zip(lengths, values, strict=True)
-    ]  # fmt: skip
-    return pd.DataFrame(rows, columns=COLUMNS)
+from tests.helpers.analysis_tables import LENGTHS, results_of
 
 
 def saturating(limit: float) -> dict[str, list[float]]:

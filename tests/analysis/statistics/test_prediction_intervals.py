@@ -7,7 +7,7 @@ import pytest
 from analysis.report.another_seed import another_seed
 from analysis.statistics.intervals import prediction_interval
 from analysis.statistics.prediction_intervals import another_seed_points
-from tests.analysis.statistics.test_length_fits import results_of
+from tests.helpers.analysis_tables import results_of
 
 
 def accuracies(by_seed: list[float], length: int = 10, arch: str = "GRU"):

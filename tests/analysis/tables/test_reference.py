@@ -8,9 +8,8 @@ import pytest
 
 from analysis.report.command import main
 from experiments.sweep.sweep_file import read_sweep
-from tests.documents.test_readme import README, commands
+from tests.helpers.documents import README, ROOT, commands
 
-ROOT = Path(__file__).parents[3]
 REFERENCE = ROOT / "docs" / "reference"
 PAGE = (ROOT / "docs" / "bottleneck.md").read_text()
 REPORTS = [

@@ -8,8 +8,7 @@ import pytest
 from experiments.main import main
 from experiments.sweep.dry_run import cells, measure
 from experiments.verbs.sweep import make_trials
-from tests.experiments.sweep.test_sweep import sweep_file
-from tests.helpers.trials import run
+from tests.helpers.trials import run, sweep_file
 
 
 def test_the_dry_run_names_each_kind_of_trial_its_size_and_its_time_and_writes_nothing(

@@ -15,8 +15,7 @@ import pytest
 
 from experiments.main import main
 from experiments.verbs.sweep import make_trials
-from tests.experiments.sweep.test_sweep import sweep_file
-from tests.helpers.trials import history, results, run
+from tests.helpers.trials import history, results, run, sweep_file
 
 ray = pytest.importorskip("ray")
 ROOT = Path(__file__).parents[3]

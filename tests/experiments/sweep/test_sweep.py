@@ -2,31 +2,16 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 
 from experiments.files import owned
 from experiments.main import main
 from experiments.verbs.sweep import make_trials
 from tests.helpers.text_files import stand_in_corpora
-from tests.helpers.trials import SMALL
+from tests.helpers.trials import run_sweep, sweep_file
 
 ROOT = Path(__file__).parents[3]
-
-
-def sweep_file(folder: Path, **parameters: Any) -> Path:
-    """A grid of small trials; double underscores in names stand for dots."""
-    fixed = {name: {"value": value} for name, value in SMALL.items()}
-    varied = {name.replace("__", "."): setting for name, setting in parameters.items()}
-    path = folder / "small.yaml"
-    path.write_text(yaml.safe_dump({"method": "grid", "parameters": {**fixed, **varied}}, sort_keys=False))
-    return path
-
-
-def run(path: Path, output: Path, *more: str) -> int:
-    return main(["sweep", str(path), "--output", str(output), *more])
 
 
 def summaries(output: Path) -> dict[str, int]:
@@ -35,12 +20,12 @@ def summaries(output: Path) -> dict[str, int]:
 
 def test_a_sweep_runs_what_is_missing_and_tells_what_happened(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     output = tmp_path / "runs"
-    assert run(sweep_file(tmp_path, model={"values": ["GRU", "LuongGlobal"]}), output, "--workers", "2") == 0
+    assert run_sweep(sweep_file(tmp_path, model={"values": ["GRU", "LuongGlobal"]}), output, "--workers", "2") == 0
     first = summaries(output)
     assert {name.partition("-")[0] for name in first} == {"GRU", "LuongGlobal"}
     assert "2 trials done" in capsys.readouterr().err
     larger = sweep_file(tmp_path, model={"values": ["GRU", "LuongGlobal", "VanillaRNN"]})
-    assert run(larger, output, "--workers", "2") == 0
+    assert run_sweep(larger, output, "--workers", "2") == 0
     printed = capsys.readouterr().err
     assert "3 trials in" in printed
     assert "2 of them complete already" in printed
@@ -51,7 +36,7 @@ def test_a_sweep_runs_what_is_missing_and_tells_what_happened(tmp_path: Path, ca
 
 def test_a_sweep_gives_the_same_numbers_as_the_trial_alone(tmp_path: Path) -> None:
     path = sweep_file(tmp_path, model={"values": ["Transformer"]})
-    run(path, tmp_path / "sweep", "--workers", "1")
+    run_sweep(path, tmp_path / "sweep", "--workers", "1")
     (trial,), _, _ = make_trials(path, tmp_path / "alone", None, 0)
     arguments = [f"--config={tmp_path / 'sweep' / trial.name / 'config.yaml'}", f"--runs={tmp_path / 'alone'}"]
     assert main(["fit", *arguments]) == 0
@@ -64,7 +49,7 @@ def test_a_trial_that_diverges_is_recorded_and_does_not_stop_the_others(
 ) -> None:
     output = tmp_path / "runs"
     path = sweep_file(tmp_path, model={"values": ["Transformer"]}, model__learning_rate={"values": [1e30, 0.001]})
-    assert run(path, output, "--workers", "1") == 1
+    assert run_sweep(path, output, "--workers", "1") == 1
     assert len(summaries(output)) == 1
     (failure,) = output.glob("*/failure.json")
     assert json.loads(failure.read_text())["status"] == "diverged"
@@ -89,7 +74,7 @@ def test_a_mistake_in_any_trial_is_found_before_the_first_one_starts(
 ) -> None:
     output = tmp_path / "runs"
     path = sweep_file(tmp_path, **change)
-    assert run(path, output) == 2
+    assert run_sweep(path, output) == 2
     printed = capsys.readouterr().err
     assert printed.count("\n") == 1
     assert str(path) in printed
@@ -99,7 +84,7 @@ def test_a_mistake_in_any_trial_is_found_before_the_first_one_starts(
 
 def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     (tmp_path / "file").touch()
-    assert run(sweep_file(tmp_path), tmp_path / "file" / "runs") == 2
+    assert run_sweep(sweep_file(tmp_path), tmp_path / "file" / "runs") == 2
     assert "--output: cannot write" in capsys.readouterr().err
 
 
@@ -113,7 +98,7 @@ def test_the_default_folder_stays_below_runs(tmp_path: Path) -> None:
 def test_two_sweeps_do_not_share_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     output = tmp_path / "runs"
     with owned(output, "--output"):
-        assert run(sweep_file(tmp_path), output) == 2
+        assert run_sweep(sweep_file(tmp_path), output) == 2
     assert f"--output: {output} is in use by another process" in capsys.readouterr().err
     assert not list(output.glob("*/"))
 

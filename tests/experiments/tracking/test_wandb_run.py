@@ -20,10 +20,9 @@ from analysis.tables import wandb_mirror as wandb_runs
 from analysis.tables.trial_folders import Runs, collect_runs, load_runs
 from experiments.errors import UsageError
 from experiments.main import main
-from tests.experiments.trial.test_text_trial import text_trial
-from tests.helpers.trials import arguments, results, run, small_trial
-from tests.helpers.wandb_server import KEY, WandbServer, wandb_server
-from tests.helpers.wandb_state import ENTITY, StoredRun
+from tests.helpers.trials import arguments, results, run, small_trial, text_trial
+from tests.helpers.wandb.server import KEY, WandbServer, wandb_server
+from tests.helpers.wandb.state import ENTITY, StoredRun
 
 PROJECT = f"wandb:{ENTITY}/lengthwise"
 ROW = ["trial", "eval_length", "bucket", "position", "metric"]

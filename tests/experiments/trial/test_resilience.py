@@ -23,10 +23,17 @@ from experiments.trial.callbacks import read_history
 from experiments.trial.outcome import read_summary
 from experiments.trial.trial import Trial, resolve_trial
 from experiments.verbs.sweep import make_trials
-from tests.experiments.sweep.test_sweep import run as run_sweep
-from tests.experiments.sweep.test_sweep import sweep_file
 from tests.helpers.killed_sweep import kill_workers
-from tests.helpers.trials import arguments, history, results, run, run_until, small_trial
+from tests.helpers.trials import (
+    arguments,
+    history,
+    results,
+    run,
+    run_sweep,
+    run_until,
+    small_trial,
+    sweep_file,
+)
 
 ROOT = Path(__file__).parents[3]
 

@@ -21,23 +21,7 @@ from experiments.main import main
 from experiments.trial.checkpoints import load_checkpoint
 from experiments.trial.trial import Trial, resolve_trial, run_trial
 from tests.helpers.text_files import write_corpus
-from tests.helpers.trials import SMALL, run, run_until, small_trial
-
-TEXT: dict[str, Any] = {
-    "data.length": 60,
-    "data.vocabulary": 150,
-    "data.tokenizer": "bpe",
-    "data.byte_fallback": False,
-    "data.batch_tokens": 400,
-    "data.buckets": "[10,15]",
-    "decoding.beam_size": 2,
-}
-
-
-def text_trial(folder: Path, **changes: Any) -> Trial:
-    options = {**SMALL, **TEXT, **write_corpus(folder / "corpus"), "runs": folder / "runs"}
-    options |= {name.replace("__", "."): value for name, value in changes.items()}
-    return resolve_trial([f"--{name}={value}" for name, value in options.items() if value is not None])
+from tests.helpers.trials import run, run_until, small_trial, text_trial
 
 
 @pytest.fixture(scope="module")

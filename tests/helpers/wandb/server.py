@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from tests.helpers.wandb_state import State, Unknown
+from tests.helpers.wandb.state import State, Unknown
 
 KEY = "0123456789abcdef" * 2 + "5ecrette"  # forty characters, as wandb wants them
 

@@ -1,4 +1,4 @@
-"""Things for worker processes to do: functions of a module, as another process must find them."""
+"""Work for worker processes, in a module where another process finds it, and waiting for such processes."""
 
 import os
 import signal
@@ -9,6 +9,16 @@ from pathlib import Path
 from typing import Any
 
 Report = Callable[[float, str], None]
+
+
+def wait_for(condition: Callable[[], Any], seconds: float = 20.0) -> bool:
+    """Whether the condition came true in time."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if condition():
+            return True
+        time.sleep(0.02)
+    return False
 
 
 def act(payload: dict[str, Any], folder: Path, report: Report) -> None:
