@@ -5,7 +5,6 @@ and full lines. The colours are those of Okabe & Ito (2008), told apart with any
 the lines apart in grey.
 """
 
-import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,6 +13,7 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from analysis.files import replacing
+from analysis.tables.architectures import Architectures
 from analysis.tables.frames import Frame
 
 COLUMN_WIDTH = 3.3  # inches, of a two-column page
@@ -34,15 +34,15 @@ class Style(NamedTuple):
         return {"color": self.color, "marker": self.marker, "linestyle": self.line, "label": self.name}
 
 
-# In the order of every legend and table.
-KNOWN = {
-    "VanillaRNN": Style("Vanilla RNN", "#E69F00", "v", (0, (1, 1))),
-    "LSTM": Style("LSTM", "#D55E00", "s", (0, (4, 1.2))),
-    "GRU": Style("GRU", "#CC79A7", "D", (0, (4, 1, 1, 1))),
-    "Bahdanau": Style("Bahdanau attention", "#0072B2", "o", "-"),
-    "LuongGlobal": Style("Luong global", "#56B4E9", "^", "-"),
-    "LuongLocal": Style("Luong local", "#009E73", "P", "-"),
-    "Transformer": Style("Transformer", "#000000", "X", "-"),
+# Colour, marker and line style.
+LOOKS: dict[str, tuple[str, str, Any]] = {
+    "VanillaRNN": ("#E69F00", "v", (0, (1, 1))),
+    "LSTM": ("#D55E00", "s", (0, (4, 1.2))),
+    "GRU": ("#CC79A7", "D", (0, (4, 1, 1, 1))),
+    "Bahdanau": ("#0072B2", "o", "-"),
+    "LuongGlobal": ("#56B4E9", "^", "-"),
+    "LuongLocal": ("#009E73", "P", "-"),
+    "Transformer": ("#000000", "X", "-"),
 }
 
 # For architectures that are not listed above: further colours (Tol 2021, muted), markers and lines. Their
@@ -74,44 +74,27 @@ PAPER: Any = {
 }
 
 
-def styles(architectures: Iterable[str]) -> dict[str, Style]:
-    """The style of each architecture, in the order of legends and tables.
+def styles(lines: Iterable[str], architectures: Architectures | None = None) -> dict[str, Style]:
+    """The style of each line, an architecture or a variant of one, in the order of legends and tables.
 
-    Architectures without an entry in `KNOWN` come behind their namesake or last, sorted by name; each gets a
-    colour and marker of its own that depends on nothing but the set of names, and its name as display name.
+    A line without an entry in `LOOKS` gets a colour and a marker of its own, which depend on nothing but the set of
+    names.
     """
-    found = {}
+    architectures = Architectures() if architectures is None else architectures
+    looks = {}
     further = 0
-    for name in sorted(set(architectures), key=_place):
-        if name in KNOWN:
-            found[name] = KNOWN[name]
+    for line, name in architectures.names(lines).items():
+        if line in LOOKS:
+            looks[line] = Style(name, *LOOKS[line])
             continue
-        found[name] = Style(
-            _display(name),
+        looks[line] = Style(
+            name,
             FURTHER_COLORS[further % len(FURTHER_COLORS)],
             FURTHER_MARKERS[further % len(FURTHER_MARKERS)],
             FURTHER_LINES[further % len(FURTHER_LINES)],
         )
         further += 1
-    return found
-
-
-def _place(name: str) -> tuple[int, list[tuple[int, str]]]:
-    """By namesake, then by name, with the numbers in names by their size: `hidden_size=64` before `=128`."""
-    order = list(KNOWN)
-    namesake = _namesake(name)
-    parts = [(int(part), "") if part.isdecimal() else (0, part) for part in re.split(r"(\d+)", name)]
-    return (order.index(namesake) if namesake in order else len(order), parts)
-
-
-def _namesake(name: str) -> str:
-    """The class of a variant such as `GRU [hidden_size=64]`."""
-    return name.partition(" [")[0]
-
-
-def _display(name: str) -> str:
-    namesake = _namesake(name)
-    return KNOWN[namesake].name + name.removeprefix(namesake) if namesake in KNOWN else name
+    return looks
 
 
 def paper_style():

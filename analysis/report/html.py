@@ -12,8 +12,9 @@ from markdown_it import MarkdownIt
 
 from analysis.claims.verdicts import Answer
 from analysis.figures.length.accuracy import Chart
-from analysis.figures.style import KNOWN, paper_style
+from analysis.figures.style import paper_style
 from analysis.report.svg import inline_svg, sizes
+from analysis.tables.architectures import BUILT_IN
 
 FIGURE = re.compile(
     r'<p><img src="figures/([^"/]+)\.png" alt="([^"]*)" ?/?></p>\n((?:<p>(?:(?!<p>).)*</p>\n){2})', re.S
@@ -60,7 +61,7 @@ def page(report: str, charts: Mapping[str, Chart], maps: Mapping[str, str] | Non
     body, contents = _anchored(body)
     body = body.replace("</h1>\n", f"</h1>\n{contents}", 1)
     title = re.sub("<[^>]+>", "", body.partition("<h1>")[2].partition("</h1>")[0])
-    order = html.escape(json.dumps([look.name.removesuffix(" attention") for look in KNOWN.values()]))
+    order = html.escape(json.dumps([known.display_name.removesuffix(" attention") for known in BUILT_IN]))
     return PAGE.format(
         title=title, order=order, style=_resource("report.css"), body=body, script=_resource("report.js")
     )

@@ -8,6 +8,7 @@ import pandas as pd
 
 from analysis.errors import ReportError
 from analysis.figures.parallelism.step_cost import read_parallelism
+from analysis.tables.architectures import Architectures
 from analysis.tables.attention_files import AttentionFile, find_attention
 from analysis.tables.environments import read_environments
 from analysis.tables.frames import Frame
@@ -95,6 +96,7 @@ def _together(runs: Runs, tables: Tables) -> Runs:
         sentences=_stacked(runs.sentences, tables.runs.sentences),
         failures=_stacked(runs.failures, tables.runs.failures),
         unfinished=runs.unfinished,
+        architectures=Architectures([*tables.runs.architectures.values(), *runs.architectures.values()]),
     )
 
 

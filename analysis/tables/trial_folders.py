@@ -9,13 +9,14 @@ import io
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from analysis.errors import ReportError
+from analysis.tables.architectures import Architectures, stated_by
 from analysis.tables.frames import Frame
 from analysis.tables.json_files import read_json
 from analysis.tables.wandb_mirror import local_folder
@@ -66,6 +67,7 @@ class Runs:
             `digest` of its reference.
         failures: a row per trial that failed or diverged, columns `FAILURE_COLUMNS`.
         unfinished: folders of trials that still run or were interrupted.
+        architectures: what the architectures of the trials say of themselves.
     """
 
     results: Frame
@@ -73,6 +75,7 @@ class Runs:
     sentences: Frame
     failures: Frame
     unfinished: list[Path]
+    architectures: Architectures = field(default_factory=Architectures)
 
 
 def load_runs(paths: Sequence[str | Path]) -> Runs:
@@ -120,6 +123,11 @@ def collect_runs(paths: Sequence[str | Path]) -> Runs:
         sentences=_sentences(summaries, folders),
         failures=pd.DataFrame([failures[name] for name in failures if name not in summaries], columns=FAILURE_COLUMNS),
         unfinished=[folder for name, folder in unfinished.items() if name not in summaries | failures],
+        architectures=Architectures(
+            stated
+            for summary in summaries.values()
+            for stated in stated_by(summary["arch"], summary.get("architecture"))
+        ),
     )
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.figures.style import KNOWN, paper_style
+from analysis.figures.style import LOOKS, paper_style
 
 HERE = Path(__file__).parent
 LENGTH = 4  # tokens drawn of source and target
@@ -198,7 +198,7 @@ DRAWINGS: dict[str, tuple[str, list[Callable[[Axes, str], None]]]] = {
 def draw(arch: str) -> Figure:
     """The drawing of an architecture, all panels at one scale."""
     _, panels = DRAWINGS[arch]
-    color = KNOWN[arch].color
+    color = LOOKS[arch][0]
     height, widths = 2.0 if len(panels) > 1 else 2.5, [9.0, 5.2][: len(panels)]
     with paper_style():
         figure = Figure(figsize=(0.5 * sum(widths), height), layout="constrained")

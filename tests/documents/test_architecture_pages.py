@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from analysis.figures.style import KNOWN
+from analysis.figures.style import LOOKS
 from lit_models import architectures
 from lit_models.lit_module import LitSeq2Seq
 
@@ -41,7 +41,7 @@ def options_of(model: type[LitSeq2Seq]) -> dict[str, object]:
 
 
 def test_every_architecture_with_a_colour_of_its_own_has_a_page() -> None:
-    assert {model_of(page).__name__ for page in PAGES} == set(KNOWN)
+    assert {model_of(page).__name__ for page in PAGES} == set(LOOKS)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
