@@ -1,4 +1,4 @@
-"""How each architecture looks in every figure, and how figures are set and saved.
+"""How each architecture looks in every figure, and how figures are set.
 
 Architectures with one fixed-size context have warm colours and broken lines, those with attention cool colours
 and full lines. The colours are those of Okabe & Ito (2008), told apart with any colour vision; the markers tell
@@ -6,15 +6,11 @@ the lines apart in grey.
 """
 
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from matplotlib import rc_context
-from matplotlib.figure import Figure
 
-from analysis.files import replacing
 from analysis.tables.architectures import Architectures
-from analysis.tables.frames import Frame
 
 COLUMN_WIDTH = 3.3  # inches, of a two-column page
 TEXT_WIDTH = 6.9
@@ -111,22 +107,3 @@ def gid(name: str, axes: Any, part: str) -> str:
         part: what of the line it is.
     """
     return f"{LINE_ID}{name}~{axes.figure.axes.index(axes)}~{part}"
-
-
-def save_figure(figure: Figure, points: Frame, folder: Path, name: str) -> dict[str, Path]:
-    """Write name.png (200 dots an inch), name.pdf and name.csv, which holds exactly the points shown.
-
-    The same figure gives the same bytes. Returns the paths by suffix: `png`, `pdf` and `csv`.
-
-    Raises:
-        OSError: the folder cannot be written.
-    """
-    paths = {suffix: folder / f"{name}.{suffix}" for suffix in ("png", "pdf", "csv")}
-    with paper_style():
-        with replacing(paths["png"]) as temporary:
-            figure.savefig(temporary, format="png", dpi=200)
-        with replacing(paths["pdf"]) as temporary:
-            figure.savefig(temporary, format="pdf", metadata={"CreationDate": None})
-    with replacing(paths["csv"]) as temporary:
-        points.to_csv(temporary, index=False, lineterminator="\n")
-    return paths

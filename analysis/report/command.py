@@ -14,8 +14,7 @@ import pandas as pd
 
 from analysis.arguments import OneLineParser
 from analysis.errors import ReportError
-from analysis.figures.attention.alignments import save_chart
-from analysis.figures.length.accuracy import Chart
+from analysis.figures.chart import Chart, save_chart
 from analysis.figures.style import styles
 from analysis.files import replacing
 from analysis.report import markdown

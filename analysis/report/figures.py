@@ -5,8 +5,9 @@ from typing import NamedTuple
 
 from analysis.errors import ReportError
 from analysis.figures.attention.alignments import alignment_charts
+from analysis.figures.chart import Chart
 from analysis.figures.gradients.command import gradient_charts
-from analysis.figures.length.accuracy import Chart, bottleneck_charts
+from analysis.figures.length.accuracy import bottleneck_charts
 from analysis.figures.length.bleu import by_length_charts
 from analysis.figures.length.capacity import capacity_figure
 from analysis.figures.length.learning_curves import learning_figure

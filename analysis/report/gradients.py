@@ -1,11 +1,14 @@
 """What gradients.md and the report say about gradient flow: statements, tables and figures as Markdown."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from analysis.claims.gradient_statements import UNTOLD, r_squared_text, statements
-from analysis.figures.gradients.remedies import Remedy, remedies, variant_label
-from analysis.figures.length.accuracy import Chart
+from analysis.claims.remedies import Remedy, remedies, variant_label
+from analysis.figures.chart import Chart, save_chart
+from analysis.figures.gradients.command import gradient_charts
 from analysis.figures.style import styles
+from analysis.files import replacing
 from analysis.report import markdown
 from analysis.statistics.gradient_fits import FLOAT_FLOOR, LEAST_R_SQUARED, WHEN, Fit, Horizon, changes, fits
 from analysis.statistics.summaries import count_phrase
@@ -35,6 +38,30 @@ def gradient_sections(table: Frame, results: Frame | None, charts: Sequence[Char
     if charts:
         sections += [f"{heading} Figures", *map(_figure, charts)]
     return sections
+
+
+def write_report(table: Frame, folder: Path, results: Frame | None = None) -> str:
+    """Write figures/ (PNG, PDF and the CSV of exactly the points) and gradients.md into a folder.
+
+    Args:
+        table: as `read_gradients` returns it.
+        folder: where to.
+        results: the tidy table of finished trials, for accuracy against lag.
+
+    Returns:
+        Decay per step and effective horizon as a plain-text table.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    charts = gradient_charts(table, results)
+    title = "# Gradient flow: what reaches a source token, by its distance from the loss"
+    text = "\n\n".join([title, *gradient_sections(table, results, charts)]) + "\n"
+    for chart in charts:
+        save_chart(chart, folder / "figures")
+    with replacing(folder / "gradients.md") as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    return markdown.plain_table(*summary(table))
 
 
 def said(found: Sequence[Fit]) -> str:

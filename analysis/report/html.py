@@ -11,7 +11,7 @@ from importlib.resources import files
 from markdown_it import MarkdownIt
 
 from analysis.claims.verdicts import Answer
-from analysis.figures.length.accuracy import Chart
+from analysis.figures.chart import Chart
 from analysis.figures.style import paper_style
 from analysis.report.svg import inline_svg, sizes
 from analysis.tables.architectures import BUILT_IN

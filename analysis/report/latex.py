@@ -7,7 +7,7 @@ import math
 import re
 from collections.abc import Sequence
 
-from analysis.figures.length.accuracy import Chart
+from analysis.figures.chart import Chart
 from analysis.figures.style import COLUMN_WIDTH
 
 # What LaTeX reads as a command, and letters that its default fonts lack.

@@ -2,15 +2,21 @@
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
 
+from analysis.errors import ReportError
+from analysis.figures.chart import save_chart
+from analysis.figures.parallelism.step_cost import parallelism_charts
 from analysis.figures.style import styles
-from analysis.statistics.time_fits import Exponent, Line, crossing, exact_line, serial_fraction, upper_exponent
+from analysis.files import replacing
+from analysis.report.markdown import plain_table, table
+from analysis.statistics.time_fits import Exponent, Line, crossing, exact_line, speedups, upper_exponent
 from analysis.tables.frames import Frame
+from analysis.tables.parallelism_tables import MACHINE, load
 
-MACHINE = ["device", "processor", "threads", "precision"]
 RECURRENT = ("n·d²", "O(n)", "O(n)")
 ATTENDING = ("n·d² + n²·d", "O(n)", "O(1)")
 # Work, sequential operations and maximum path length of a whole encoder-decoder, from the rows of Table 1.
@@ -33,6 +39,36 @@ class Table(NamedTuple):
     header: list[str]
     rows: list[list[str]]
     caption: str
+
+
+def write_report(folders: Sequence[str | Path], output: Path) -> str:
+    """Write figures, tables and parallelism.md; returns what a terminal shows.
+
+    Raises:
+        ReportError: a table that cannot be read, or has nothing to show.
+        OSError: the folder cannot be written.
+    """
+    results = load(folders)
+    charts = parallelism_charts(results)
+    if not charts:
+        raise ReportError(f"no measurement in {', '.join(map(str, folders))}")
+    parts = ["# Training-time parallelism, measured"]
+    tables = [each for each in (vaswani_table(results), crossing_table(results), serial_table(results)) if each.rows]
+    for each in tables:
+        with replacing(output / "figures" / f"{each.name}.csv") as temporary:
+            pd.DataFrame(each.rows, columns=each.header).to_csv(temporary, index=False, lineterminator="\n")
+        parts += [f"## {each.title}", table(each.header, each.rows), each.caption]
+    for chart in charts:
+        save_chart(chart, output / "figures")
+        parts += [f"![{chart.name}](figures/{chart.name}.png)", chart.caption]
+    skipped = results[results["metric"] == "skipped"]
+    if len(skipped):
+        columns = ["arch", "sweep", "length", "batch_size", "threads", "note"]
+        parts += ["## Not measured", table(columns, skipped[columns].to_numpy().tolist())]
+    with replacing(output / "parallelism.md") as temporary:
+        temporary.write_text("\n\n".join(parts) + "\n")
+    shown = "\n\n".join(f"{each.title}\n{plain_table(each.header, each.rows)}" for each in tables)
+    return f"{shown}\n\nreport: {output / 'parallelism.md'}"
 
 
 def vaswani_table(results: Frame) -> Table:
@@ -94,29 +130,6 @@ def crossing_table(results: Frame) -> Table:
     )
     header = ["of constant depth", "of growing depth", "measured on", "more operations from", "more time from"]
     return Table("crossings", "Where n²·d overtakes n·d²", header, rows, caption)
-
-
-def speedups(results: Frame) -> Frame:
-    """Speed-up by threads and by batch size: device, processor, threads, precision, sweep, arch, length, workers,
-    speedup, low, high, serial_fraction. Workers are threads, where `threads` is 0, or sequences a batch."""
-    rows = results[(results["metric"] == "tokens_per_second") & results["sweep"].isin(["threads", "batch"])]
-    found = []
-    by = [*MACHINE, "sweep", "arch", "length"]
-    by_threads = rows["sweep"] == "threads"
-    rows = rows.assign(
-        workers=rows["threads"].where(by_threads, rows["batch_size"]).astype(int),
-        threads=rows["threads"].where(~by_threads, 0),
-    )
-    for key, own in rows.groupby(by, sort=False):
-        own = own.sort_values("workers")
-        base = own[own["workers"] == 1]
-        if base.empty or len(own) < 2:
-            continue
-        for _, row in own.iterrows():
-            gain = [row[end] / base["median"].iloc[0] for end in ("median", "lower", "upper")]
-            fraction = serial_fraction(gain[0], row["workers"]) if row["workers"] > 1 else math.nan
-            found.append([*key, row["workers"], *gain, fraction])
-    return pd.DataFrame(found, columns=[*by, "workers", "speedup", "low", "high", "serial_fraction"])
 
 
 def serial_table(results: Frame) -> Table:

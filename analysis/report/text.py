@@ -12,7 +12,7 @@ from analysis.claims.verdicts import (
     gradient_verdict,
     parallelism_verdict,
 )
-from analysis.figures.length.accuracy import Chart
+from analysis.figures.chart import Chart
 from analysis.figures.style import styles
 from analysis.report import markdown
 from analysis.report.another_seed import another_seed

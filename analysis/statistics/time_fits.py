@@ -5,7 +5,11 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 from scipy.special import stdtrit
+
+from analysis.tables.frames import Frame
+from analysis.tables.parallelism_tables import MACHINE
 
 UPPER_RANGE = 8  # an exponent is fitted to lengths from the greatest down to this share of it
 
@@ -99,3 +103,26 @@ def serial_fraction(speedup: float, workers: float) -> float:
     if workers <= 1:
         raise ValueError(f"{workers} workers give no speed-up to judge by")
     return (1 / speedup - 1 / workers) / (1 - 1 / workers)
+
+
+def speedups(results: Frame) -> Frame:
+    """Speed-up by threads and by batch size: device, processor, threads, precision, sweep, arch, length, workers,
+    speedup, low, high, serial_fraction. Workers are threads, where `threads` is 0, or sequences a batch."""
+    rows = results[(results["metric"] == "tokens_per_second") & results["sweep"].isin(["threads", "batch"])]
+    found = []
+    by = [*MACHINE, "sweep", "arch", "length"]
+    by_threads = rows["sweep"] == "threads"
+    rows = rows.assign(
+        workers=rows["threads"].where(by_threads, rows["batch_size"]).astype(int),
+        threads=rows["threads"].where(~by_threads, 0),
+    )
+    for key, own in rows.groupby(by, sort=False):
+        own = own.sort_values("workers")
+        base = own[own["workers"] == 1]
+        if base.empty or len(own) < 2:
+            continue
+        for _, row in own.iterrows():
+            gain = [row[end] / base["median"].iloc[0] for end in ("median", "lower", "upper")]
+            fraction = serial_fraction(gain[0], row["workers"]) if row["workers"] > 1 else math.nan
+            found.append([*key, row["workers"], *gain, fraction])
+    return pd.DataFrame(found, columns=[*by, "workers", "speedup", "low", "high", "serial_fraction"])

@@ -7,7 +7,6 @@ from pathlib import Path
 import pandas as pd
 
 from analysis.errors import ReportError
-from analysis.figures.parallelism.step_cost import read_parallelism
 from analysis.tables.architectures import Architectures
 from analysis.tables.attention_files import AttentionFile, find_attention
 from analysis.tables.environments import read_environments
@@ -15,6 +14,7 @@ from analysis.tables.frames import Frame
 from analysis.tables.histories import read_histories
 from analysis.tables.line_names import with_gradients
 from analysis.tables.origin import Origin, read_origins
+from analysis.tables.parallelism_tables import read_parallelism
 from analysis.tables.plain_tables import Tables, read_tables
 from analysis.tables.trial_folders import Runs, collect_runs, find_trials, nothing_complete
 

@@ -10,7 +10,7 @@ whatever else is known:
     curves.csv        see analysis.tables.histories
     environment.csv   see analysis.tables.environments
     gradients.csv     see analysis.tables.gradient_tables
-    parallelism.csv   see analysis.figures.parallelism.step_cost
+    parallelism.csv   see analysis.tables.parallelism_tables
 """
 
 import io

@@ -204,9 +204,9 @@ def measure(probed: Probed, batch: Batch, position: int = 0) -> list[Row]:
 def _write_figures(rows: list[Row], folder: Path) -> str:
     import pandas as pd
 
-    from analysis.figures.gradients.command import write_figures
+    from analysis.report.gradients import write_report
 
-    return write_figures(pd.DataFrame(rows, columns=list(Row._fields)), folder)
+    return write_report(pd.DataFrame(rows, columns=list(Row._fields)), folder)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -15,7 +15,8 @@ import torch
 from tqdm import tqdm
 
 from analysis.errors import ReportError
-from analysis.figures.parallelism.step_cost import COLUMNS, RESULTS, write_report
+from analysis.report.parallelism import write_report
+from analysis.tables.parallelism_tables import COLUMNS, RESULTS
 from data.batch import FIRST_TOKEN
 from experiments.config.arguments import OneLineParser, require_architectures, require_at_least, require_threads
 from experiments.errors import UsageError
@@ -286,7 +287,7 @@ def _parser() -> argparse.ArgumentParser:
         "fixed batch size and at a fixed number of tokens a batch, speed-up with threads and batch size, and, exactly, "
         "how many operations have to follow each other. Writes parallelism.csv, figures and parallelism.md.",
         epilog="Wants an idle machine. Points beyond the limits are recorded as skipped. Figures again, without "
-        "measuring: python -m analysis.figures.parallelism.step_cost FOLDER",
+        "measuring: lengthwise report FOLDER",
     )
     add = parser.add_argument
     add("--models", nargs="+", metavar="MODEL", help="architectures (default: all)")

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from analysis.figures.length.accuracy import Chart
+from analysis.figures.chart import Chart
 from analysis.figures.style import gid, paper_style, styles
 
 

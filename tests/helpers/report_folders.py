@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from analysis.figures.parallelism.step_cost import COLUMNS
 from analysis.tables.frames import Frame
+from analysis.tables.parallelism_tables import COLUMNS
 from tests.helpers.analysis_tables import ARCHITECTURES, plausible_rows, write_failure, write_text_trial, write_trial
 from tests.helpers.gradient_tables import seven_architectures, written
 

@@ -1,16 +1,12 @@
 """Heatmaps of attention with the words on both axes, as in Bahdanau et al. (2015, Figure 3).
 
 Each figure shows what the models attended to while they wrote their own output for one source sentence, as their
-trials left it in attention.json. Alone:
-
-    python -m analysis.figures.attention.alignments RUNS... [--output DIR] [--sentences ID...] [--pieces]
+trials left it in attention.json.
 
 Shapes: T target and S source pieces, or words.
 """
 
-import argparse
 import re
-import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -21,14 +17,13 @@ import pandas as pd
 from matplotlib import rc_context
 
 from analysis.errors import ReportError
-from analysis.figures.attention.heatmaps import Map, grid_of_heads, missing_glyphs_unmentioned, side_by_side
-from analysis.figures.length.accuracy import Chart
-from analysis.figures.style import paper_style, save_figure, styles
+from analysis.figures.attention.heatmaps import Map, grid_of_heads, side_by_side
+from analysis.figures.chart import Chart, missing_glyphs_unmentioned
+from analysis.figures.style import paper_style, styles
 from analysis.files import replacing
 from analysis.statistics.word_alignments import project_to_words, words_from_pieces, words_of_pieces
-from analysis.tables.attention_files import ATTENTION_FILE, AttentionFile, Sentence, find_attention
+from analysis.tables.attention_files import ATTENTION_FILE, AttentionFile, Sentence
 from analysis.tables.frames import Frame
-from analysis.tables.wandb_mirror import local_folder
 
 MOST_FIGURES = 4
 SUFFIXES = {".png": {}, ".pdf": {"CreationDate": None}, ".svg": {"Date": None}}  # same figure, same bytes
@@ -129,16 +124,6 @@ def draw_attention(path: Path, source: list[str], target: list[str], attention: 
         figure.savefig(temporary, format=suffix[1:], dpi=200, metadata=SUFFIXES[suffix])
 
 
-def save_chart(chart: Chart, folder: Path) -> dict[str, Path]:
-    """Write PNG, PDF and CSV of a figure of this module; letters that the font lacks become boxes, silently.
-
-    Raises:
-        OSError: the folder cannot be written.
-    """
-    with missing_glyphs_unmentioned():
-        return save_figure(chart.figure, chart.points, folder, chart.name)
-
-
 def common_sentences(files: Iterable[AttentionFile], most: int = MOST_FIGURES) -> list[int]:
     """The ids worth a figure: those that most files have, then the lowest; in ascending order."""
     counts = Counter(number for file in files for number in file.sentences)
@@ -210,38 +195,3 @@ def _unit(pieces: bool, sentence: Sentence) -> str:
 
 def _slug(name: str) -> str:
     return re.sub(r"[^\w-]+", "_", name)
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Draw the attention of finished runs; returns the exit status."""
-    parser = argparse.ArgumentParser(
-        prog="python -m analysis.figures.attention.alignments",
-        description="Draw what models with attention attended to in some sentences of the test set, from finished "
-        "runs: all models side by side, and every head of a model that has several. Of trials that share a label, such "
-        "as seeds, the first is drawn.",
-    )
-    parser.add_argument("runs", nargs="+", metavar="RUNS", help="a trial, a sweep, or a folder of sweeps")
-    parser.add_argument("--output", metavar="DIR", help="figures go to DIR/figures (default: the first RUNS)")
-    parser.add_argument(
-        "--sentences", nargs="+", type=int, metavar="ID", help=f"which (default: {MOST_FIGURES} that most models have)"
-    )
-    parser.add_argument("--pieces", action="store_true", help="pieces on the axes instead of words")
-    options = parser.parse_args(arguments)
-    try:
-        files = find_attention(options.runs)
-        if not files:
-            where = ", ".join(options.runs)
-            raise ReportError(f"no trial in {where} has an {ATTENTION_FILE}; train a model with attention first")
-        folder = Path(options.output or local_folder(options.runs[0])) / "figures"
-        ids = dict.fromkeys(options.sentences or common_sentences(files))
-        for chart in alignment_charts(files, ids, options.pieces):
-            paths = save_chart(chart, folder)
-            print(f"{paths['png']}: {chart.caption}")
-    except (ReportError, OSError) as error:
-        print(f"lengthwise report: error: {error}", file=sys.stderr)
-        return 2
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

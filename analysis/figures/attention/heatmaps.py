@@ -4,9 +4,7 @@ Shapes: T target and S source words, or pieces.
 """
 
 import textwrap
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
 
+from analysis.figures.chart import missing_glyphs_unmentioned
 from analysis.figures.style import TEXT_WIDTH, paper_style
 
 MOST_COLUMNS = 3
@@ -168,11 +167,3 @@ def _shown(word: str) -> str:
     """A word as it is drawn: on one line, and not endlessly long."""
     printable = "".join(letter if letter.isprintable() else "�" for letter in word)
     return printable if len(printable) <= LONGEST_WORD else printable[: LONGEST_WORD - 1] + "…"
-
-
-@contextmanager
-def missing_glyphs_unmentioned() -> Iterator[None]:
-    """While this lasts, letters that the drawing font lacks become boxes without a warning."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph ", category=UserWarning)
-        yield

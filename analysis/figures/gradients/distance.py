@@ -5,6 +5,7 @@ Each function takes the table of `read_gradients` and returns a Chart, or None w
 
 from matplotlib.figure import Figure
 
+from analysis.figures.chart import Chart
 from analysis.figures.gradients.panels import (
     ONE_PERCENT,
     UNCHANGED,
@@ -16,13 +17,11 @@ from analysis.figures.gradients.panels import (
     legend,
     log_spread,
     norm_limits,
-    over_log_seeds,
-    relative,
-    without_remedies,
 )
-from analysis.figures.length.accuracy import Chart, is_leftmost, panels
+from analysis.figures.length.accuracy import is_leftmost, panels
 from analysis.figures.style import paper_style, styles
 from analysis.statistics.gradient_fits import WHEN
+from analysis.statistics.gradient_norms import over_log_seeds, relative, without_remedies
 from analysis.tables.frames import Frame
 from analysis.tables.gradient_tables import EMBEDDING_GRADIENT, JACOBIAN, LINE, curves, ends, longest
 

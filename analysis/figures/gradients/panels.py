@@ -1,12 +1,9 @@
 """What the figures of gradient flow share: means over seeds, lines with bands, axes, and legends below the panels."""
 
-import math
 import textwrap
 from collections.abc import Iterator, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
-import numpy as np
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -14,11 +11,10 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from analysis.figures.length.accuracy import GUIDE
 from analysis.figures.style import COLUMN_WIDTH, TEXT_WIDTH, Style, gid
-from analysis.statistics.gradient_fits import FLOAT_FLOOR, HORIZON_SHARE
-from analysis.statistics.intervals import mean_interval
+from analysis.statistics.gradient_fits import HORIZON_SHARE
+from analysis.statistics.gradient_norms import without_remedies
 from analysis.statistics.summaries import seeds_phrase
 from analysis.tables.frames import Frame
-from analysis.tables.gradient_tables import LINE
 
 WIDTHS = {1: COLUMN_WIDTH, 2: TEXT_WIDTH}  # of a figure with so many panels in a row
 MOST_LINES = 8  # in one panel
@@ -37,49 +33,9 @@ ONE_PERCENT = Level(HORIZON_SHARE, {**GUIDE, "linestyle": ":", "label": "1%"})
 UNCHANGED = Level(1.0, {**GUIDE, "linestyle": ":", "label": "no change in size"})
 
 
-def without_remedies(rows: Frame, column: str = "name") -> Frame:
-    """The lines but those of variants whose baseline is there too; the figure of remedies shows these."""
-    names = set(rows[column])
-    classes = [name.partition(" [")[0] for name in rows[column]]
-    kept = [name == own or own not in names for name, own in zip(rows[column], classes, strict=True)]
-    return rows[np.array(kept, dtype=bool)]
-
-
 def few_lines(rows: Frame) -> Frame:
     """All lines, or those without remedies where all would be too many for one panel."""
     return rows if rows["name"].nunique() <= MOST_LINES else without_remedies(rows)
-
-
-def relative(rows: Frame, to: Literal["first", "max"] = "first") -> Frame:
-    """Norms relative to that at the least distance of their seed, or to the greatest; without one, left out."""
-    rows = rows.sort_values("distance")
-    one = rows.groupby([*LINE, "seed", "phase"])["mean"].transform(to)
-    divided = rows.assign(**{column: rows[column] / one for column in ("mean", "low", "high")})
-    return divided[one > FLOAT_FLOOR]
-
-
-def over_log_seeds(rows: Frame, by: list[str]) -> Frame:
-    """Geometric mean over seeds with its 95% t interval: columns `by`, mean, low, high, seeds.
-
-    With one seed low and high are those of its row: quartiles over sequences for norms by distance.
-    """
-    logarithms = rows.assign(mean=np.log(np.maximum(rows["mean"].astype(float), np.finfo(float).tiny)))
-    points = over_row_seeds(logarithms, by)
-    several = points["seeds"] > 1
-    points["mean"] = np.exp(points["mean"])
-    points.loc[several, ["low", "high"]] = np.exp(np.minimum(points.loc[several, ["low", "high"]], 700.0))
-    return points
-
-
-def over_row_seeds(rows: Frame, by: list[str], bounds: tuple[float, float] = (-math.inf, math.inf)) -> Frame:
-    """Mean over seeds with its 95% t interval cut at the bounds; with one seed low and high are those of its row."""
-    points = []
-    for key, group in rows.groupby(by):
-        if len(group) == 1:
-            points.append([*key, *group[["mean", "low", "high"]].iloc[0], 1])
-        else:
-            points.append([*key, *mean_interval(group["mean"].to_numpy(float)).clipped(*bounds)])
-    return pd.DataFrame(points, columns=[*by, "mean", "low", "high", "seeds"])
 
 
 def norm_limits(points: Frame, level: Level) -> tuple[float, float]:

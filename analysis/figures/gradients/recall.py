@@ -4,14 +4,15 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, NullLocator, ScalarFormatter
 from matplotlib.transforms import ScaledTranslation
 
-from analysis.figures.gradients.panels import WIDTHS, each_line, legend, without_remedies
-from analysis.figures.length.accuracy import GUIDE, Chart, is_leftmost, panels, use
+from analysis.figures.chart import Chart
+from analysis.figures.gradients.panels import WIDTHS, each_line, legend
+from analysis.figures.length.accuracy import GUIDE, is_leftmost, panels, use
 from analysis.figures.style import Style, paper_style, styles
 from analysis.statistics.gradient_fits import fits
-from analysis.statistics.summaries import PROPORTION, SETTING, measured, over_seeds, seeds_phrase, setting_name
+from analysis.statistics.gradient_norms import RECALL, lag_points, without_remedies
+from analysis.statistics.summaries import SETTING, seeds_phrase, setting_name
 from analysis.tables.frames import Column, Frame
 
-RECALL = "first-token-recall"
 APART = 2.5  # points of paper between lines at the same lag
 CHANCE = {**GUIDE, "linestyle": ":", "label": "chance"}
 HORIZON = {"color": "#707070", "linestyle": "", "marker": "o", "markerfacecolor": "white", "label": "effective horizon"}
@@ -53,16 +54,6 @@ def accuracy_by_lag_figure(results: Frame, table: Frame) -> Chart | None:
         "Points of one lag are drawn side by side."
     )
     return Chart("accuracy_by_lag", figure, points, caption)
-
-
-def lag_points(results: Frame) -> Frame:
-    """Mean and interval of greedy token accuracy by vocabulary, train length, arch and lag, in tokens."""
-    rows = measured(results, "greedy_token_accuracy")
-    rows = rows[rows["task"] == RECALL]
-    several = rows.groupby(SETTING)["train_length"].transform("nunique") > 1
-    rows = rows[~several | (rows["eval_length"] == rows["train_length"])]
-    rows = rows.assign(lag=rows["eval_length"] - 1)
-    return over_seeds(rows, [*SETTING, "train_length", "arch", "lag"], PROPORTION)
 
 
 def lag_spread(points: Frame) -> str:

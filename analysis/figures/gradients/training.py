@@ -10,18 +10,18 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
+from analysis.figures.chart import Chart
 from analysis.figures.gradients.panels import (
     WIDTHS,
     draw_bands,
     few_lines,
     legend,
     log_spread,
-    over_log_seeds,
-    over_row_seeds,
     wrapped,
 )
-from analysis.figures.length.accuracy import Chart, is_leftmost, panels, use
+from analysis.figures.length.accuracy import is_leftmost, panels, use
 from analysis.figures.style import COLUMN_WIDTH, TEXT_WIDTH, paper_style, styles
+from analysis.statistics.gradient_norms import over_log_seeds, over_row_seeds
 from analysis.statistics.summaries import PROPORTION, seeds_phrase
 from analysis.tables.frames import Frame
 from analysis.tables.gradient_tables import EMBEDDING_GRADIENT, LINE, curves, longest

@@ -1,16 +1,11 @@
 """Figures of the fixed-context bottleneck: what length does to accuracy and to the bits that arrive.
 
-Each function takes the tidy table and returns a Chart, or None where the table lacks what it shows. Alone:
-
-    python -m analysis.figures.length.accuracy RUNS... [--output DIR]
+Each function takes the tidy table and returns a Chart, or None where the table lacks what it shows.
 """
 
-import argparse
 import math
-import sys
 from collections.abc import Callable, Iterable
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pandas as pd
 import seaborn
@@ -20,8 +15,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, NullLocator, ScalarFormatter
 from matplotlib.transforms import ScaledTranslation
 
-from analysis.errors import ReportError
-from analysis.figures.style import COLUMN_WIDTH, TEXT_WIDTH, Style, paper_style, save_figure, styles
+from analysis.figures.chart import Chart
+from analysis.figures.style import COLUMN_WIDTH, TEXT_WIDTH, Style, paper_style, styles
 from analysis.statistics.summaries import (
     PROPORTION,
     SETTING,
@@ -33,9 +28,6 @@ from analysis.statistics.summaries import (
     setting_name,
 )
 from analysis.tables.frames import Column, Frame
-from analysis.tables.trial_folders import load_runs
-from analysis.tables.variants import tell_variants_apart
-from analysis.tables.wandb_mirror import local_folder
 
 ACCURACIES = {
     "greedy_token_accuracy": "Greedy token accuracy",
@@ -49,15 +41,6 @@ GUIDE = {"color": "#707070", "linewidth": 0.9}  # lines that are no measurement
 CHANCE = {**GUIDE, "linestyle": ":", "label": "uniform guess (1/vocabulary)"}
 DIAGONAL = {**GUIDE, "linestyle": ":", "label": "everything recovered"}
 TRAINED = {**GUIDE, "linestyle": "--", "label": "train length"}
-
-
-class Chart(NamedTuple):
-    """A figure, the points it shows, the name of its files, and its caption."""
-
-    name: str
-    figure: Figure
-    points: Frame
-    caption: str
 
 
 def bottleneck_charts(results: Frame) -> list[Chart]:
@@ -338,29 +321,3 @@ def _legend(
     longest_label = max(len(str(handle.get_label())) for handle in handles)
     columns = min(columns, 3) if longest_label > LONGEST_LABEL else columns  # else the legend is wider than the figure
     figure.legend(handles=handles, loc="outside lower center", ncols=columns, handlelength=3)
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Draw the figures of finished runs; returns the exit status."""
-    parser = argparse.ArgumentParser(
-        prog="python -m analysis.figures.length.accuracy",
-        description="Draw the figures of the fixed-context bottleneck from finished runs: accuracy against length, "
-        "bits recovered, accuracy by position, and length generalisation where it was tested.",
-    )
-    parser.add_argument("runs", nargs="+", metavar="RUNS", help="a trial, a sweep, or a folder of sweeps")
-    parser.add_argument("--output", metavar="DIR", help="figures go to DIR/figures (default: the first RUNS)")
-    options = parser.parse_args(arguments)
-    try:
-        runs = tell_variants_apart(load_runs(options.runs))
-        folder = Path(options.output or local_folder(options.runs[0])) / "figures"
-        for chart in bottleneck_charts(runs.results):
-            paths = save_figure(chart.figure, chart.points, folder, chart.name)
-            print(f"{paths['png']}: {chart.caption}")
-    except (ReportError, OSError) as error:
-        print(f"lengthwise report: error: {error}", file=sys.stderr)
-        return 2
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,15 +1,10 @@
 """BLEU against source length, the figure of Cho et al. (2014b, Figure 4), Bahdanau et al. (2015, Figure 2) and Luong
-et al. (2015, Figure 6), from finished trials on text. Alone:
-
-    python -m analysis.figures.length.bleu RUNS... [--output DIR]
+et al. (2015, Figure 6), from finished trials on text.
 
 Which trials stand in one panel is what analysis.statistics.comparisons says.
 """
 
-import argparse
-import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,9 +14,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.transforms import ScaledTranslation
 
-from analysis.errors import ReportError
-from analysis.figures.length.accuracy import GUIDE, TRAINED, Chart, is_leftmost, panels, use
-from analysis.figures.style import Style, paper_style, save_figure, styles
+from analysis.figures.chart import Chart
+from analysis.figures.length.accuracy import GUIDE, TRAINED, is_leftmost, panels, use
+from analysis.figures.style import Style, paper_style, styles
 from analysis.statistics.comparisons import (
     BLEU_BOUNDS,
     Comparison,
@@ -36,9 +31,7 @@ from analysis.statistics.comparisons import (
 from analysis.statistics.intervals import corpus_bleu
 from analysis.statistics.summaries import seeds_phrase
 from analysis.tables.frames import Frame
-from analysis.tables.trial_folders import Runs, load_runs
-from analysis.tables.variants import tell_variants_apart
-from analysis.tables.wandb_mirror import local_folder
+from analysis.tables.trial_folders import Runs
 
 MOST_LINES = 8  # in one panel
 APART = 1.8  # points of paper between lines at the same length
@@ -218,30 +211,3 @@ def _spread(points: Frame) -> str:
     if points["seeds"].max() == 1:
         return "One seed: the 95% bootstrap intervals are over test sentences alone."
     return f"Means over {seeds_phrase(points)} with 95% bootstrap intervals over test sentences and seeds."
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Draw the figures of finished runs; returns the exit status."""
-    parser = argparse.ArgumentParser(
-        prog="python -m analysis.figures.length.bleu",
-        description="Draw BLEU and the length ratio of translations against source length, from finished runs on text.",
-    )
-    parser.add_argument("runs", nargs="+", metavar="RUNS", help="a trial, a sweep, or a folder of sweeps")
-    parser.add_argument("--output", metavar="DIR", help="figures go to DIR/figures (default: the first RUNS)")
-    options = parser.parse_args(arguments)
-    try:
-        charts = by_length_charts(tell_variants_apart(load_runs(options.runs)))
-        if not charts:
-            raise ReportError(f"no trial on text in {', '.join(options.runs)} has a bucket of enough sentences")
-        folder = Path(options.output or local_folder(options.runs[0])) / "figures"
-        for chart in charts:
-            paths = save_figure(chart.figure, chart.points, folder, chart.name)
-            print(f"{paths['png']}: {chart.caption}")
-    except (ReportError, OSError) as error:
-        print(f"lengthwise report: error: {error}", file=sys.stderr)
-        return 2
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -4,8 +4,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
+from analysis.figures.chart import Chart
 from analysis.figures.gradients.panels import WIDTHS, each_line, legend
-from analysis.figures.length.accuracy import GUIDE, Chart, is_leftmost, panels, use
+from analysis.figures.length.accuracy import GUIDE, is_leftmost, panels, use
 from analysis.figures.style import Style, paper_style, styles
 from analysis.statistics.intervals import capacity
 from analysis.statistics.summaries import SETTING, at_train_length, seeds_phrase, setting_name

@@ -3,9 +3,10 @@
 import pandas as pd
 from matplotlib.axes import Axes
 
+from analysis.figures.chart import Chart
 from analysis.figures.direct_labels import label_lines
 from analysis.figures.gradients.panels import draw_bands
-from analysis.figures.length.accuracy import Chart, panels
+from analysis.figures.length.accuracy import panels
 from analysis.figures.style import Style, paper_style, styles
 from analysis.statistics.intervals import mean_interval
 from analysis.statistics.summaries import PROPORTION, SETTING, longest, seeds_phrase, setting_name

@@ -1,74 +1,28 @@
-"""Figures and tables of training-time parallelism, from the table that `lengthwise parallelism` writes. Alone:
-
-    python -m analysis.figures.parallelism.step_cost FOLDER... [--output DIR]
+"""Figures of training-time parallelism, from the table that `lengthwise parallelism` writes.
 
 Several folders, such as those of a CPU and of a GPU, stand side by side: a panel belongs to one device, one number of
 threads and one precision, and no line leaves its panel.
 """
 
-import argparse
 import re
-import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
 
-from analysis.errors import ReportError
-from analysis.figures.length.accuracy import GUIDE, Chart, is_leftmost, panels
-from analysis.figures.style import COLUMN_WIDTH, TEXT_WIDTH, Style, paper_style, save_figure, styles
-from analysis.files import replacing
-from analysis.report.markdown import plain_table, table
-from analysis.report.parallelism import MACHINE, crossing_table, serial_table, speedups, vaswani_table
+from analysis.figures.chart import Chart
+from analysis.figures.length.accuracy import GUIDE, is_leftmost, panels
+from analysis.figures.style import COLUMN_WIDTH, TEXT_WIDTH, Style, paper_style, styles
+from analysis.statistics.time_fits import speedups
 from analysis.tables.frames import Frame
-from analysis.tables.trial_folders import walk
+from analysis.tables.parallelism_tables import COLUMNS, MACHINE
 
-RESULTS = "parallelism.csv"
-COLUMNS = [
-    "device", "processor", "threads", "precision", "sweep", "arch", "hidden_size", "num_params", "length",
-    "batch_size", "metric", "median", "lower", "upper", "repeats", "note",
-]  # fmt: skip
-NUMBERS = ["threads", "length", "batch_size", "median", "lower", "upper", "repeats"]
 SWEEPS = {"fixed_batch": "fixed batch size", "fixed_tokens": "fixed tokens a batch"}
 MEBIBYTE = 2**20
 IDEAL = {**GUIDE, "linestyle": ":", "label": "ideal"}
 QUARTILES = "Medians with quartiles over repeated steps."
-
-
-def load(folders: Sequence[str | Path]) -> Frame:
-    """The rows of all folders.
-
-    Raises:
-        ReportError: a folder without the table, or a table with other columns.
-    """
-    tables = []
-    for folder in map(Path, folders):
-        path = folder / RESULTS
-        try:
-            tables.append(pd.read_csv(path))
-        except (OSError, ValueError):
-            raise ReportError(f"{path} cannot be read; `lengthwise parallelism --output {folder}` writes it") from None
-        if missing := [column for column in COLUMNS if column not in tables[-1]]:
-            raise ReportError(f"{path} has no column '{missing[0]}'; `lengthwise parallelism` writes it anew")
-        for column in NUMBERS:
-            if not pd.api.types.is_numeric_dtype(tables[-1][column]):
-                raise ReportError(f"{path}: '{column}' holds something that is no number; measure again")
-    return pd.concat(tables, ignore_index=True).drop_duplicates(ignore_index=True)
-
-
-def read_parallelism(paths: Sequence[str | Path]) -> Frame:
-    """Every parallelism.csv at or below the folders as one table; none at all gives an empty one.
-
-    Raises:
-        ReportError: as `load` raises it, or a path that is no folder.
-    """
-    found = walk(paths, f"a folder that holds {RESULTS}, or a folder of such")
-    folders = [folder for folder, _, files in found if RESULTS in files]
-    return load(folders) if folders else pd.DataFrame(columns=COLUMNS)
 
 
 def parallelism_charts(results: Frame) -> list[Chart]:
@@ -245,54 +199,3 @@ def _legend(figure: Any, looks: dict[str, Style], columns: int, guides: Sequence
     handles = [Line2D([], [], markeredgewidth=0, **look.of_line()) for look in looks.values()]
     handles += [Line2D([], [], **guide) for guide in guides]
     figure.legend(handles=handles, loc="outside lower center", ncols=columns, handlelength=3)
-
-
-def write_report(folders: Sequence[str | Path], output: Path) -> str:
-    """Write figures, tables and parallelism.md; returns what a terminal shows.
-
-    Raises:
-        ReportError: a table that cannot be read, or has nothing to show.
-        OSError: the folder cannot be written.
-    """
-    results = load(folders)
-    charts = parallelism_charts(results)
-    if not charts:
-        raise ReportError(f"no measurement in {', '.join(map(str, folders))}")
-    parts = ["# Training-time parallelism, measured"]
-    tables = [each for each in (vaswani_table(results), crossing_table(results), serial_table(results)) if each.rows]
-    for each in tables:
-        with replacing(output / "figures" / f"{each.name}.csv") as temporary:
-            pd.DataFrame(each.rows, columns=each.header).to_csv(temporary, index=False, lineterminator="\n")
-        parts += [f"## {each.title}", table(each.header, each.rows), each.caption]
-    for chart in charts:
-        save_figure(chart.figure, chart.points, output / "figures", chart.name)
-        parts += [f"![{chart.name}](figures/{chart.name}.png)", chart.caption]
-    skipped = results[results["metric"] == "skipped"]
-    if len(skipped):
-        columns = ["arch", "sweep", "length", "batch_size", "threads", "note"]
-        parts += ["## Not measured", table(columns, skipped[columns].to_numpy().tolist())]
-    with replacing(output / "parallelism.md") as temporary:
-        temporary.write_text("\n\n".join(parts) + "\n")
-    shown = "\n\n".join(f"{each.title}\n{plain_table(each.header, each.rows)}" for each in tables)
-    return f"{shown}\n\nreport: {output / 'parallelism.md'}"
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Draw the figures of finished measurements; returns the exit status."""
-    parser = argparse.ArgumentParser(
-        prog="python -m analysis.figures.parallelism.step_cost",
-        description="Draw training-time parallelism again from the tables that `lengthwise parallelism` has written.",
-    )
-    parser.add_argument("folders", nargs="+", metavar="FOLDER", help=f"with a {RESULTS}")
-    parser.add_argument("--output", metavar="DIR", help="where figures and parallelism.md go (default: first FOLDER)")
-    options = parser.parse_args(arguments)
-    try:
-        print(write_report(options.folders, Path(options.output or options.folders[0])))
-    except (ReportError, OSError) as error:
-        print(f"lengthwise parallelism: error: {error}", file=sys.stderr)
-        return 2
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -11,7 +11,10 @@ import pytest
 from analysis.errors import ReportError
 from analysis.figures.attention import alignments
 from analysis.figures.style import TEXT_WIDTH
+from analysis.report.command import main as report
+from analysis.report.figures import spread_over_lengths
 from analysis.tables.attention_files import find_attention, read_attention
+from tests.helpers.analysis_tables import write_trial as write_complete
 
 SOURCE = ["▁a", "▁play", "er", "▁runs"]
 TARGET = ["▁ein", "▁Spiel", "er", "</s>"]
@@ -273,9 +276,9 @@ def test_seeds_of_one_model_give_one_panel(tmp_path):
     assert file.path.parent.name == "seed-0"
 
 
-def test_sentences_that_all_models_have_come_first(tmp_path):
+def test_sentences_that_all_models_have_are_drawn(tmp_path):
     files = [read(tmp_path, *map(sentence, (1, 2, 5, 9))), read(tmp_path, *map(sentence, (2, 9)), label="other")]
-    assert alignments.common_sentences(files, most=3) == [1, 2, 9]
+    assert spread_over_lengths(files) == [2, 9]
 
 
 @pytest.mark.parametrize(("suffix", "begins"), [(".png", b"\x89PNG"), (".PDF", b"%PDF"), (".svg", b"<?xml")])
@@ -317,27 +320,37 @@ def test_warnings_of_other_drawings_are_heard_again(tmp_path):
     assert warnings.filters == before
 
 
-def test_runs_alone(tmp_path, capsys):
+def write_complete_trial(runs, sentences, arch="Bahdanau", label=None, seed=0):
+    """A trial that a report accepts, with the attention of some sentences."""
+    content = {"arch": arch, "label": label or arch, "sentences": sentences}
+    folder = write_complete(runs, arch, seed=seed)
+    (folder / "attention.json").write_text(json.dumps(content), encoding="utf-8")
+
+
+def test_figures_are_written_by_their_names(tmp_path, capsys):
     runs, out = tmp_path / "runs", tmp_path / "out"
-    write_trial(runs, [sentence(1), sentence(2)])
-    write_trial(runs, [sentence(2, heads=[(1, 1), (1, 2)])], arch="Transformer", label="small")
-    write_trial(runs, [sentence(2, heads=[(1, 1), (1, 2)])], arch="Transformer", label="large")
-    assert alignments.main([str(runs), "--output", str(out), "--sentences", "2"]) == 0
+    write_complete_trial(runs, [sentence(1), sentence(2)])
+    write_complete_trial(runs, [sentence(2, heads=[(1, 1), (1, 2)])], arch="Transformer", label="small")
+    write_complete_trial(runs, [sentence(2, heads=[(1, 1), (1, 2)])], arch="Transformer", label="large", seed=1)
     names = ("alignment_2", "heads_Transformer_2", "heads_Transformer_2_2")
+    assert report([str(runs), "--output", str(out), "--figures", *names]) == 0
     expected = sorted(f"{name}.{suffix}" for name in names for suffix in ("csv", "pdf", "png"))
     assert sorted(path.name for path in (out / "figures").iterdir()) == expected
-    assert "alignment_2.png: Attention" in capsys.readouterr().out
+    assert "alignment_2.png" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
-    [(["nowhere"], "does not exist"), (["."], "attention.json"), (["runs", "--sentences", "8"], "sentence 8")],
+    ("arguments", "problem"),
+    [
+        (["nowhere", "--figures", "alignment_12"], "does not exist"),
+        (["without", "--figures", "alignment_12"], "no figure alignment_12"),
+        (["runs", "--figures", "alignment_8"], "no figure alignment_8"),
+    ],
 )
-def test_what_cannot_be_drawn_is_one_line_on_stderr(tmp_path, monkeypatch, capsys, arguments, said):
-    write_trial(tmp_path / "runs", [sentence()])
-    if arguments == ["."]:
-        (tmp_path / "runs/Bahdanau/attention.json").unlink()
+def test_what_cannot_be_drawn_is_one_line_on_stderr(tmp_path, monkeypatch, capsys, arguments, problem):
+    write_complete_trial(tmp_path / "runs", [sentence()])
+    write_complete(tmp_path / "without")
     monkeypatch.chdir(tmp_path)
-    assert alignments.main(arguments) == 2
+    assert report(arguments) == 2
     error = capsys.readouterr().err
-    assert said in error and error.count("\n") == 1
+    assert problem in error and error.count("\n") == 1

@@ -7,9 +7,9 @@ from sacrebleu.metrics.bleu import BLEU
 
 from analysis.claims.length import length_claim, pairs
 from analysis.errors import ReportError
+from analysis.figures.chart import save_chart
 from analysis.figures.length import bleu as by_length
 from analysis.figures.length.bleu import length_ratio, points_by_length
-from analysis.figures.style import save_figure
 from analysis.report.command import main as report
 from analysis.report.sections import bleu_by_length
 from analysis.statistics.comparisons import comparisons
@@ -85,7 +85,7 @@ def test_bleu_of_buckets_agrees_with_what_the_trials_state(runs, chart):
 def test_figure_draws_the_points_of_its_csv(chart, tmp_path):
     [axes] = chart.figure.axes
     lines = drawn(axes)
-    saved = pd.read_csv(save_figure(chart.figure, chart.points, tmp_path, chart.name)["csv"])
+    saved = pd.read_csv(save_chart(chart, tmp_path)["csv"])
     assert set(lines) == set(saved["name"]) == {"GRU-30", "GRU-50", "Bahdanau-30", "Bahdanau-50"}
     for name, own in saved.groupby("name"):
         np.testing.assert_allclose(lines[name], own[["mean_source_length", "mean"]].to_numpy())
@@ -290,8 +290,8 @@ def test_a_report_without_a_bucket_of_enough_sentences_can_be_made(tmp_path, cap
     write_text_trial(tmp_path, sentences=same_source_length(15, 5))
     assert report([str(tmp_path)]) == 0
     assert "no range of lengths has enough sentences" in (tmp_path / "report.md").read_text()
-    assert by_length.main([str(tmp_path)]) == 2
-    assert "no trial on text" in capsys.readouterr().err
+    assert report([str(tmp_path), "--figures", "bleu_by_length"]) == 2
+    assert "no figure bleu_by_length" in capsys.readouterr().err
 
 
 def test_report_shows_the_table_with_the_size_of_each_bucket(tmp_path):
@@ -315,16 +315,17 @@ def test_variants_of_an_architecture_are_lines_of_their_own(tmp_path):
 def test_synthetic_tasks_have_no_such_figure(tmp_path, capsys):
     write_sweep(tmp_path, ("GRU",), (5,), (0,))
     assert by_length.by_length_charts(load_runs([tmp_path])) == []
-    assert by_length.main([str(tmp_path)]) == 2
+    assert report([str(tmp_path), "--figures", "bleu_by_length"]) == 2
     error = capsys.readouterr().err
-    assert error.count("\n") == 1 and "no trial on text" in error
+    assert error.count("\n") == 1 and "no figure bleu_by_length" in error
 
 
-def test_runs_alone(tmp_path, capsys):
+def test_figures_are_written_by_their_names(tmp_path):
     write_text_trial(tmp_path / "runs")
-    assert by_length.main([str(tmp_path / "runs"), "--output", str(tmp_path / "out")]) == 0
+    names = ("bleu_by_length", "length_ratio_by_length")
+    assert report([str(tmp_path / "runs"), "--output", str(tmp_path / "out"), "--figures", *names]) == 0
     assert {path.name for path in (tmp_path / "out/figures").iterdir()} == {
-        f"{name}.{suffix}"
-        for name in ("bleu_by_length", "length_ratio_by_length") for suffix in ("png", "pdf", "csv")
-    }  # fmt: skip
-    assert "One seed" in capsys.readouterr().out
+        f"{name}.{suffix}" for name in names for suffix in ("png", "pdf", "csv")
+    }
+    charts = by_length.by_length_charts(load_runs([tmp_path / "runs"]))
+    assert all("One seed" in chart.caption for chart in charts)

@@ -4,8 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from analysis.figures.chart import save_chart
 from analysis.figures.length import accuracy as bottleneck
-from analysis.figures.style import save_figure, styles
+from analysis.figures.style import styles
+from analysis.report.command import main as report
 from analysis.statistics.intervals import mean_interval
 from analysis.tables.trial_folders import load_runs
 from tests.helpers.analysis_tables import ARCHITECTURES, plausible_rows, write_sweep, write_trial
@@ -121,14 +123,14 @@ def test_a_task_with_one_target_token_has_no_position_map(tmp_path):
 def test_one_length_and_one_seed_can_be_drawn_and_saved(tmp_path):
     write_trial(tmp_path / "runs", rows=plausible_rows("GRU", 10, 0))
     for chart in bottleneck.bottleneck_charts(load_runs([tmp_path / "runs"]).results):
-        save_figure(chart.figure, chart.points, tmp_path, chart.name)
+        save_chart(chart, tmp_path)
     assert (tmp_path / "accuracy.png").stat().st_size > 5000
 
 
 def test_saved_csv_holds_exactly_the_points_and_files_are_the_same_again(charts, tmp_path):
     chart = charts["accuracy"]
-    first = save_figure(chart.figure, chart.points, tmp_path / "first", "accuracy")
-    again = save_figure(chart.figure, chart.points, tmp_path / "again", "accuracy")
+    first = save_chart(chart, tmp_path / "first")
+    again = save_chart(chart, tmp_path / "again")
     pd.testing.assert_frame_equal(pd.read_csv(first["csv"]), chart.points, check_dtype=False)
     for suffix in ("png", "pdf", "csv"):
         assert first[suffix].read_bytes() == again[suffix].read_bytes()
@@ -154,10 +156,10 @@ def test_all_styles_differ_in_colour_and_in_grey():
     assert len({(look.color, look.marker, look.line) for look in many}) == 70
 
 
-def test_runs_alone(tmp_path, capsys):
+def test_one_figure_is_written_by_its_name(tmp_path, capsys):
     write_sweep(tmp_path / "runs", ("GRU", "Newcomer"), lengths=(5,), seeds=(0, 1))
-    assert bottleneck.main([str(tmp_path / "runs"), "--output", str(tmp_path / "out")]) == 0
+    assert report([str(tmp_path / "runs"), "--output", str(tmp_path / "out"), "--figures", "accuracy"]) == 0
     assert "Newcomer" in (tmp_path / "out/figures/accuracy.csv").read_text()
     assert "accuracy.png" in capsys.readouterr().out
-    assert bottleneck.main([str(tmp_path / "nowhere")]) == 2
+    assert report([str(tmp_path / "nowhere"), "--figures", "accuracy"]) == 2
     assert capsys.readouterr().err.count("\n") == 1

@@ -6,10 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.figures.gradients import command as gradients
+from analysis.figures.gradients.command import gradient_charts
 from analysis.figures.gradients.distance import gradient_norm_figure
 from analysis.figures.gradients.recall import accuracy_by_lag_figure
 from analysis.figures.style import styles
+from analysis.report.gradients import write_report
 from analysis.statistics.intervals import mean_interval
 from analysis.tables.gradient_tables import COLUMNS, read_gradients
 from analysis.tables.trial_folders import load_runs
@@ -33,7 +34,7 @@ def table():
 
 @pytest.fixture(scope="module")
 def charts(table):
-    return {chart.name: chart for chart in gradients.gradient_charts(table)}
+    return {chart.name: chart for chart in gradient_charts(table)}
 
 
 def drawn(axes):
@@ -95,11 +96,11 @@ def test_training_norms_are_means_over_seeds_at_every_step(charts):
 
 def test_a_table_with_only_initial_measurements_gives_one_panel_and_one_pair_of_columns(table, tmp_path):
     initial = table[(table["phase"] == "initial") & (table["quantity"] == "embedding_gradient")]
-    (chart,) = gradients.gradient_charts(initial)
+    (chart,) = gradient_charts(initial)
     assert [axes.get_title(loc="left") for axes in chart.figure.axes] == [
         "first-token-recall, length 30, at initialisation"
     ]
-    header = gradients.write_figures(initial, tmp_path).splitlines()[0]
+    header = write_report(initial, tmp_path).splitlines()[0]
     assert "at initialisation" in header
     assert "after training" not in header
 
@@ -144,16 +145,16 @@ def test_without_a_trained_horizon_accuracy_is_still_drawn(tmp_path):
 
 
 def test_a_table_without_measurements_gives_no_figure():
-    assert gradients.gradient_charts(pd.DataFrame(columns=COLUMNS)) == []
+    assert gradient_charts(pd.DataFrame(columns=COLUMNS)) == []
 
 
-def test_alone_it_reads_folders_and_writes_figures_points_and_text(table, tmp_path, capsys):
+def test_the_page_of_several_folders_has_figures_points_and_text(table, tmp_path):
     one = table[table["arch"].isin(["GRU", "Transformer"])]
     written(one[one["seed"] == 0], tmp_path / "sweep" / "GRU-s0")
     written(one[one["seed"] > 0], tmp_path / "sweep" / "GRU-s1")
-    assert gradients.main([str(tmp_path / "sweep"), "--output", str(tmp_path / "out")]) == 0
-    assert "0.810 [" in capsys.readouterr().out
-    for chart in gradients.gradient_charts(read_gradients([tmp_path / "sweep"])):
+    read = read_gradients([tmp_path / "sweep"])
+    assert "0.810 [" in write_report(read, tmp_path / "out")
+    for chart in gradient_charts(read):
         files = [tmp_path / "out" / "figures" / f"{chart.name}.{suffix}" for suffix in ("png", "pdf", "csv")]
         assert all(file.stat().st_size > 100 for file in files)
         saved = pd.read_csv(files[2], keep_default_na=False, na_values={"low": "", "high": ""})

@@ -8,10 +8,12 @@ import pandas as pd
 import pytest
 
 from analysis.errors import ReportError
-from analysis.figures.parallelism import step_cost as parallelism
+from analysis.figures.parallelism.step_cost import parallelism_charts
 from analysis.figures.style import styles
-from analysis.report.parallelism import crossing_table, serial_table, speedups, vaswani_table
-from analysis.statistics.time_fits import crossing, exact_line, serial_fraction, upper_exponent
+from analysis.report.command import main as report
+from analysis.report.parallelism import crossing_table, serial_table, vaswani_table, write_report
+from analysis.statistics.time_fits import crossing, exact_line, serial_fraction, speedups, upper_exponent
+from analysis.tables.parallelism_tables import COLUMNS, RESULTS, load
 
 LENGTHS = (8, 16, 32, 64, 128)
 CPU = {"device": "cpu", "processor": "Epyc", "threads": 2, "precision": "32-true"}
@@ -53,7 +55,7 @@ def graph() -> list[dict]:
 
 
 def table_of(*rows: list[dict]) -> pd.DataFrame:
-    return pd.DataFrame([each for some in rows for each in some], columns=parallelism.COLUMNS)
+    return pd.DataFrame([each for some in rows for each in some], columns=COLUMNS)
 
 
 @pytest.fixture
@@ -164,7 +166,7 @@ def test_batches_timed_with_different_threads_are_different_lines() -> None:
 
 
 def test_figures_show_the_rows_they_are_made_of(results) -> None:
-    charts = {chart.name: chart for chart in parallelism.parallelism_charts(results)}
+    charts = {chart.name: chart for chart in parallelism_charts(results)}
     assert list(charts) == ["step_time", "sequential_depth", "memory", "speedup"]
     assert set(charts["step_time"].points["metric"]) == {"step_seconds"}
     containers: Any = charts["step_time"].figure.axes[0].containers
@@ -178,7 +180,7 @@ def test_figures_show_the_rows_they_are_made_of(results) -> None:
 
 def test_devices_never_share_a_panel() -> None:
     both = table_of(measurements(CPU), measurements(CUDA))
-    chart = next(each for each in parallelism.parallelism_charts(both) if each.name == "step_time")
+    chart = next(each for each in parallelism_charts(both) if each.name == "step_time")
     assert len(chart.figure.axes) == 4
     for axes in chart.figure.axes:
         assert len(axes.containers) == 2  # one line an architecture
@@ -188,10 +190,10 @@ def test_devices_never_share_a_panel() -> None:
     ]  # fmt: skip
 
 
-def test_the_report_is_rebuilt_from_the_table_alone(results, tmp_path, capsys) -> None:
+def test_the_page_is_rebuilt_from_the_table_alone(results, tmp_path) -> None:
     skipped = row(CPU, "fixed_batch", "GRU", 256, "skipped", math.nan, note="a step would take up to 60 s")
-    table_of(results.to_dict("records"), [skipped]).to_csv(tmp_path / parallelism.RESULTS, index=False)
-    assert parallelism.main([str(tmp_path), "--output", str(tmp_path / "out")]) == 0
+    table_of(results.to_dict("records"), [skipped]).to_csv(tmp_path / RESULTS, index=False)
+    shown = write_report([tmp_path], tmp_path / "out")
     text = (tmp_path / "out" / "parallelism.md").read_text()
     assert "18 n + 4" in text
     assert "a step would take up to 60 s" in text
@@ -199,12 +201,12 @@ def test_the_report_is_rebuilt_from_the_table_alone(results, tmp_path, capsys) -
         assert f"(figures/{name}.png)" in text
         for suffix in ("png", "pdf", "csv"):
             assert (tmp_path / "out" / "figures" / f"{name}.{suffix}").exists()
-    assert "report:" in capsys.readouterr().out
+    assert "report:" in shown
 
 
 def test_a_folder_without_the_table_ends_in_one_line(tmp_path, capsys) -> None:
-    assert parallelism.main([str(tmp_path)]) == 2
+    assert report([str(tmp_path)]) == 2
     assert capsys.readouterr().err.count("\n") == 1
-    (tmp_path / parallelism.RESULTS).write_text("device,arch\ncpu,GRU\n")
+    (tmp_path / RESULTS).write_text("device,arch\ncpu,GRU\n")
     with pytest.raises(ReportError, match="no column 'processor'"):
-        parallelism.load([tmp_path])
+        load([tmp_path])

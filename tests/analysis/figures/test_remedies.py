@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
+from analysis.claims.remedies import remedies
 from analysis.errors import ReportError
 from analysis.figures.gradients.command import gradient_charts
-from analysis.figures.gradients.recall import lag_points
-from analysis.figures.gradients.remedies import remedies, remedies_figure
+from analysis.figures.gradients.remedies import remedies_figure
 from analysis.report.command import main
+from analysis.statistics.gradient_norms import lag_points
 from analysis.tables.line_names import gradients_and_results
 from tests.helpers.analysis_tables import write_trial
 from tests.helpers.gradient_tables import exponential, rows_of, seeds_of, table_of, written

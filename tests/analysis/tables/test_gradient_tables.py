@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from analysis.errors import ReportError
-from analysis.figures.gradients import command as gradients
+from analysis.figures.gradients.command import gradient_charts
+from analysis.report.command import main as report
 from analysis.tables.gradient_tables import read_gradients
 from tests.helpers.gradient_tables import exponential, rows_of, seven_architectures, table_of, training_rows, written
 
@@ -46,7 +47,7 @@ def test_two_different_measurements_of_the_same_thing_are_refused(tmp_path):
 def test_a_malformed_file_is_named_with_its_line_in_one_line(tmp_path, capsys, change, problem):
     path = written(table_of(rows_of("GRU", exponential(0.8))), tmp_path)
     path.write_text(change(path.read_text()))
-    assert gradients.main([str(tmp_path)]) == 2
+    assert report([str(tmp_path)]) == 2
     error = capsys.readouterr().err
     assert f"{path}: {problem}" in error
     assert error.count("\n") == 1
@@ -58,12 +59,12 @@ def test_gradients_that_exploded_are_read_and_left_out_of_the_figure(tmp_path):
     written(exploded, tmp_path)
     table = read_gradients([tmp_path])
     assert np.isinf(table["mean"]).sum() == 1
-    (chart,) = gradients.gradient_charts(table)
+    (chart,) = gradient_charts(table)
     assert chart.points.query("quantity == 'gradient_norm'")["step"].tolist() == [200]
 
 
 def test_a_folder_without_measurements_and_one_that_is_none_are_refused(tmp_path, capsys):
-    assert gradients.main([str(tmp_path)]) == 2
-    assert "no gradients.csv" in capsys.readouterr().err
-    assert gradients.main([str(tmp_path / "nowhere")]) == 2
+    assert report([str(tmp_path)]) == 2
+    assert "no complete trial" in capsys.readouterr().err
+    assert report([str(tmp_path / "nowhere")]) == 2
     assert "does not exist" in capsys.readouterr().err

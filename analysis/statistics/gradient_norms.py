@@ -1,0 +1,65 @@
+"""Gradient norms over seeds by distance, and accuracy of recall by lag: the points that figures and claims share."""
+
+import math
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from analysis.statistics.gradient_fits import FLOAT_FLOOR
+from analysis.statistics.intervals import mean_interval
+from analysis.statistics.summaries import PROPORTION, SETTING, measured, over_seeds
+from analysis.tables.frames import Frame
+from analysis.tables.gradient_tables import LINE
+
+RECALL = "first-token-recall"
+
+
+def without_remedies(rows: Frame, column: str = "name") -> Frame:
+    """The lines but those of variants whose baseline is there too; the figure of remedies shows these."""
+    names = set(rows[column])
+    classes = [name.partition(" [")[0] for name in rows[column]]
+    kept = [name == own or own not in names for name, own in zip(rows[column], classes, strict=True)]
+    return rows[np.array(kept, dtype=bool)]
+
+
+def relative(rows: Frame, to: Literal["first", "max"] = "first") -> Frame:
+    """Norms relative to that at the least distance of their seed, or to the greatest; without one, left out."""
+    rows = rows.sort_values("distance")
+    one = rows.groupby([*LINE, "seed", "phase"])["mean"].transform(to)
+    divided = rows.assign(**{column: rows[column] / one for column in ("mean", "low", "high")})
+    return divided[one > FLOAT_FLOOR]
+
+
+def over_log_seeds(rows: Frame, by: list[str]) -> Frame:
+    """Geometric mean over seeds with its 95% t interval: columns `by`, mean, low, high, seeds.
+
+    With one seed low and high are those of its row: quartiles over sequences for norms by distance.
+    """
+    logarithms = rows.assign(mean=np.log(np.maximum(rows["mean"].astype(float), np.finfo(float).tiny)))
+    points = over_row_seeds(logarithms, by)
+    several = points["seeds"] > 1
+    points["mean"] = np.exp(points["mean"])
+    points.loc[several, ["low", "high"]] = np.exp(np.minimum(points.loc[several, ["low", "high"]], 700.0))
+    return points
+
+
+def over_row_seeds(rows: Frame, by: list[str], bounds: tuple[float, float] = (-math.inf, math.inf)) -> Frame:
+    """Mean over seeds with its 95% t interval cut at the bounds; with one seed low and high are those of its row."""
+    points = []
+    for key, group in rows.groupby(by):
+        if len(group) == 1:
+            points.append([*key, *group[["mean", "low", "high"]].iloc[0], 1])
+        else:
+            points.append([*key, *mean_interval(group["mean"].to_numpy(float)).clipped(*bounds)])
+    return pd.DataFrame(points, columns=[*by, "mean", "low", "high", "seeds"])
+
+
+def lag_points(results: Frame) -> Frame:
+    """Mean and interval of greedy token accuracy by vocabulary, train length, arch and lag, in tokens."""
+    rows = measured(results, "greedy_token_accuracy")
+    rows = rows[rows["task"] == RECALL]
+    several = rows.groupby(SETTING)["train_length"].transform("nunique") > 1
+    rows = rows[~several | (rows["eval_length"] == rows["train_length"])]
+    rows = rows.assign(lag=rows["eval_length"] - 1)
+    return over_seeds(rows, [*SETTING, "train_length", "arch", "lag"], PROPORTION)
