@@ -1,0 +1,3 @@
+"""What can be read off a model's graph and gradients: how much of the learning signal reaches a source token, and how
+many operations must follow each other. Begin with gradient_flow.py; sequential_depth.py counts.
+"""

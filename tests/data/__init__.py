@@ -1,0 +1,1 @@
+"""Tests of tasks, text, batches and downloads. Begin with test_tasks.py."""

@@ -1,0 +1,1 @@
+"""Tests of what is run, folder by folder. Begin with trial/test_trial.py."""

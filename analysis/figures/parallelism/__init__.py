@@ -1,0 +1,1 @@
+"""Figures of training-time parallelism: counted operations and timed steps. Begin with step_cost.py."""

@@ -1,0 +1,3 @@
+"""Tests of the report in all its forms. Begin with test_report.py; test_report_browser.py opens the page in a browser
+where there is one.
+"""

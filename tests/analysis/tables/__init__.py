@@ -1,0 +1,1 @@
+"""Tests of reading and exporting tables, damaged ones included. Begin with test_trial_folders.py."""

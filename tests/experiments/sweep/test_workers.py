@@ -12,7 +12,7 @@ import pytest
 
 from experiments.errors import UsageError
 from experiments.sweep.workers import Job, Watcher, run_jobs
-from tests.helpers.workers import act, wait_for
+from tests.helpers.processes.workers import act, wait_for
 
 
 def job(folder: Path, name: str, **payload: Any) -> Job:
@@ -125,7 +125,7 @@ SCRIPT = """
 import sys
 from pathlib import Path
 from experiments.sweep.workers import Job, run_jobs
-from tests.helpers.workers import act
+from tests.helpers.processes.workers import act
 
 if __name__ == "__main__":
     folder = Path(sys.argv[1])

@@ -12,10 +12,10 @@ import pytest
 import yaml
 
 from analysis.tables.trial_folders import load_runs
+from tests.helpers.processes.workers import wait_for
 from tests.helpers.trials import SMALL, results, run, small_trial
 from tests.helpers.wandb.server import KEY, WandbServer, wandb_server
 from tests.helpers.wandb.state import StoredRun
-from tests.helpers.workers import wait_for
 
 ROOT = Path(__file__).parents[3]
 PATIENCE = 300.0  # a machine may be busy; every step of this takes seconds on an idle one

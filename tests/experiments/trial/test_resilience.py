@@ -23,7 +23,7 @@ from experiments.trial.callbacks import read_history
 from experiments.trial.outcome import read_summary
 from experiments.trial.trial import Trial, resolve_trial
 from experiments.verbs.sweep import make_trials
-from tests.helpers.killed_sweep import kill_workers
+from tests.helpers.processes.killed_sweep import kill_workers
 from tests.helpers.trials import (
     arguments,
     history,
@@ -416,7 +416,7 @@ def test_a_sweep_file_from_elsewhere_runs_no_code(
 
 @pytest.mark.slow
 def test_memory_of_a_sweep_stays_flat(tmp_path: Path) -> None:
-    printed, _ = process("-m", "tests.helpers.long_sweep", str(tmp_path), "24").communicate()
+    printed, _ = process("-m", "tests.helpers.processes.long_sweep", str(tmp_path), "24").communicate()
     seen = json.loads(printed.splitlines()[-1])
     assert len(seen["workers"]) == len(seen["parent"]) == 24
     for kind, tolerance in (("parent", 0.5), ("server", 0.5), ("workers", 4.0)):  # MiB

@@ -1,1 +1,3 @@
-"""A stand-in for the W&B server, begin with `wandb_server` in server.py; what it knows and answers is in state.py."""
+"""A stand-in for the W&B server. Begin with `wandb_server` in server.py, which speaks its protocol; what it knows and
+answers is in state.py.
+"""

@@ -1,0 +1,1 @@
+"""Tests that hold every kernel against its plain form."""
