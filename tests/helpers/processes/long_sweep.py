@@ -1,4 +1,4 @@
-"""A sweep of many small trials that says what memory it takes: python -m tests.helpers.processes.long_sweep FOLDER TRIALS."""
+"""The memory of a sweep of many small trials: python -m tests.helpers.processes.long_sweep FOLDER TRIALS."""
 
 import json
 import os
