@@ -18,18 +18,14 @@ from tests.helpers.structure import (
 KNOWN_AGAINST_THE_DIRECTION = {
     "analysis.claims.gradient_statements -> analysis.figures.style",
     "analysis.claims.length -> analysis.figures.style",
+    "analysis.claims.remedies -> analysis.figures.style",
     "analysis.claims.verdicts -> analysis.figures.style",
     "analysis.claims.verdicts -> analysis.report.parallelism",
-    "analysis.figures.gradients.command -> analysis.report.gradients",
-    "analysis.figures.gradients.command -> analysis.report.markdown",
-    "analysis.figures.parallelism.step_cost -> analysis.report.markdown",
-    "analysis.figures.parallelism.step_cost -> analysis.report.parallelism",
     "analysis.statistics.accuracy_pairs -> analysis.claims.length",
     "analysis.statistics.accuracy_pairs -> analysis.figures.style",
     "analysis.statistics.comparisons -> analysis.figures.style",
     "analysis.statistics.gradient_fits -> analysis.figures.style",
     "analysis.statistics.length_fits -> analysis.figures.style",
-    "analysis.tables.evidence -> analysis.figures.parallelism.step_cost",
 }
 KNOWN_CYCLES = {
     "experiments.main, experiments.verbs.fit",
