@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from data.batch import Batch
+from lit_models.contract import Memory, Output
 from lit_models.kernels import linear, step_products
 from lit_models.kernels.linear import Linear
 from lit_models.layers.attention import ScoreName, make_score, masked_softmax
@@ -21,7 +22,6 @@ from lit_models.layers.recurrent import (
     step_layers,
     step_maps,
 )
-from lit_models.lit_module import Memory, Output
 
 
 class BahdanauState(NamedTuple):
@@ -35,7 +35,7 @@ class BahdanauState(NamedTuple):
     keys: Tensor  # (B, S, A)
     blocked: Tensor | None  # (B, 1, S)
 
-    of_source = ("source", "keys", "blocked")
+    per_sentence = ("source", "keys", "blocked")
 
 
 class LoopMaps(NamedTuple):
@@ -83,6 +83,10 @@ class Bahdanau(RecurrentSeq2Seq):
         readout_state: the decoder state that the output layer reads, previous as in the paper's appendix, or current.
         **kwargs: options of initialisation, see RecurrentSeq2Seq, and of training, see LitSeq2Seq.
     """
+
+    display_name = "Bahdanau attention"
+    attends = True
+    work, sequential_operations, path_length = "n·d² + n²·d", "O(n)", "O(1)"
 
     def __init__(
         self,

@@ -11,6 +11,8 @@ class GRU(FixedContextSeq2Seq):
     Its options are those of FixedContextSeq2Seq.
     """
 
+    recurrence = "gated"
+
     @property
     def cell(self) -> Cell:
         return "gru"

@@ -1,22 +1,19 @@
-"""LitSeq2Seq: the one contract every architecture keeps, and everything they share.
+"""LitSeq2Seq: loss, optimiser, metrics and the hooks of Lightning, which all architectures share.
 
-Shapes: B sequences, S source positions, T target positions (EOS included), V target vocabulary, M memory size.
+Shapes: B sequences, T target positions (EOS included), V target vocabulary.
 """
 
-import inspect
 import math
-from abc import ABCMeta, abstractmethod
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import lightning.pytorch as pl
 import torch
-import torch.nn.functional as F
-from lightning_utilities.core.apply_func import apply_to_collection
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from data.batch import PAD, Batch
+from lit_models.contract import Seq2Seq, require
 from lit_models.decoding.search import greedy
 from lit_models.kernels.loss import smoothed_cross_entropy
 from lit_models.metrics import SequenceMetrics
@@ -24,55 +21,11 @@ from lit_models.metrics import SequenceMetrics
 Schedule = Literal["constant", "linear", "cosine", "inverse-sqrt"]
 
 
-class Memory(NamedTuple):
-    """What an encoder hands over. Every tensor has the batch first.
-
-    Attributes:
-        states: (B, S, M) a vector for each source position, in source order.
-        lengths: (B,) source lengths.
-        blocked: (B, S) true at padding; None where no row is padded.
-        final: the encoder's final state, a tuple of (B, layers, M); empty where there is none.
-    """
-
-    states: Tensor
-    lengths: Tensor
-    blocked: Tensor | None
-    final: tuple[Tensor, ...] = ()
-
-
-class Output(NamedTuple):
-    """Result of a teacher-forced pass.
-
-    Attributes:
-        logits: (B, T, V) unnormalised log-probabilities of each target token.
-        attention: (B, T, S) weight of each source position, zero at padding; None without attention.
-    """
-
-    logits: Tensor
-    attention: Tensor | None
-
-
-class _RecordsOptions(ABCMeta):
-    """Keeps every constructor argument of a model in its attribute `options`, defaults of all bases included."""
-
-    def __call__(cls, **options: Any) -> Any:
-        defaults = {}
-        for base in reversed(cls.__mro__[: cls.__mro__.index(LitSeq2Seq) + 1]):
-            for name, parameter in inspect.signature(base.__init__).parameters.items():
-                if parameter.default is not inspect.Parameter.empty:
-                    defaults[name] = parameter.default
-        model: Any = object.__new__(cls)
-        object.__setattr__(model, "options", defaults | options)
-        model.__init__(**options)
-        return model
-
-
-class LitSeq2Seq(pl.LightningModule, metaclass=_RecordsOptions):
+class LitSeq2Seq(Seq2Seq, pl.LightningModule):
     """A sequence-to-sequence model that trains, validates, tests and decodes.
 
-    A subclass supplies `encode`, `forward`, `start`, `step`, and an embedding layer for the source named
-    `source_embedding`. Its own options are keyword arguments; those below are passed on with **kwargs. Its width
-    is the option `hidden_size`.
+    An architecture is a subclass that supplies what `Seq2Seq` leaves open. Its options are keyword arguments; those
+    below are passed on with **kwargs. Its width is the option `hidden_size`.
 
     Args:
         source_vocab_size: number of source token ids.
@@ -91,10 +44,6 @@ class LitSeq2Seq(pl.LightningModule, metaclass=_RecordsOptions):
         ValueError: an option out of range; the message names it.
     """
 
-    source_embedding: nn.Embedding
-    options: dict[str, Any]
-    """Every constructor argument with its value, defaults included: `type(model)(**options)` is the same model."""
-
     def __init__(
         self,
         *,
@@ -108,14 +57,12 @@ class LitSeq2Seq(pl.LightningModule, metaclass=_RecordsOptions):
         label_smoothing: float = 0.0,
         teacher_forcing: float = 1.0,
     ) -> None:
-        super().__init__()
+        super().__init__(source_vocab_size=source_vocab_size, target_vocab_size=target_vocab_size)
         require(learning_rate > 0, "learning_rate", learning_rate, "must be above 0")
         require(warmup_steps >= 0, "warmup_steps", warmup_steps, "must be at least 0")
         require(0 <= label_smoothing < 1, "label_smoothing", label_smoothing, "must lie in [0, 1)")
         require(0 <= teacher_forcing <= 1, "teacher_forcing", teacher_forcing, "must lie in [0, 1]")
         require(weight_decay >= 0, "weight_decay", weight_decay, "must be at least 0")
-        self.source_vocab_size = source_vocab_size
-        self.target_vocab_size = target_vocab_size
         self.learning_rate = learning_rate
         self.betas = betas
         self.weight_decay = weight_decay
@@ -125,71 +72,6 @@ class LitSeq2Seq(pl.LightningModule, metaclass=_RecordsOptions):
         self.teacher_forcing = teacher_forcing
         self.validation_metrics = SequenceMetrics(target_vocab_size)
         self.test_metrics = nn.ModuleList()
-
-    # ------------------------------------------------------------------ the contract
-
-    @abstractmethod
-    def encode(self, source: Tensor, source_lengths: Tensor) -> Memory:
-        """Read the source: (B, S) ids and (B,) lengths."""
-
-    @abstractmethod
-    def forward(self, batch: Batch, need_attention: bool = True) -> Output:
-        """Logits for every target token under teacher forcing, as parallel as the architecture allows.
-
-        `need_attention=False` lets an architecture skip weights that cost extra; it may return them all the same.
-        """
-
-    @abstractmethod
-    def start(self, memory: Memory) -> Any:
-        """The decoder's state before its first step: any nesting of tuples of tensors with the batch first."""
-
-    @abstractmethod
-    def step(self, token: Tensor, state: Any) -> tuple[Tensor, Any, Tensor | None]:
-        """One decoder step: (B,) ids and a state give (B, V) logits, the next state and (B, S) attention."""
-
-    def select_rows(self, state: Any, rows: Tensor) -> Any:
-        """The state of the given rows, in that order, with repetitions: what greedy decoding needs."""
-        return apply_to_collection(state, Tensor, lambda tensor: tensor.index_select(0, rows))
-
-    def select_hypotheses(self, state: Any, rows: Tensor, sentences: Tensor | None = None) -> Any:
-        """The state of the given rows where a sentence has several, side by side: what beams and samples need.
-
-        A row never leaves its sentence. So a NamedTuple state may name in `of_source` the fields that all rows of a
-        sentence share; these are never repeated or reordered, and `step` then meets fewer rows in them than it is
-        given tokens. Any other state is selected row by row, the source with it.
-
-        Args:
-            state: of (B x K) rows.
-            rows: (B' x K') the rows wanted, those of one sentence side by side, as many for each.
-            sentences: (B',) the sentences they belong to; None where these are all, in order.
-        """
-        shared = {name: getattr(state, name) for name in getattr(state, "of_source", ())}
-        if not shared:
-            return self.select_rows(state, rows)
-        own = self.select_rows(state._replace(**dict.fromkeys(shared)), rows)
-        return own._replace(**(shared if sentences is None else self.select_rows(shared, sentences)))
-
-    def attention_heads(self, batch: Batch) -> dict[str, Tensor]:
-        """Where an architecture attends to the source in several places at once: the weights (B, T, S) of each, by
-        name, under teacher forcing. Empty for one that has a single attention, or none."""
-        return {}
-
-    def transition(
-        self, source: Tensor, source_lengths: Tensor, position: Tensor, state: tuple[Tensor, ...] | None
-    ) -> tuple[Tensor, ...] | None:
-        """One step of a recurrent encoder by itself, as in evaluation: what Jacobians of its state are taken of.
-
-        Args:
-            source: (B, S) ids, as `encode` is given them.
-            source_lengths: (B,)
-            position: (B,) number of tokens each row's encoder has read before this step, in the order it reads them.
-            state: everything the step reads of the one before, any number of tensors with the batch first; None
-                before the first step.
-
-        Returns:
-            The next state, of the same shapes; None where the encoder is not recurrent.
-        """
-        return None
 
     # ------------------------------------------------------------------ training
 
@@ -283,35 +165,6 @@ class LitSeq2Seq(pl.LightningModule, metaclass=_RecordsOptions):
         decoded = self.predict_step(batch, 0)
         metrics.update(batch, output.logits, output.attention, decoded)  # type: ignore[operator]
         return decoded
-
-    @property
-    def num_params(self) -> int:
-        """Number of trained parameters, embeddings included."""
-        return sum(parameter.numel() for parameter in self.parameters())
-
-
-def require(condition: bool, option: str, value: object, message: str) -> None:
-    """Refuse an option of the model.
-
-    Raises:
-        ValueError: the condition does not hold; the message names option and value.
-    """
-    if not condition:
-        raise ValueError(f"model.{option}: {value} {message}")
-
-
-def padding_mask(lengths: Tensor, width: int) -> Tensor | None:
-    """(B, width) true behind the end of each row; None where every row is full, which spares all masking."""
-    if bool((lengths == width).all()):
-        return None
-    return torch.arange(width, device=lengths.device)[None, :] >= lengths[:, None]
-
-
-def drop_words(vectors: Tensor, share: float, training: bool) -> Tensor:
-    """Drop whole embeddings (B, …, E), the rest scaled to keep the expectation (Sennrich & Zhang 2019)."""
-    if share == 0 or not training:
-        return vectors
-    return vectors * F.dropout(vectors.new_ones(*vectors.shape[:-1], 1), share)
 
 
 def schedule_factor(schedule: Schedule, warmup_steps: int, total_steps: int) -> Callable[[int], float]:

@@ -10,6 +10,8 @@ class LSTM(FixedContextSeq2Seq):
     Its options are those of FixedContextSeq2Seq.
     """
 
+    recurrence = "gated"
+
     @property
     def cell(self) -> Cell:
         return "lstm"

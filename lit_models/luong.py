@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from data.batch import Batch
+from lit_models.contract import Memory, Output
 from lit_models.kernels import linear, step_products
 from lit_models.kernels.linear import Linear
 from lit_models.layers.attention import ScoreName, make_score
@@ -27,7 +28,6 @@ from lit_models.layers.recurrent import (
     step_maps,
     unstack,
 )
-from lit_models.lit_module import Memory, Output
 
 Map = Callable[[Tensor], Tensor]
 
@@ -51,7 +51,7 @@ class LuongState(NamedTuple):
     taken: Tensor
     source: Source
 
-    of_source = ("source",)
+    per_sentence = ("source",)
 
 
 class LuongSeq2Seq(RecurrentSeq2Seq):
@@ -82,6 +82,9 @@ class LuongSeq2Seq(RecurrentSeq2Seq):
         input_feeding: feed each attentional vector into the next step (section 3.3).
         **kwargs: options of initialisation, see RecurrentSeq2Seq, and of training, see LitSeq2Seq.
     """
+
+    attends = True
+    work, sequential_operations, path_length = "n·d² + n²·d", "O(n)", "O(1)"
 
     def __init__(
         self,

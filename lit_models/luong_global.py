@@ -12,5 +12,7 @@ class LuongGlobal(LuongSeq2Seq):
     Its options are those of LuongSeq2Seq.
     """
 
+    display_name = "Luong global"
+
     def attend(self, queries: Tensor, taken: Tensor, source: Source, score: Map) -> Tensor:
         return masked_softmax(score(queries), source.blocked)

@@ -5,9 +5,9 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from lit_models.contract import require
 from lit_models.kernels.linear import Linear
 from lit_models.layers.attention import masked_softmax
-from lit_models.lit_module import require
 from lit_models.luong import LuongSeq2Seq, Map, Source
 
 
@@ -26,6 +26,10 @@ class LuongLocal(LuongSeq2Seq):
         window: D, positions on each side of p_t.
         **kwargs: the options of LuongSeq2Seq, of which a location score has no local form, and LitSeq2Seq.
     """
+
+    display_name = "Luong local"
+    windowed = True
+    path_length = "O(n)"  # outside its window the way leads through the encoder
 
     def __init__(
         self,

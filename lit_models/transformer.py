@@ -12,9 +12,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from data.batch import Batch
+from lit_models.contract import Memory, Output, padding_mask, require
 from lit_models.kernels.linear import Linear
-from lit_models.layers.dropout import Dropout
-from lit_models.lit_module import LitSeq2Seq, Memory, Output, drop_words, padding_mask, require
+from lit_models.layers.dropout import Dropout, drop_words
+from lit_models.lit_module import LitSeq2Seq
 
 KeysAndValues = tuple[Tensor, Tensor]  # each (B, N, positions, d)
 
@@ -291,7 +292,7 @@ class TransformerState(NamedTuple):
     taken: Tensor  # (B x K,) target positions read
     steps: int  # the same, as a number
 
-    of_source = ("source", "allowed", "target")
+    per_sentence = ("source", "allowed", "target")
 
 
 class Transformer(LitSeq2Seq):
@@ -318,6 +319,9 @@ class Transformer(LitSeq2Seq):
             Zhang 2019); for small corpora.
         **kwargs: training options, see LitSeq2Seq.
     """
+
+    attends = True
+    work, sequential_operations, path_length = "n·d² + n²·d", "O(1)", "O(1)"
 
     def __init__(
         self,

@@ -2,8 +2,8 @@
 
 from typing import Any, Literal
 
+from lit_models.contract import require
 from lit_models.layers.recurrent import Cell, FixedContextSeq2Seq
-from lit_models.lit_module import require
 
 
 class VanillaRNN(FixedContextSeq2Seq):
@@ -15,6 +15,9 @@ class VanillaRNN(FixedContextSeq2Seq):
         nonlinearity: f, tanh or relu.
         **kwargs: the options of FixedContextSeq2Seq.
     """
+
+    display_name = "Vanilla RNN"
+    recurrence = "plain"
 
     def __init__(self, *, nonlinearity: Literal["tanh", "relu"] = "tanh", **kwargs: Any) -> None:
         require(nonlinearity in ("tanh", "relu"), "nonlinearity", nonlinearity, "is unknown; choose tanh or relu")

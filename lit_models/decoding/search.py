@@ -1,4 +1,4 @@
-"""Free-running decoding, written once against the contract of `LitSeq2Seq`.
+"""Free-running decoding, written once against the contract `Seq2Seq`.
 
 Shapes: B sequences, N hypotheses a sequence that are returned, K hypotheses a sequence that are open, S source
 positions, T longest length allowed (EOS included), V target vocabulary, C continuations considered.
@@ -7,16 +7,14 @@ What has ended leaves the computation. PAD and BOS are never produced; they keep
 the same, so that every probability is the model's own, which a teacher-forced pass confirms.
 """
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from data.batch import BOS, EOS, PAD
+from lit_models.contract import Seq2Seq
 from lit_models.kernels.packed import packed_linear_layers
-
-if TYPE_CHECKING:
-    from lit_models.lit_module import LitSeq2Seq
 
 
 class Hypotheses(NamedTuple):
@@ -33,7 +31,7 @@ class Hypotheses(NamedTuple):
     log_probabilities: Tensor
 
 
-def greedy(model: "LitSeq2Seq", source: Tensor, source_lengths: Tensor, max_lengths: int | Tensor) -> Tensor:
+def greedy(model: Seq2Seq, source: Tensor, source_lengths: Tensor, max_lengths: int | Tensor) -> Tensor:
     """The most probable token at every step, given the tokens chosen before.
 
     Args:
@@ -68,7 +66,7 @@ def greedy(model: "LitSeq2Seq", source: Tensor, source_lengths: Tensor, max_leng
 
 
 def sample(
-    model: "LitSeq2Seq",
+    model: Seq2Seq,
     source: Tensor,
     source_lengths: Tensor,
     max_lengths: int | Tensor,
@@ -132,7 +130,7 @@ def sample(
 
 
 def beam_search(
-    model: "LitSeq2Seq",
+    model: Seq2Seq,
     source: Tensor,
     source_lengths: Tensor,
     max_lengths: int | Tensor,

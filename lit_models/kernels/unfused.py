@@ -16,7 +16,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from data.batch import PAD
-from lit_models import lit_module as base
+from lit_models import lit_module
 from lit_models.kernels import linear, step_products
 from lit_models.layers import attention
 
@@ -75,7 +75,7 @@ PLAIN: list[tuple[Any, str, Any]] = [
     (step_products, "step_matmul", _step_matmul),
     (attention, "additive_scores", _additive_scores),
     (linear, "affine", F.linear),
-    (base, "smoothed_cross_entropy", _smoothed_cross_entropy),
+    (lit_module, "smoothed_cross_entropy", _smoothed_cross_entropy),
 ]
 
 

@@ -1,6 +1,7 @@
-"""Dropout that spends less time on random numbers."""
+"""Dropout of single numbers and of whole words."""
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 _LEVELS = 2**16  # that 16 random bits tell apart
@@ -26,3 +27,10 @@ def _mask(like: Tensor, share: float) -> Tensor:
     bits = words.view(torch.int16)[: like.numel()].view(like.shape)
     kept = bits >= round(share * _LEVELS) - _LEVELS // 2
     return kept.to(like.dtype).mul_(1 / (1 - share))
+
+
+def drop_words(vectors: Tensor, share: float, training: bool) -> Tensor:
+    """Drop whole embeddings (B, …, E), the rest scaled to keep the expectation (Sennrich & Zhang 2019)."""
+    if share == 0 or not training:
+        return vectors
+    return vectors * F.dropout(vectors.new_ones(*vectors.shape[:-1], 1), share)

@@ -17,10 +17,11 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from data.batch import Batch
+from lit_models.contract import Memory, Output, padding_mask, require
 from lit_models.kernels import step_products
 from lit_models.kernels.linear import Linear
-from lit_models.layers.dropout import Dropout
-from lit_models.lit_module import LitSeq2Seq, Memory, Output, drop_words, padding_mask, require
+from lit_models.layers.dropout import Dropout, drop_words
+from lit_models.lit_module import LitSeq2Seq
 
 Cell = Literal["rnn", "relu-rnn", "lstm", "gru"]
 LAYERS: dict[str, Callable[..., nn.RNNBase]] = {
@@ -406,6 +407,9 @@ class FixedContextSeq2Seq(RecurrentSeq2Seq):
         **kwargs: options of initialisation, see RecurrentSeq2Seq, and of training, see LitSeq2Seq.
     """
 
+    attends = False
+    work, sequential_operations, path_length = "n·d²", "O(n)", "O(n)"
+
     def __init__(
         self,
         *,
@@ -452,6 +456,12 @@ class FixedContextSeq2Seq(RecurrentSeq2Seq):
         self.initialise(self.decoder)
         self.readout = Readout(readout, readout_input, readout_size or hidden, self.target_vocab_size)
         self.tie(self.readout.output)
+
+    @property
+    def context_size(self) -> int:
+        if self.every_step:
+            return self.hidden_size
+        return (2 if self.cell == "lstm" else 1) * self.num_layers * self.hidden_size
 
     def start(self, memory: Memory) -> FixedContextState:
         if not self.every_step:

@@ -1,9 +1,11 @@
 """What every architecture of the package keeps, found by looking and not from a list."""
 
 import inspect
+import json
 
 import pytest
 import torch
+from torch.utils._pytree import tree_leaves
 
 from data.batch import PAD
 from lit_models import architectures
@@ -16,6 +18,37 @@ every_architecture = pytest.mark.parametrize(("name", "options"), every_model(),
 def test_the_seven_architectures_are_found() -> None:
     seven = {"VanillaRNN", "LSTM", "GRU", "Bahdanau", "LuongGlobal", "LuongLocal", "Transformer"}
     assert seven <= set(architectures())
+
+
+@every_architecture
+def test_what_an_architecture_says_of_itself_is_true(name: str, options: dict) -> None:
+    model, batch = make(name, options), random_batch(LENGTHS)
+    described = model.describe()
+    assert list(described) == [
+        "display_name", "attends", "windowed", "recurrence", "work", "sequential_operations", "path_length",
+        "context_size",
+    ]  # fmt: skip
+    assert json.loads(json.dumps(described)) == described
+    assert described["attends"] in (None, model(batch).attention is not None)
+    if described["context_size"] is not None:
+        state = model.start(model.encode(batch.source, batch.source_lengths))
+        context = getattr(state, "context", None)
+        numbers = [each[0].numel() for each in tree_leaves(state if context is None else context) if each is not None]
+        assert described["context_size"] == sum(numbers)
+
+
+@pytest.mark.parametrize("name", architectures())
+def test_a_context_has_a_size_where_nothing_attends(name: str) -> None:
+    described = make(name).describe()
+    assert (described["context_size"] is not None) == (described["attends"] is False)
+
+
+def test_an_architecture_without_a_display_name_goes_by_the_name_of_its_class() -> None:
+    class Renamed(architectures()["VanillaRNN"]):
+        pass
+
+    assert architectures()["VanillaRNN"].display_name == "Vanilla RNN"
+    assert Renamed.display_name == "Renamed"
 
 
 @every_architecture

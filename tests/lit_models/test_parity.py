@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from data.batch import PAD, Batch
 from lit_models import architectures
 from lit_models.kernels.step_products import step_matmul
+from lit_models.layers.dropout import drop_words
 from lit_models.layers.recurrent import RecurrentSeq2Seq
-from lit_models.lit_module import LitSeq2Seq, drop_words
+from lit_models.lit_module import LitSeq2Seq
 from lit_models.transformer import MultiHeadAttention, SinusoidalPositions, Transformer
 from tests.helpers.models import VOCAB_SIZE, make, random_batch
 

@@ -242,10 +242,10 @@ def test_the_source_side_of_a_state_is_not_copied_when_hypotheses_are_reordered(
     model, batch = make(name), random_batch(LENGTHS)
     state = model.start(model.encode(batch.source, batch.source_lengths))
     selected = model.select_hypotheses(state, torch.tensor([1, 0, 3, 2]))
-    for field in getattr(state, "of_source", ()):
+    for field in getattr(state, "per_sentence", ()):
         assert getattr(selected, field) is getattr(state, field)
     attends = model.step(batch.target_in[:, 0], state)[2] is not None
-    assert attends == bool(getattr(state, "of_source", ()))
+    assert attends == bool(getattr(state, "per_sentence", ()))
 
 
 @every_architecture

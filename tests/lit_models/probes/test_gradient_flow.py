@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from data.batch import PAD, Batch
 from lit_models import architectures
-from lit_models.lit_module import LitSeq2Seq, Memory, Output
+from lit_models.contract import Memory, Output
+from lit_models.lit_module import LitSeq2Seq
 from lit_models.probes.gradient_flow import curve, distances, embedding_gradients, jacobian_norms, spaced_distances
 from tests.helpers.models import every_model, label, make, one_row, random_batch
 
@@ -26,29 +27,29 @@ class LinearRNN(LitSeq2Seq):
     Defined outside lit_models, so that nobody takes it for an architecture of the suite.
     """
 
-    def __init__(self, *, recurrence: Tensor) -> None:
+    def __init__(self, *, weight: Tensor) -> None:
         super().__init__(source_vocab_size=12, target_vocab_size=12)
-        size = len(recurrence)
+        size = len(weight)
         self.source_embedding = nn.Embedding(12, size)
-        self.recurrence = nn.Parameter(recurrence)
+        self.weight = nn.Parameter(weight)  # W
         self.output = nn.Linear(size, 12)
 
-    def _advance(self, state: Tensor, inputs: Tensor | float = 0.0) -> Tensor:
-        return state @ self.recurrence.T + inputs
+    def _recurrence(self, state: Tensor, inputs: Tensor | float = 0.0) -> Tensor:
+        return state @ self.weight.T + inputs
 
     def encode(self, source: Tensor, source_lengths: Tensor) -> Memory:
         embedded = self.source_embedding(source)
         states = [torch.zeros_like(embedded[:, 0])]
         for position in range(source.shape[1]):
             reads = (position < source_lengths)[:, None]
-            states.append(torch.where(reads, self._advance(states[-1], embedded[:, position]), states[-1]))
+            states.append(torch.where(reads, self._recurrence(states[-1], embedded[:, position]), states[-1]))
         return Memory(torch.stack(states[1:], dim=1), source_lengths, None, (states[-1],))
 
     def start(self, memory: Memory) -> Tensor:
         return memory.final[0]
 
     def step(self, token: Tensor, state: Tensor) -> tuple[Tensor, Tensor, None]:
-        state = self._advance(state)
+        state = self._recurrence(state)
         return self.output(state), state, None
 
     def forward(self, batch: Batch, need_attention: bool = True) -> Output:
@@ -60,13 +61,13 @@ class LinearRNN(LitSeq2Seq):
 
     def transition(self, source: Tensor, source_lengths: Tensor, position: Tensor, state: Any) -> tuple[Tensor, ...]:
         inputs = self.source_embedding(source.gather(1, position[:, None])[:, 0])
-        return (self._advance(torch.zeros_like(inputs) if state is None else state[0], inputs),)
+        return (self._recurrence(torch.zeros_like(inputs) if state is None else state[0], inputs),)
 
 
 def linear_rnn(radius: float, size: int = 6) -> LinearRNN:
     """Every singular value of its recurrence is the radius."""
     torch.manual_seed(0)
-    return LinearRNN(recurrence=radius * torch.linalg.qr(torch.randn(size, size))[0])
+    return LinearRNN(weight=radius * torch.linalg.qr(torch.randn(size, size))[0])
 
 
 def jacobian(model: LitSeq2Seq, batch: Batch, first: int) -> Tensor:
