@@ -30,7 +30,6 @@ KNOWN_AGAINST_THE_DIRECTION = {
 KNOWN_CYCLES = {
     "experiments.main, experiments.verbs.fit",
     "experiments.tracking.wandb_run, experiments.trial.trial",
-    "lit_models.decoding.search, lit_models.lit_module",
 }
 KNOWN_CROWDED_FOLDERS = {
     "analysis/report",
