@@ -4,14 +4,16 @@ import json
 import re
 from pathlib import Path
 
+import matplotlib.pyplot as plt
+import pandas as pd
 import pytest
 
 from analysis.report.command import main
 from experiments.sweep.sweep_file import read_sweep
-from tests.helpers.documents import README, ROOT, commands
+from tests.helpers.documents import DOCS, README, ROOT, commands
 
-REFERENCE = ROOT / "docs" / "reference"
-PAGE = (ROOT / "docs" / "bottleneck.md").read_text()
+REFERENCE = DOCS / "reference"
+PAGE = (DOCS / "bottleneck.md").read_text()
 REPORTS = [
     (tables.split(), figures.split())
     for tables, figures in re.findall(
@@ -21,7 +23,7 @@ REPORTS = [
 
 
 def test_every_measured_figure_of_the_pages_is_drawn_by_make_report() -> None:
-    pages = [README, *(path.read_text() for path in (ROOT / "docs").glob("*.md"))]
+    pages = [README, *(path.read_text() for path in DOCS.glob("*.md"))]
     shown = {name for page in pages for name in re.findall(r"!\[.*?\]\((?:docs/)?figures/(\w+)\.png\)", page)}
     assert shown == {name for _, figures in REPORTS for name in figures}
 
@@ -32,11 +34,15 @@ def test_every_committed_table_of_runs_is_drawn_by_make_report() -> None:
 
 
 @pytest.mark.parametrize(("tables", "figures"), REPORTS, ids=lambda names: names[-1])
-def test_the_committed_tables_make_the_figures(tables: list[str], figures: list[str], tmp_path: Path) -> None:
+def test_the_committed_tables_make_the_points_of_the_committed_figures(
+    tables: list[str], figures: list[str], tmp_path: Path
+) -> None:
     assert main([*(str(ROOT / table) for table in tables), "--output", str(tmp_path), "--figures", *figures]) == 0
     for name in figures:
-        assert (tmp_path / "figures" / f"{name}.png").stat().st_size > 0
-        assert (ROOT / "docs" / "figures" / f"{name}.png").is_file()
+        made, committed = (folder / "figures" / f"{name}.csv" for folder in (tmp_path, DOCS))
+        pd.testing.assert_frame_equal(pd.read_csv(made), pd.read_csv(committed), rtol=1e-6)
+        for image in (made.with_suffix(".png"), committed.with_suffix(".png")):
+            assert plt.imread(image).std() > 0, f"{image} is blank"
 
 
 @pytest.mark.parametrize("path", sorted(REFERENCE.rglob("origin.json")), ids=lambda path: path.parent.name)
@@ -68,4 +74,4 @@ def test_the_page_reports_where_its_sweep_writes() -> None:
 
 def test_links_of_the_page_lead_somewhere() -> None:
     for target in re.findall(r"\]\(([^)#]+)\)", PAGE):
-        assert (ROOT / "docs" / target).exists(), target
+        assert (DOCS / target).exists(), target
