@@ -57,21 +57,21 @@ class ExampleStore:
         target_lengths = self.target_lengths[index]
         target_width = int(target_lengths.max())
         loss_tokens = target_lengths.sum().float() / ranks
-        mine = index[rank::ranks]
-        idle = len(mine) == 0  # fewer rows than ranks: a row without target keeps this rank in step
+        rank_rows = index[rank::ranks]
+        idle = len(rank_rows) == 0  # fewer rows than ranks: a row without target keeps this rank in step
         if idle:
-            mine = index[:1]
-        target_out = self.target_out[mine, :target_width]
+            rank_rows = index[:1]
+        target_out = self.target_out[rank_rows, :target_width]
         return Batch(
-            source=self.source[mine, :source_width],
-            source_lengths=self.source_lengths[mine],
-            target_in=self.target_in[mine, :target_width],
+            source=self.source[rank_rows, :source_width],
+            source_lengths=self.source_lengths[rank_rows],
+            target_in=self.target_in[rank_rows, :target_width],
             target_out=torch.full_like(target_out, PAD) if idle else target_out,
             loss_tokens=loss_tokens,
-            alignment=None if self.alignment is None else self.alignment[mine, :target_width],
-            target_bits=None if self.target_bits is None else self.target_bits[mine] * (not idle),
-            examples=mine,
-            decode_limits=None if self.decode_limits is None else self.decode_limits[mine],
+            alignment=None if self.alignment is None else self.alignment[rank_rows, :target_width],
+            target_bits=None if self.target_bits is None else self.target_bits[rank_rows] * (not idle),
+            examples=rank_rows,
+            decode_limits=None if self.decode_limits is None else self.decode_limits[rank_rows],
         )
 
 
@@ -123,12 +123,14 @@ def plan_batches(
     for begin in range(0, len(order), pool):
         rows = order[begin : begin + pool]
         rows = rows[np.argsort(lengths[rows], kind="stable")]
-        batches.extend(_cut(rows, lengths[rows], batch_tokens, batch_size))
+        batches.extend(_batches_of_pool(rows, lengths[rows], batch_tokens, batch_size))
     return batches
 
 
-def _cut(rows: np.ndarray, lengths: np.ndarray, batch_tokens: int, batch_size: int | None) -> Iterator[np.ndarray]:
-    """Greedy cuts through rows in ascending length."""
+def _batches_of_pool(
+    rows: np.ndarray, lengths: np.ndarray, batch_tokens: int, batch_size: int | None
+) -> Iterator[np.ndarray]:
+    """Cut the rows of a pool, in ascending length, into batches as large as the budget allows."""
     begin = 0
     while begin < len(rows):
         most = min(batch_tokens // lengths[begin], batch_size or len(rows))

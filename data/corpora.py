@@ -117,7 +117,7 @@ HUB_CORPORA = {
     ),
 }
 CORPORA = (*MULTI30K_TEST_SETS, *HUB_CORPORA)
-CUT = 50  # one source segment in so many goes to each split that a corpus lacks
+SEGMENTS_PER_HELD_OUT = 50  # one source segment in so many goes to each split that a corpus lacks
 
 
 def cache_folder() -> Path:
@@ -126,10 +126,10 @@ def cache_folder() -> Path:
     Returns:
         $LENGTHWISE_CACHE, else $XDG_CACHE_HOME/lengthwise, else ~/.cache/lengthwise.
     """
-    if own := os.environ.get("LENGTHWISE_CACHE"):
-        return Path(own).expanduser()
-    if shared := os.environ.get("XDG_CACHE_HOME"):
-        return Path(shared) / "lengthwise"
+    if folder := os.environ.get("LENGTHWISE_CACHE"):
+        return Path(folder).expanduser()
+    if folder := os.environ.get("XDG_CACHE_HOME"):
+        return Path(folder) / "lengthwise"
     return Path.home() / ".cache" / "lengthwise"
 
 
@@ -302,14 +302,14 @@ def _export(
                 pair = [row["translation"][language] or "" for language in (source_language, target_language)]
                 lines = [" ".join(segment.splitlines()) for segment in pair]
                 broken += sum(line != segment for line, segment in zip(lines, pair, strict=True))
-                belongs = _cut(lines[0], missing) if split == "train" else split
-                for file, line in zip(files[belongs], lines, strict=True):
+                destination = _split_of_training_segment(lines[0], missing) if split == "train" else split
+                for file, line in zip(files[destination], lines, strict=True):
                     file.write(line + "\n")
     if broken:
         print(f"{name}: {broken} segments held a line break, which became a space", file=sys.stderr)
 
 
-def _cut(source: str, missing: list[str]) -> str:
+def _split_of_training_segment(source: str, missing: list[str]) -> str:
     """The split a training segment goes to: equal sources go to the same one, on every machine."""
-    number = int.from_bytes(hashlib.blake2b(source.encode(), digest_size=8).digest(), "big") % CUT
+    number = int.from_bytes(hashlib.blake2b(source.encode(), digest_size=8).digest(), "big") % SEGMENTS_PER_HELD_OUT
     return missing[number] if number < len(missing) else "train"

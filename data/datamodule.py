@@ -238,8 +238,8 @@ class Seq2SeqDataModule(pl.LightningDataModule):
             raise ValueError(
                 f"data.batch_tokens: {self.batch_tokens} cannot hold a sequence of {longest} tokens (EOS included)"
             )
-        few = self.length < 12 and self.vocabulary**self.length < 4096
-        if few:  # sources, so that a split may be left with none
+        few_sources = self.length < 12 and self.vocabulary**self.length < 4096
+        if few_sources:  # a split may be left with none
             for split in SPLITS:
                 generate(self.task, self.vocabulary, self.min_length, self.length, 1, 0, split)
 
@@ -255,19 +255,19 @@ def _check_sources(
     min_length: int | None,
 ) -> None:
     """Text comes from a corpus or from files, and its lengths are what they are."""
-    given = [split for split, each in files.items() if each is not None]
-    if corpus is not None and given:
-        raise ValueError(f"data.{given[0]}: data.corpus {corpus} is given too; leave one of them out")
+    with_files = [split for split, paths in files.items() if paths is not None]
+    if corpus is not None and with_files:
+        raise ValueError(f"data.{with_files[0]}: data.corpus {corpus} is given too; leave one of them out")
     if corpus is None:
-        missing = [split for split in files if split not in given]
+        missing = [split for split in files if split not in with_files]
         if missing:
             raise ValueError(
                 f"data.{missing[0]}: name its files, --data.{missing[0]}.source FILE --data.{missing[0]}.target FILE, "
                 "or a corpus, --data.corpus multi30k"
             )
-        for split, each in files.items():
-            if each is not None:
-                each.pairs(f"data.{split}")
+        for split, paths in files.items():
+            if paths is not None:
+                paths.pairs(f"data.{split}")
     if eval_lengths:
         raise ValueError("data.eval_lengths: text is as long as it is; data.buckets says how to report it")
     if min_length is not None:

@@ -18,7 +18,7 @@ ATTEMPTS = 4
 BACKOFF = 0.5  # seconds before the second attempt, doubled before each further one
 TIMEOUT = 30.0  # seconds without a byte before the connection counts as dropped
 BLOCK = 1 << 16  # bytes read at a time
-WORTH_ANOTHER_ATTEMPT = {408, 416, 429, 500, 502, 503, 504}
+RETRIED_STATUSES = {408, 416, 429, 500, 502, 503, 504}
 
 
 class DownloadError(ValueError):
@@ -78,16 +78,16 @@ def verify(path: Path, sha256: str | None, origin: str) -> None:
         origin: where the file came from, for the message.
 
     Raises:
-        DownloadError: naming the origin, the expected and the found sum.
+        DownloadError: naming the origin, the expected and the actual sum.
     """
     if sha256 is None:
         return
     with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found != sha256.lower():
+        actual = hashlib.file_digest(file, "sha256").hexdigest()
+    if actual != sha256.lower():
         path.unlink()
         raise DownloadError(
-            f"{origin}: expected SHA-256 {sha256.lower()}, got {found}; the file was deleted: try again, "
+            f"{origin}: expected SHA-256 {sha256.lower()}, got {actual}; the file was deleted: try again, "
             f"or choose your own files with --data.train.source"
         )
 
@@ -105,7 +105,7 @@ def _fetch_persistently(url: str, part: Path, destination: Path, progress: bool)
             except HTTPError as error:
                 reason = f"the server answers {error.code} {error.reason}"
                 error.close()
-                if error.code not in WORTH_ANOTHER_ATTEMPT:
+                if error.code not in RETRIED_STATUSES:
                     break
                 if error.code == 416:  # the part file is no beginning of what the server has
                     part.unlink(missing_ok=True)
@@ -122,18 +122,18 @@ def _fetch_persistently(url: str, part: Path, destination: Path, progress: bool)
     )
 
 
-def _fetch(url: str, part: Path, shown: Callable[[], tqdm]) -> None:
+def _fetch(url: str, part: Path, progress_bar: Callable[[], tqdm]) -> None:
     """One attempt: append to the part file where the server honours Range, begin anew where it does not."""
-    have = part.stat().st_size if part.exists() else 0
+    stored = part.stat().st_size if part.exists() else 0
     request = urllib.request.Request(url, headers={"User-Agent": "lengthwise"})
-    if have:
-        request.add_header("Range", f"bytes={have}-")
+    if stored:
+        request.add_header("Range", f"bytes={stored}-")
     with urllib.request.urlopen(request, timeout=TIMEOUT) as response:
-        begin = have if _resumes_at(response, have) else 0
+        begin = stored if _resumes_at(response, stored) else 0
         length = response.headers.get("Content-Length")
         total = None if length is None else begin + int(length)
-        bar = shown()
-        _go_on(bar, begin, total)
+        bar = progress_bar()
+        _set_position(bar, begin, total)
         with part.open("ab" if begin else "wb") as file:
             while block := response.read(BLOCK):
                 file.write(block)
@@ -143,9 +143,9 @@ def _fetch(url: str, part: Path, shown: Callable[[], tqdm]) -> None:
         raise ConnectionError(f"{size} of {total} bytes came")
 
 
-def _resumes_at(response: HTTPResponse, have: int) -> bool:
-    """Whether the body continues behind the `have` bytes already stored."""
-    return response.headers.get("Content-Range", "").startswith(f"bytes {have}-")
+def _resumes_at(response: HTTPResponse, stored: int) -> bool:
+    """Whether the body continues behind so many stored bytes."""
+    return response.headers.get("Content-Range", "").startswith(f"bytes {stored}-")
 
 
 def _bar(url: str, destination: Path, progress: bool) -> tqdm:
@@ -162,8 +162,8 @@ def _bar(url: str, destination: Path, progress: bool) -> tqdm:
     )
 
 
-def _go_on(bar: tqdm, begin: int, total: int | None) -> None:
-    """Let the bar go on at so many bytes: where it was, unless an earlier call left some or all are sent again."""
+def _set_position(bar: tqdm, begin: int, total: int | None) -> None:
+    """Set the bar to so many bytes: where it was, unless an earlier call left some or all are sent again."""
     bar.total = total
     if begin != bar.n:
         bar.initial = bar.n = bar.last_print_n = begin

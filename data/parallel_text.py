@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 BadLines = Literal["refuse", "drop"]
-SHOWN = 3  # places of each kind of problem that a message names
+NAMED_PLACES = 3  # places of each kind of problem that a message names
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Problems:
         """`2 empty (a.en:3, a.en:9), 1 invalid UTF-8 (a.de:7)`"""
         parts = []
         for kind, places in self.places.items():
-            shown = ", ".join(places[:SHOWN]) + (", …" if len(places) > SHOWN else "")
+            shown = ", ".join(places[:NAMED_PLACES]) + (", …" if len(places) > NAMED_PLACES else "")
             parts.append(f"{len(places):,} {kind} ({shown})")
         return ", ".join(parts)
 
@@ -124,7 +124,7 @@ def read_parallel(files: ParallelFiles, option: str, bad_lines: BadLines) -> Par
             pairs = list(zip(source_lines, target_lines, strict=True))
             names = (source_path, target_path)
         for number, pair in enumerate(pairs, start=1):
-            texts = _check(pair, names, number, problems)
+            texts = _texts_of(pair, names, number, problems)
             if texts is not None:
                 source.append(texts[0])
                 target.append(texts[1])
@@ -150,7 +150,7 @@ def _fields(line: bytes) -> tuple[bytes, ...]:
     return tuple(line.split(b"\t"))
 
 
-def _check(
+def _texts_of(
     pair: tuple[bytes, ...], paths: tuple[Path, Path], number: int, problems: Problems
 ) -> tuple[str, str] | None:
     """The texts of a pair; None, with a note, where it cannot be used."""

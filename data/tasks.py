@@ -45,7 +45,7 @@ class Examples:
 
 
 @dataclass(frozen=True)
-class Answer:
+class Target:
     """What a task asks for: symbols (N, T), -1 behind the end; positions (N, T) or None; bits (N,)."""
 
     symbols: np.ndarray
@@ -53,21 +53,21 @@ class Answer:
     bits: np.ndarray
 
 
-def _copy(symbols: np.ndarray, lengths: np.ndarray, vocabulary: int) -> Answer:
+def _copy(symbols: np.ndarray, lengths: np.ndarray, vocabulary: int) -> Target:
     """Repeat the source: `3 1 4 1` asks for `3 1 4 1`."""
     positions = np.arange(symbols.shape[1])[None, :].repeat(len(symbols), axis=0)
     positions = np.where(positions < lengths[:, None], positions, -1)
-    return Answer(symbols, positions, lengths * math.log2(vocabulary))
+    return Target(symbols, positions, lengths * math.log2(vocabulary))
 
 
-def _reverse(symbols: np.ndarray, lengths: np.ndarray, vocabulary: int) -> Answer:
+def _reverse(symbols: np.ndarray, lengths: np.ndarray, vocabulary: int) -> Target:
     """Repeat the source backwards: `3 1 4 1` asks for `1 4 1 3`."""
     positions = lengths[:, None] - 1 - np.arange(symbols.shape[1])[None, :]
     positions = np.maximum(positions, -1)
-    return Answer(_gather(symbols, positions), positions, lengths * math.log2(vocabulary))
+    return Target(_gather(symbols, positions), positions, lengths * math.log2(vocabulary))
 
 
-def _sort(symbols: np.ndarray, lengths: np.ndarray, vocabulary: int) -> Answer:
+def _sort(symbols: np.ndarray, lengths: np.ndarray, vocabulary: int) -> Target:
     """Put the symbols in ascending order: `3 1 4 1` asks for `1 1 3 4`.
 
     The bits are those of the multiset: length x log2(vocabulary) less log2 of the number of orders it has.
@@ -78,16 +78,16 @@ def _sort(symbols: np.ndarray, lengths: np.ndarray, vocabulary: int) -> Answer:
     np.add.at(counts, (np.arange(len(symbols))[:, None], behind_all), 1)
     log2_factorial = np.concatenate([[0.0], np.cumsum(np.log2(np.arange(1, symbols.shape[1] + 1)))])
     orders = log2_factorial[lengths] - log2_factorial[counts[:, :vocabulary]].sum(axis=1)
-    return Answer(np.where(ordered == vocabulary, -1, ordered), None, lengths * math.log2(vocabulary) - orders)
+    return Target(np.where(ordered == vocabulary, -1, ordered), None, lengths * math.log2(vocabulary) - orders)
 
 
-def _first_token_recall(symbols: np.ndarray, lengths: np.ndarray, vocabulary: int) -> Answer:
+def _first_token_recall(symbols: np.ndarray, lengths: np.ndarray, vocabulary: int) -> Target:
     """Name the first symbol after reading all of them: `3 1 4 1` asks for `3`. The lag is length - 1."""
     positions = np.zeros((len(symbols), 1), dtype=np.int64)
-    return Answer(symbols[:, :1], positions, np.full(len(symbols), math.log2(vocabulary)))
+    return Target(symbols[:, :1], positions, np.full(len(symbols), math.log2(vocabulary)))
 
 
-def _associative_recall(symbols: np.ndarray, lengths: np.ndarray, vocabulary: int) -> Answer:
+def _associative_recall(symbols: np.ndarray, lengths: np.ndarray, vocabulary: int) -> Target:
     """Name the value that stood behind a key: `1 7 0 5 2 6 0` asks for `5`.
 
     The lower half of the vocabulary are keys, the upper half values. Pairs of a key and a value, no key twice,
@@ -103,7 +103,7 @@ def _associative_recall(symbols: np.ndarray, lengths: np.ndarray, vocabulary: in
     asked = (is_key & (symbols == question[:, None])).argmax(axis=1)
     positions = (asked + 1)[:, None]
     values = vocabulary - vocabulary // 2
-    return Answer(_gather(symbols, positions), positions, np.full(len(symbols), math.log2(values)))
+    return Target(_gather(symbols, positions), positions, np.full(len(symbols), math.log2(values)))
 
 
 def _random_symbols(words: np.ndarray, lengths: np.ndarray, vocabulary: int) -> np.ndarray:
@@ -119,8 +119,8 @@ def _random_pairs(words: np.ndarray, lengths: np.ndarray, vocabulary: int) -> np
     rows = np.arange(count)
     values = keys + uniform(words, vocabulary - keys)
     # A random order of the keys, drawn from words of their own: distinct by construction.
-    own = _mix(words[:, :1] + np.arange(1, keys + 1, dtype=np.uint64)[None, :] * _GOLDEN)
-    order = np.argsort(own, axis=1, kind="stable")
+    sort_keys = _mix(words[:, :1] + np.arange(1, keys + 1, dtype=np.uint64)[None, :] * _GOLDEN)
+    order = np.argsort(sort_keys, axis=1, kind="stable")
     lead = (1 - lengths % 2)[:, None]
     columns = np.arange(width)[None, :]
     is_key = (columns - lead) % 2 == 0
@@ -138,7 +138,7 @@ class Task:
     """How sources are drawn and what they ask for; the least length and vocabulary that make sense."""
 
     draw: Callable[[np.ndarray, np.ndarray, int], np.ndarray]
-    answer: Callable[[np.ndarray, np.ndarray, int], Answer]
+    target: Callable[[np.ndarray, np.ndarray, int], Target]
     least_length: int = 1
     least_vocabulary: Callable[[int], int] = lambda length: 2
 
@@ -192,36 +192,36 @@ def generate(
             own cannot be filled.
     """
     check_parameters(task, vocabulary, min_length, max_length)
-    kept, have, begin = [], 0, 0
+    kept, count_kept, begin = [], 0, 0
     # One candidate in eight belongs to validation or test: far more refusals than that mean too small a space.
     limit = 64 * count + 4096
-    while have < count:
+    while count_kept < count:
         if begin >= limit:
             raise ValueError(
                 f"data.vocabulary: {task} with vocabulary {vocabulary} and length {min_length} to {max_length} has "
                 f"too few distinct examples for three disjoint splits; raise data.vocabulary or data.length"
             )
-        block = min(max(1024, 2 * (count - have)), 65536)
+        block = min(max(1024, 2 * (count - count_kept)), 65536)
         key = (seed, SPLITS.index(split))
         symbols, lengths = _candidates(task, vocabulary, min_length, max_length, key, begin, begin + block)
-        mine = split_of(symbols) == SPLITS.index(split)
-        kept.append((symbols[mine], lengths[mine]))
-        have += int(mine.sum())
+        of_split = split_of(symbols) == SPLITS.index(split)
+        kept.append((symbols[of_split], lengths[of_split]))
+        count_kept += int(of_split.sum())
         begin += block
     symbols = np.concatenate([block for block, _ in kept])[:count]
     lengths = np.concatenate([block for _, block in kept])[:count]
-    return _as_examples(symbols, lengths, TASKS[task].answer(symbols, lengths, vocabulary))
+    return _as_examples(symbols, lengths, TASKS[task].target(symbols, lengths, vocabulary))
 
 
-def _as_examples(symbols: np.ndarray, lengths: np.ndarray, answer: Answer) -> Examples:
+def _as_examples(symbols: np.ndarray, lengths: np.ndarray, target: Target) -> Examples:
     """Symbols become token ids, -1 becomes PAD."""
     return Examples(
         source=np.where(symbols < 0, PAD, symbols + FIRST_TOKEN),
         source_lengths=lengths,
-        target=np.where(answer.symbols < 0, PAD, answer.symbols + FIRST_TOKEN),
-        target_lengths=(answer.symbols >= 0).sum(axis=1),
-        alignment=answer.positions,
-        target_bits=answer.bits,
+        target=np.where(target.symbols < 0, PAD, target.symbols + FIRST_TOKEN),
+        target_lengths=(target.symbols >= 0).sum(axis=1),
+        alignment=target.positions,
+        target_bits=target.bits,
     )
 
 
@@ -268,5 +268,5 @@ def split_of(symbols: np.ndarray) -> np.ndarray:
 
 def _gather(symbols: np.ndarray, positions: np.ndarray) -> np.ndarray:
     """(N, T) symbols at the given positions, -1 where the position is -1."""
-    found = np.take_along_axis(symbols, np.maximum(positions, 0), axis=1)
-    return np.where(positions < 0, -1, found)
+    gathered = np.take_along_axis(symbols, np.maximum(positions, 0), axis=1)
+    return np.where(positions < 0, -1, gathered)

@@ -236,17 +236,17 @@ def _kept_blocks(
     task: str, min_length: int, max_length: int, count: int, key: tuple[int, int]
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield places (n, W) and styles (n,) of the split's own candidates until there are `count` of them."""
-    have, begin = 0, 0
+    count_kept, begin = 0, 0
     # One candidate in eight belongs to validation or test: far more refusals than that mean too small a space.
     limit = 64 * count + 4096
-    while have < count:
+    while count_kept < count:
         if begin >= limit:
             raise _too_few(task, min_length, max_length)
-        block = min(max(1024, 2 * (count - have)), 65536)
+        block = min(max(1024, 2 * (count - count_kept)), 65536)
         places, styles = _candidates(task, min_length, max_length, key, begin, begin + block)
-        mine = split_of(places) == key[1]
-        yield places[mine], styles[mine]
-        have += int(mine.sum())
+        of_split = split_of(places) == key[1]
+        yield places[of_split], styles[of_split]
+        count_kept += int(of_split.sum())
         begin += block
 
 

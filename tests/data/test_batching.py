@@ -94,7 +94,7 @@ def test_ranks_share_each_batch_without_overlap(ranks: int) -> None:
     options = {"batch_tokens": 40, "batch_size": None, "seed": 0}
     alone = TrainingStream(store(), **options)
     shared = [TrainingStream(store(), **options, rank=rank, ranks=ranks) for rank in range(ranks)]
-    for whole, *parts in zip(one_pass(alone, 60), *(one_pass(each, 60) for each in shared), strict=True):
+    for whole, *parts in zip(one_pass(alone, 60), *(one_pass(stream, 60) for stream in shared), strict=True):
         assert Counter(rows(whole)) == sum((Counter(rows(part)) for part in parts), Counter())
         assert all(part.source.shape[1] == whole.source.shape[1] for part in parts)
         # Losses divided by loss_tokens, averaged over ranks, are the loss of the whole batch.

@@ -120,9 +120,9 @@ def test_symbols_are_uniform() -> None:
 
 def test_bits_are_what_the_target_carries() -> None:
     def bits(task: str, vocabulary: int, length: int) -> np.ndarray:
-        found = generate(task, vocabulary, length, length, count=50, seed=0, split="train").target_bits
-        assert found is not None
-        return found
+        target_bits = generate(task, vocabulary, length, length, count=50, seed=0, split="train").target_bits
+        assert target_bits is not None
+        return target_bits
 
     assert (bits("copy", 16, 10) == 40).all()
     assert (bits("reverse", 32, 10) == 50).all()

@@ -30,14 +30,16 @@ def names_in(path: Path) -> Iterator[str]:
 
 def model_of(page: Path) -> type[LitSeq2Seq]:
     """The architecture that a page is about: that of the module with its name."""
-    (found,) = [model for model in architectures().values() if model.__module__ == f"lit_models.{page.stem}"]
-    return found
+    (model,) = [
+        candidate for candidate in architectures().values() if candidate.__module__ == f"lit_models.{page.stem}"
+    ]
+    return model
 
 
 def options_of(model: type[LitSeq2Seq]) -> dict[str, object]:
     """Every option of a model with its default, those of its bases included."""
     signatures = [inspect.signature(base.__init__) for base in reversed(model.__mro__) if base is not object]
-    return {name: each.default for signature in signatures for name, each in signature.parameters.items()}
+    return {name: parameter.default for signature in signatures for name, parameter in signature.parameters.items()}
 
 
 def test_every_architecture_with_a_colour_of_its_own_has_a_page() -> None:
@@ -46,9 +48,9 @@ def test_every_architecture_with_a_colour_of_its_own_has_a_page() -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_every_name_a_page_points_to_is_defined_there(page: Path) -> None:
-    found = CODE.findall(page.read_text())
-    assert found
-    for name, target in found:
+    references = CODE.findall(page.read_text())
+    assert references
+    for name, target in references:
         path = FOLDER / target
         assert path.is_file(), f"{page.name} points to {target}"
         assert name == path.name or name in set(names_in(path)), f"{page.name}: {target} has no {name}"

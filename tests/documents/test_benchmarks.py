@@ -38,10 +38,10 @@ def test_the_ratio_is_of_ours_to_the_best_of_the_others() -> None:
         ("quick", "gru", "tokens"): [40.0, 60.0],
         ("quick", "lstm", "tokens"): [1.0],
     }
-    found = table(values)
-    assert found.loc[("gru", "tokens"), "lengthwise"] == 100
-    assert found.loc[("gru", "tokens"), "ratio"] == 2
-    assert found.loc[("lstm", "tokens")].isna().loc["ratio"]
+    compared = table(values)
+    assert compared.loc[("gru", "tokens"), "lengthwise"] == 100
+    assert compared.loc[("gru", "tokens"), "ratio"] == 2
+    assert compared.loc[("lstm", "tokens")].isna().loc["ratio"]
 
 
 def test_without_another_toolkit_there_is_no_ratio() -> None:
@@ -61,8 +61,8 @@ COUNTING = "import time; [print(time.monotonic(), flush=True) or time.sleep(0.02
 def test_commands_in_slices_run_one_at_a_time_and_to_their_ends() -> None:
     command = f"{sys.executable} -c '{COUNTING}'"
     ended = run_in_slices([command, command], seconds=0.15)
-    assert [each.exit_code for each in ended] == [0, 0]
-    moments = [(float(line), number) for number, each in enumerate(ended) for line in each.output.split()]
+    assert [run.exit_code for run in ended] == [0, 0]
+    moments = [(float(line), number) for number, run in enumerate(ended) for line in run.output.split()]
     assert len(moments) == 40
     order = [number for _, number in sorted(moments)]
     changes = sum(first != second for first, second in itertools.pairwise(order))
@@ -99,9 +99,9 @@ def test_a_command_that_fails_ends_the_comparison_with_its_exit_code() -> None:
 def test_a_benchmark_prints_its_results(benchmark: str, options: list[str], metrics: set[str]) -> None:
     done = run(f"benchmarks.{benchmark}", "gru", "--repeats", "1", *options)
     assert done.returncode == 0, done.stderr
-    found = read(done.stdout)
-    assert set(found) == {("lengthwise", "gru", metric) for metric in metrics}
-    assert min(min(values) for values in found.values()) > 0
+    results = read(done.stdout)
+    assert set(results) == {("lengthwise", "gru", metric) for metric in metrics}
+    assert min(min(values) for values in results.values()) > 0
 
 
 def test_an_unknown_model_is_refused_in_one_line() -> None:

@@ -41,9 +41,9 @@ def test_fit_commands_resolve(arguments: list[str], tmp_path: Path, monkeypatch:
 @pytest.mark.parametrize("verb", ["translate", "align"])
 def test_commands_on_text_are_understood(verb: str) -> None:
     parser = importlib.import_module(f"experiments.verbs.{verb}")._parser()
-    found = [*commands(f"lengthwise {verb}"), *commands(f"lengthwise {verb}", ON_TEXT)]
-    assert found
-    for arguments in found:
+    understood = [*commands(f"lengthwise {verb}"), *commands(f"lengthwise {verb}", ON_TEXT)]
+    assert understood
+    for arguments in understood:
         parser.parse_args(arguments)
 
 
@@ -54,9 +54,9 @@ def test_the_page_on_text_names_a_sweep_and_where_its_trials_go() -> None:
 
 def test_commands_on_gradients_are_understood_and_its_sweeps_exist() -> None:
     parser = importlib.import_module("experiments.verbs.gradients")._parser()
-    found = commands("lengthwise gradients", ON_GRADIENTS)
-    assert found
-    for arguments in found:
+    understood = commands("lengthwise gradients", ON_GRADIENTS)
+    assert understood
+    for arguments in understood:
         parser.parse_args(arguments)
     names = [[f"runs/{read_sweep(ROOT / path).name}"] for (path,) in commands("lengthwise sweep", ON_GRADIENTS)]
     assert commands("lengthwise report", ON_GRADIENTS) == names

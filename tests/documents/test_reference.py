@@ -62,7 +62,9 @@ def test_the_committed_tables_stay_below_ten_megabytes() -> None:
 
 def test_the_reference_sweep_is_the_two_tasks_at_six_lengths_with_five_seeds() -> None:
     sweep = read_sweep(ROOT / "experiments/sweeps/reference.yaml")
-    values = {each.name: each.settings["values"] for each in sweep.parameters if "values" in each.settings}
+    values = {
+        parameter.name: parameter.settings["values"] for parameter in sweep.parameters if "values" in parameter.settings
+    }
     assert values["data.task"] == ["copy", "reverse"] and len(values["model"]) == 7
     assert sorted(values["data.length"]) == [5, 10, 20, 40, 70, 100] and values["seed_everything"] == [0, 1, 2, 3, 4]
 

@@ -118,10 +118,10 @@ def test_a_tree_that_keeps_the_rules_passes(tree: Path) -> None:
 def test_imports_are_found_wherever_and_however_they_are_written(tree: Path) -> None:
     add(tree / "lit_models/gru.py", "from . import lstm\nfrom data import batch as b, text\ndef f():\n    import json")
     (tree / "lit_models/lstm.py").touch()
-    found = imports(tree)
-    assert found["lit_models.gru"] == {"lit_models.contract", "lit_models.lstm", "data.batch", "data.text", "json"}
-    assert found["experiments.main"] == {"importlib", "experiments.verbs.fit"}
-    assert found["experiments.command"] == {"experiments.verbs.fit"}
+    imported = imports(tree)
+    assert imported["lit_models.gru"] == {"lit_models.contract", "lit_models.lstm", "data.batch", "data.text", "json"}
+    assert imported["experiments.main"] == {"importlib", "experiments.verbs.fit"}
+    assert imported["experiments.command"] == {"experiments.verbs.fit"}
 
 
 @pytest.mark.parametrize(

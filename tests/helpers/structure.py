@@ -105,8 +105,8 @@ def _place(name: str) -> int:
 
 def cycles(root: Path) -> set[str]:
     """Groups of modules that import each other, directly or by way of others, as `one, two`."""
-    found = imports(root)
-    graph = {name: imported & found.keys() for name, imported in found.items()}
+    imports_of = imports(root)
+    graph = {name: imported & imports_of.keys() for name, imported in imports_of.items()}
     reachable = {name: _reachable(name, graph) for name in graph}
     groups = {frozenset(other for other in reachable[name] if name in reachable[other]) for name in graph}
     return {", ".join(sorted(group)) for group in groups if group}

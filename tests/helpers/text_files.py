@@ -43,14 +43,14 @@ def write_corpus(folder: Path, train: int = 120, held_out: int = 20, most_clause
 def stand_in_corpora(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the committed configurations find toy text where they expect Multi30k and the user's own corpus."""
     write_corpus(folder / "toy")
-    cache, own = folder / "cache" / "multi30k", folder / "corpora" / "by_length"
+    cache, by_length = folder / "cache" / "multi30k", folder / "corpora" / "by_length"
     cache.mkdir(parents=True)
-    own.mkdir(parents=True)
+    by_length.mkdir(parents=True)
     names = {"train": "train", "validation": "val", "test": "test_2016_flickr"}
     for split, name in names.items():
         for side, language in (("en", "en"), ("fr", "de")):
             text = (folder / "toy" / f"{split}.{side}").read_text()
             (cache / f"{name}.{language}").write_text(text)
-            (own / f"{split}.{language}").write_text(text)
+            (by_length / f"{split}.{language}").write_text(text)
     monkeypatch.setenv("LENGTHWISE_CACHE", str(folder / "cache"))
     monkeypatch.chdir(folder)

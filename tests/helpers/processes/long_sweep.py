@@ -46,8 +46,8 @@ def main(folder: Path, count: int) -> None:
     jobs = [Job(trial.name, trial.folder, (trial, 1)) for trial in trials]
     watcher = Memory()
     run_jobs(jobs, measured_work, workers=1, preload=("experiments.verbs.sweep",), watcher=watcher)
-    each = [json.loads((trial.folder / "memory.json").read_text()) for trial in trials]
-    print(json.dumps({"parent": watcher.parent, "workers": [a for a, _ in each], "server": [b for _, b in each]}))
+    memory = [json.loads((trial.folder / "memory.json").read_text()) for trial in trials]
+    print(json.dumps({"parent": watcher.parent, "workers": [a for a, _ in memory], "server": [b for _, b in memory]}))
 
 
 if __name__ == "__main__":

@@ -250,13 +250,13 @@ class State:
 
     def _Runs(self, given: dict[str, Any]) -> dict[str, Any]:
         wanted = json.loads(given["filters"])
-        found = [run for run in self.runs.values() if run.project == given["project"] and _matches(run, wanted)]
+        matching = [run for run in self.runs.values() if run.project == given["project"] and _matches(run, wanted)]
         begin = int(given.get("cursor") or 0)
         end = begin + min(given["perPage"], self.page)
-        edges = [{"node": run.node(), "cursor": str(place + 1)} for place, run in enumerate(found)][begin:end]
-        information = {"endCursor": str(end), "hasNextPage": end < len(found)}
+        edges = [{"node": run.node(), "cursor": str(place + 1)} for place, run in enumerate(matching)][begin:end]
+        information = {"endCursor": str(end), "hasNextPage": end < len(matching)}
         runs = {"edges": edges, "pageInfo": information}
-        return {"project": {"internalId": "1", "runCount": len(found), "readOnly": False, "runs": runs}}
+        return {"project": {"internalId": "1", "runCount": len(matching), "readOnly": False, "runs": runs}}
 
     def _Run(self, given: dict[str, Any]) -> dict[str, Any]:
         run = self.runs.get(given["name"])
