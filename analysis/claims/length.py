@@ -4,6 +4,7 @@ import math
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 
 from analysis.figures.style import styles
 from analysis.statistics.comparisons import Comparison, Distribution, scored
@@ -16,7 +17,6 @@ from analysis.statistics.intervals import (
     percentile_interval,
 )
 from analysis.statistics.summaries import PROPORTION, SETTING, at_train_length
-from analysis.tables.frames import Frame
 
 STILL_SOLVED = 0.95
 RULE = (
@@ -65,7 +65,7 @@ def verdict(shortest: MeanInterval | None, longest: MeanInterval | None) -> str:
     return f"{UNTOLD}: the intervals overlap"
 
 
-def changes(results: Frame, task: str, vocabulary: int) -> tuple[int, int, list[Change]]:
+def changes(results: pd.DataFrame, task: str, vocabulary: int) -> tuple[int, int, list[Change]]:
     """The shortest and the greatest train length of a task, and what became of each architecture between them.
 
     Raises:
@@ -88,16 +88,16 @@ def changes(results: Frame, task: str, vocabulary: int) -> tuple[int, int, list[
     return shortest, longest, found
 
 
-def _of_setting(rows: Frame, task: str, vocabulary: int) -> Frame:
+def _of_setting(rows: pd.DataFrame, task: str, vocabulary: int) -> pd.DataFrame:
     return rows[(rows[SETTING[0]] == task) & (rows[SETTING[1]] == vocabulary)]
 
 
-def _interval(rows: Frame, arch: str, length: int) -> MeanInterval | None:
+def _interval(rows: pd.DataFrame, arch: str, length: int) -> MeanInterval | None:
     values = rows[(rows["arch"] == arch) & (rows["train_length"] == length)]["value"]
     return mean_interval(values.to_numpy()).clipped(*PROPORTION) if len(values) else None
 
 
-def _drop(rows: Frame, arch: str, shortest: int, longest: int) -> MeanInterval | None:
+def _drop(rows: pd.DataFrame, arch: str, shortest: int, longest: int) -> MeanInterval | None:
     """Accuracy lost from the shortest to the greatest length, paired by seed."""
     by_seed = rows[rows["arch"] == arch].pivot_table(index="seed", columns="train_length", values="value")
     if shortest not in by_seed or longest not in by_seed:

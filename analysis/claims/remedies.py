@@ -13,7 +13,6 @@ from analysis.statistics.gradient_fits import WHEN, Fit, fits
 from analysis.statistics.gradient_norms import lag_points, over_log_seeds, relative
 from analysis.statistics.intervals import MeanInterval, lies_above
 from analysis.statistics.summaries import interval_of
-from analysis.tables.frames import Frame
 from analysis.tables.gradient_tables import EMBEDDING_GRADIENT, LINE, curves, ends
 
 BASELINE = "baseline"
@@ -42,7 +41,7 @@ class Remedy(NamedTuple):
     better: bool | None
 
 
-def remedies(table: Frame, results: Frame | None = None) -> list[Remedy]:
+def remedies(table: pd.DataFrame, results: pd.DataFrame | None = None) -> list[Remedy]:
     """Every line of the figure, the baseline first, at the greatest length that several variants were measured at.
 
     Two decays or accuracies differ where their 95% intervals over seeds do not overlap.
@@ -81,14 +80,14 @@ def _slower(own: list[Fit | None], baseline: list[Fit | None]) -> bool | None:
     return lies_above(fit.decay, than.decay)
 
 
-def _recalled(lags: Frame) -> dict[str, MeanInterval]:
+def _recalled(lags: pd.DataFrame) -> dict[str, MeanInterval]:
     """Accuracy of each variant of an architecture at the greatest lag that several were tested at."""
     several = lags[lags.groupby("lag")["variant"].transform("nunique") > 1]
     at_greatest = several[several["lag"] == several["lag"].max()]
     return {row["variant"]: interval_of(row) for _, row in at_greatest.iterrows()}
 
 
-def remedy_norms(table: Frame) -> Frame:
+def remedy_norms(table: pd.DataFrame) -> pd.DataFrame:
     """Relative norms of architectures of which several variants were measured, at the greatest such length."""
     rows = ends(curves(table, EMBEDDING_GRADIENT))
     rows = rows[rows.groupby(["task", "arch", "length"])["variant"].transform("nunique") > 1]
@@ -97,9 +96,9 @@ def remedy_norms(table: Frame) -> Frame:
     return over_log_seeds(relative(rows, "max"), [*LINE, "phase", "distance"])
 
 
-def remedy_lags(table: Frame, results: Frame | None) -> Frame:
+def remedy_lags(table: pd.DataFrame, results: pd.DataFrame | None) -> pd.DataFrame:
     """Accuracy by lag of the same architectures, with their `variant`, at the greatest vocabulary."""
-    points: Frame = pd.DataFrame(columns=LAG_COLUMNS) if results is None else lag_points(results)
+    points: pd.DataFrame = pd.DataFrame(columns=LAG_COLUMNS) if results is None else lag_points(results)
     names = [name.partition(" [") for name in points["arch"]]
     points = points.assign(
         arch=[arch for arch, _, _ in names], variant=[variant.removesuffix("]") for _, _, variant in names]

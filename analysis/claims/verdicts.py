@@ -9,6 +9,8 @@ from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
+import pandas as pd
+
 from analysis.claims.gradient_statements import AGREES, DISAGREES, PARTLY, by_setting, exponential_vanilla, statements
 from analysis.claims.length import BLEU_RULE, RULE, Change, changes, length_claim
 from analysis.figures.style import styles
@@ -19,7 +21,6 @@ from analysis.statistics.comparisons import Comparison, setting_title
 from analysis.statistics.gradient_fits import LEAST_R_SQUARED, Fit
 from analysis.statistics.summaries import SETTING, at_train_length, ended_badly, setting_name
 from analysis.statistics.words import interval, listing
-from analysis.tables.frames import Frame
 from analysis.tables.kinds import NO_BOTTLENECK, attending, fixed_context
 
 LEVEL = 0.05  # of p-values, after Holm's correction
@@ -143,7 +144,7 @@ def bottleneck_answer(fixed: Answer, attention: Answer, ahead: Answer, complete:
     return Answer.UNTOLD
 
 
-def bottleneck_verdict(results: Frame, failures: Frame, compared: Sequence[Comparison]) -> Verdict:
+def bottleneck_verdict(results: pd.DataFrame, failures: pd.DataFrame, compared: Sequence[Comparison]) -> Verdict:
     """What synthetic tasks and translations say of the bottleneck.
 
     Args:
@@ -157,7 +158,7 @@ def bottleneck_verdict(results: Frame, failures: Frame, compared: Sequence[Compa
     return _verdict("bottleneck", [*findings, *(_of_text(each, compared) for each in compared)])
 
 
-def _of_task(results: Frame, failures: Frame, task: str, vocabulary: int) -> Finding:
+def _of_task(results: pd.DataFrame, failures: pd.DataFrame, task: str, vocabulary: int) -> Finding:
     shortest, longest, found = changes(results, task, vocabulary)
     names = {arch: look.name for arch, look in styles(results["arch"]).items()}
 
@@ -194,7 +195,7 @@ def _of_task(results: Frame, failures: Frame, task: str, vocabulary: int) -> Fin
     return Finding(setting_name(task, vocabulary), answer, parts)
 
 
-def _ahead(results: Frame, task: str, vocabulary: int, longest: int) -> Part:
+def _ahead(results: pd.DataFrame, task: str, vocabulary: int, longest: int) -> Part:
     pairs = accuracy_pairs(results, task, vocabulary)
     surely = [pair for pair in pairs if pair.corrected < LEVEL]
     better = [pair for pair in surely if pair.difference.mean > 0]
@@ -266,7 +267,7 @@ PARALLELISM_RULE = (
 )
 
 
-def parallelism_verdict(results: Frame) -> Verdict:
+def parallelism_verdict(results: pd.DataFrame) -> Verdict:
     """What counts and timings say of parallelism; `results` is the table of `lengthwise parallelism`."""
     findings = [_counted(results)] if (results["metric"] == "sequential_depth").any() else []
     timed = results[(results["metric"] == "step_seconds") & (results["sweep"] == "fixed_batch")]
@@ -275,7 +276,7 @@ def parallelism_verdict(results: Frame) -> Verdict:
     return _verdict("parallelism", findings)
 
 
-def _counted(results: Frame) -> Finding:
+def _counted(results: pd.DataFrame) -> Finding:
     lengths = sorted(results[results["metric"] == "sequential_depth"]["length"].astype(int).unique())
 
     def part(statement: str, order: str, rises: bool) -> Part:
@@ -300,7 +301,7 @@ def _counted(results: Frame) -> Finding:
     return Finding(f"operations counted at lengths {listing(lengths)}", together(parts), parts)
 
 
-def _on_the_clock(timed: Frame, machine: tuple) -> Finding:
+def _on_the_clock(timed: pd.DataFrame, machine: tuple) -> Finding:
     where = f"clock: {machine[1]}, {machine_setting(machine)}"
     parallel = [arch for arch in timed["arch"].unique() if THEORY.get(arch, ("", "", ""))[1] == "O(1)"]
     serial = timed[[THEORY.get(arch, ("", "", ""))[1] == "O(n)" for arch in timed["arch"]]]

@@ -6,11 +6,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+import pandas as pd
 from matplotlib.figure import Figure
 
 from analysis.figures.style import paper_style
 from analysis.files import replacing
-from analysis.tables.frames import Frame
 
 
 class Chart(NamedTuple):
@@ -18,7 +18,7 @@ class Chart(NamedTuple):
 
     name: str
     figure: Figure
-    points: Frame
+    points: pd.DataFrame
     caption: str
 
 

@@ -2,17 +2,19 @@
 
 from collections.abc import Sequence
 
+import pandas as pd
 from matplotlib.axes import Axes
 
 from analysis.figures.gradients.panels import each_line
 from analysis.figures.style import Style, gid
-from analysis.tables.frames import Frame
 
 LINE_HEIGHT = 0.125  # inches of a label
 INK = "#222222"  # of letters: the colour of a line may be too light to read
 
 
-def label_lines(axes: Axes, points: Frame, x: str, looks: dict[str, Style], height: float, by: str = "arch") -> None:
+def label_lines(
+    axes: Axes, points: pd.DataFrame, x: str, looks: dict[str, Style], height: float, by: str = "arch"
+) -> None:
     """Write the name of each line to the right of the panel, at the height where the line ends, none on another.
 
     Call it last, when both axes have their scale and limits.
@@ -28,7 +30,7 @@ def label_lines(axes: Axes, points: Frame, x: str, looks: dict[str, Style], heig
     to_fraction = axes.transScale + axes.transLimits
     ends = {}
     for name, own in each_line(points, by, looks):
-        last = own.loc[own[x].idxmax()]
+        last = own.iloc[own[x].to_numpy().argmax()]
         ends[name] = to_fraction.transform((last[x], last["mean"]))
     order = sorted(ends, key=lambda name: -ends[name][1])
     places = spread([min(max(ends[name][1], 0), 1) for name in order], LINE_HEIGHT / height)

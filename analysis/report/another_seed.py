@@ -1,14 +1,15 @@
 """The section on prediction intervals: where one more trial should land."""
 
+import pandas as pd
+
 from analysis.figures.style import styles
 from analysis.report import markdown
 from analysis.statistics.prediction_intervals import another_seed_points
 from analysis.statistics.summaries import SETTING, count_phrase, setting_name
 from analysis.statistics.words import bounds
-from analysis.tables.frames import Column, Frame
 
 
-def another_seed(results: Frame) -> str:
+def another_seed(results: pd.DataFrame) -> str:
     """The section of a report: architectures in rows, lengths in columns; empty with too few seeds everywhere."""
     points = another_seed_points(results)
     if points.empty:
@@ -32,7 +33,7 @@ def another_seed(results: Frame) -> str:
     )
 
 
-def _cell(point: Column) -> str:
+def _cell(point: pd.Series) -> str:
     if point["high"] - point["low"] < 1e-9:
         return f"{point['low']:.3f} in all"
     return bounds(point["low"], point["high"])

@@ -29,7 +29,6 @@ from analysis.statistics.words import listing
 from analysis.tables.attention_files import Sentence
 from analysis.tables.evidence import Evidence, gather
 from analysis.tables.export import export, write_evidence
-from analysis.tables.frames import Frame
 from analysis.tables.plain_tables import TABLES
 from analysis.tables.trial_folders import Runs, is_trial
 from analysis.tables.wandb_mirror import local_folder
@@ -125,7 +124,7 @@ def bleu_overviews(runs: Runs) -> list[str]:
     return parts
 
 
-def accuracy_overview(results: Frame) -> str:
+def accuracy_overview(results: pd.DataFrame) -> str:
     """Mean greedy token accuracy, architectures by train length, as plain text for a terminal."""
     rows = at_train_length(results, "greedy_token_accuracy")
     if rows.empty:
@@ -135,7 +134,7 @@ def accuracy_overview(results: Frame) -> str:
         points = over_seeds(group, ["arch", "train_length"])
         means = points.pivot_table(index="arch", columns="train_length", values="mean")
         lines = [
-            [look.name, *("-" if pd.isna(mean) else f"{mean:.3f}" for mean in means.loc[arch])]
+            [look.name, *("-" if pd.isna(mean) else f"{mean:.3f}" for mean in means.loc[arch].to_numpy(float))]
             for arch, look in styles(group["arch"]).items()
         ]
         header = ["length", *map(str, means.columns)]

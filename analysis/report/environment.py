@@ -2,13 +2,14 @@
 
 from typing import Any
 
+import pandas as pd
+
 from analysis.report import markdown
-from analysis.tables.frames import Frame
 
 SHOWN = ["device", "processor", "threads", "platform", "python", "commit", "packages"]
 
 
-def environment_section(environments: Frame, parallelism: Frame) -> str:
+def environment_section(environments: pd.DataFrame, parallelism: pd.DataFrame) -> str:
     """Every environment that trials or timings ran in, with how many of them; empty where nothing is known."""
     lines: dict[tuple[str, ...], int] = {}
     for _, row in environments.iterrows():

@@ -1,11 +1,12 @@
 """Trials that failed or diverged, said wherever a mean is shown that they are not in, or in only in part."""
 
+import pandas as pd
+
 from analysis.figures.style import styles
 from analysis.statistics.words import listing
-from analysis.tables.frames import Frame
 
 
-def not_in_means(failures: Frame) -> str:
+def not_in_means(failures: pd.DataFrame) -> str:
     """One sentence on the trials that have no results, by architecture and length; empty where there are none.
 
     Args:
@@ -14,7 +15,7 @@ def not_in_means(failures: Frame) -> str:
     return "" if failures.empty else f"In no mean: {_listed(failures)}."
 
 
-def cut_short(failures: Frame, gradients: Frame) -> str:
+def cut_short(failures: pd.DataFrame, gradients: pd.DataFrame) -> str:
     """One sentence on the trials whose gradients end where they failed or diverged; empty where there are none.
 
     Args:
@@ -25,10 +26,10 @@ def cut_short(failures: Frame, gradients: Frame) -> str:
     return "" if lost.empty else f"In these means only until they ended: {_listed(lost)}."
 
 
-def _listed(failures: Frame) -> str:
+def _listed(failures: pd.DataFrame) -> str:
     looks = styles(failures["arch"].fillna("unknown"))
     groups = failures.fillna({"arch": "unknown"}).groupby(["arch", "train_length", "status"], dropna=False).size()
-    found = {key: int(count) for key, count in groups.items()}
+    found = dict(zip(groups.index, groups.astype(int), strict=True))
     order = {arch: place for place, arch in enumerate(looks)}
     return listing([
         f"{looks[arch].name} at length {length:g}: {count} {status}"

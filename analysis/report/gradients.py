@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import pandas as pd
+
 from analysis.claims.gradient_statements import UNTOLD, r_squared_text, statements
 from analysis.claims.remedies import Remedy, remedies, variant_label
 from analysis.figures.chart import Chart, save_chart
@@ -13,12 +15,13 @@ from analysis.report import markdown
 from analysis.statistics.gradient_fits import FLOAT_FLOOR, LEAST_R_SQUARED, WHEN, Fit, Horizon, changes, fits
 from analysis.statistics.summaries import count_phrase
 from analysis.statistics.words import interval
-from analysis.tables.frames import Frame
 
 SAID = {True: "yes", False: "no", None: UNTOLD}
 
 
-def gradient_sections(table: Frame, results: Frame | None, charts: Sequence[Chart], heading: str = "##") -> list[str]:
+def gradient_sections(
+    table: pd.DataFrame, results: pd.DataFrame | None, charts: Sequence[Chart], heading: str = "##"
+) -> list[str]:
     """Headings, sentences, tables and figures, each a piece of Markdown.
 
     Args:
@@ -40,7 +43,7 @@ def gradient_sections(table: Frame, results: Frame | None, charts: Sequence[Char
     return sections
 
 
-def write_report(table: Frame, folder: Path, results: Frame | None = None) -> str:
+def write_report(table: pd.DataFrame, folder: Path, results: pd.DataFrame | None = None) -> str:
     """Write figures/ (PNG, PDF and the CSV of exactly the points) and gradients.md into a folder.
 
     Args:
@@ -84,7 +87,7 @@ def definitions(found: Sequence[Fit]) -> str:
     )
 
 
-def summary(table: Frame) -> tuple[list[str], list[list[str]]]:
+def summary(table: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
     """Header and rows: decay and horizon of each line at initialisation and after training side by side."""
     lines = changes(table)
     looks = styles([change.name for change in lines])

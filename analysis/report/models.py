@@ -1,12 +1,14 @@
 """The table of models: their sizes and options, and whether those that are compared match."""
 
 import json
+from typing import Any
+
+import pandas as pd
 
 from analysis.figures.style import styles
 from analysis.report import markdown
 from analysis.statistics.summaries import SETTING, setting_name
 from analysis.statistics.words import listing
-from analysis.tables.frames import Column, Frame
 from analysis.tables.trial_folders import Runs
 
 UNKNOWN = "not known"
@@ -28,7 +30,7 @@ def models(runs: Runs) -> str:
         listed += [f"{key}={' or '.join(found)}" for key, found in _differing(own["model"]).items()]
         if listed:
             special.append(f"- {look.name}: `{', '.join(listed)}`")
-    notes: dict[tuple[str, str], list[int]] = {}
+    notes: dict[tuple[str, str], list[Any]] = {}
     for (task, vocabulary, length), group in trials.groupby([*SETTING, "train_length"]):
         notes.setdefault((setting_name(task, vocabulary), matching(group)), []).append(length)
     said = "\n".join(f"- {setting}, length {listing(lengths)}: {note}" for (setting, note), lengths in notes.items())
@@ -44,21 +46,21 @@ def models(runs: Runs) -> str:
     return "\n\n".join(part for part in parts if part)
 
 
-def _options(models: Column) -> dict[str, str]:
+def _options(models: pd.Series) -> dict[str, str]:
     """The options that all models of an architecture have in common, but for its sizes, which stand apart."""
     first, *others = models
     shared = {key: value for key, value in first.items() if all(other.get(key) == value for other in others)}
     return {key: json.dumps(value) for key, value in shared.items() if key not in SIZES}
 
 
-def _differing(models: Column) -> dict[str, list[str]]:
+def _differing(models: pd.Series) -> dict[str, list[str]]:
     """The options in which models of an architecture differ, with every value; `or` stands between them."""
     keys = dict.fromkeys(key for model in models for key in model)
     found = {key: dict.fromkeys(json.dumps(model.get(key)) for model in models) for key in keys if key not in SIZES}
     return {key: sorted(given) for key, given in found.items() if len(given) > 1}
 
 
-def matching(trials: Frame) -> str:
+def matching(trials: pd.DataFrame) -> str:
     """How the sizes of models compared with each other match: by parameters, by hidden size, or not."""
     if trials["arch"].nunique() < 2:
         return "one architecture, nothing to match"
@@ -72,7 +74,7 @@ def matching(trials: Frame) -> str:
     return f"NOT matched: largest/smallest parameter count = {ratio:.2f}"
 
 
-def values(column: Column) -> str:
+def values(column: pd.Series) -> str:
     """The distinct values in order; whole numbers without decimals."""
     distinct = sorted(column.dropna().unique(), key=lambda value: (str(type(value)), value))
     if not distinct:
@@ -80,7 +82,7 @@ def values(column: Column) -> str:
     return listing([int(v) if isinstance(v, float) and v.is_integer() else v for v in distinct])
 
 
-def span(column: Column) -> str:
+def span(column: pd.Series) -> str:
     """The least and the greatest of whole numbers, or the one that all are."""
     if column.isna().all():
         return UNKNOWN

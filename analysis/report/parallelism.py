@@ -14,7 +14,6 @@ from analysis.figures.style import styles
 from analysis.files import replacing
 from analysis.report.markdown import plain_table, table
 from analysis.statistics.time_fits import Exponent, Line, crossing, exact_line, speedups, upper_exponent
-from analysis.tables.frames import Frame
 from analysis.tables.parallelism_tables import MACHINE, load
 
 RECURRENT = ("n·d²", "O(n)", "O(n)")
@@ -71,7 +70,7 @@ def write_report(folders: Sequence[str | Path], output: Path) -> str:
     return f"{shown}\n\nreport: {output / 'parallelism.md'}"
 
 
-def vaswani_table(results: Frame) -> Table:
+def vaswani_table(results: pd.DataFrame) -> Table:
     """Exponents of time and work, sequential operations and maximum path length, each beside theory."""
     timed = _fixed_batch(results, "step_seconds")
     machines = list(timed[MACHINE].drop_duplicates().itertuples(index=False, name=None)) or [None]
@@ -106,7 +105,7 @@ def vaswani_table(results: Frame) -> Table:
     return Table("table1", "Table 1 of Vaswani et al. 2017, measured", header, rows, caption)
 
 
-def crossing_table(results: Frame) -> Table:
+def crossing_table(results: pd.DataFrame) -> Table:
     """Where architectures of constant depth begin to cost more than those of growing depth."""
     rows = []
     timed = _fixed_batch(results, "step_seconds")
@@ -132,7 +131,7 @@ def crossing_table(results: Frame) -> Table:
     return Table("crossings", "Where n²·d overtakes n·d²", header, rows, caption)
 
 
-def serial_table(results: Frame) -> Table:
+def serial_table(results: pd.DataFrame) -> Table:
     """The greatest speed-up measured of each architecture, and the serial fraction that it amounts to."""
     found = speedups(results)
     looks = styles(found["arch"])
@@ -155,18 +154,18 @@ def serial_table(results: Frame) -> Table:
     return Table("serial_fractions", "Speed-up and Amdahl's serial fraction", header, rows, caption)
 
 
-def law(results: Frame, arch: str, metric: str) -> Line | None:
+def law(results: pd.DataFrame, arch: str, metric: str) -> Line | None:
     """The exact line of a count against length."""
     own = _counts(results, arch, metric)
     return exact_line([*own["length"].astype(int)], [*own["median"].astype(int)])
 
 
-def _counts(results: Frame, arch: str, metric: str) -> Frame:
+def _counts(results: pd.DataFrame, arch: str, metric: str) -> pd.DataFrame:
     own = results[(results["metric"] == metric) & (results["arch"] == arch)]
     return own.drop_duplicates("length").sort_values("length")
 
 
-def law_text(results: Frame, arch: str, metric: str) -> str:
+def law_text(results: pd.DataFrame, arch: str, metric: str) -> str:
     """A count as a function of the length n: `6 n + 4`, `60`, or its range where it is no straight line."""
     own = _counts(results, arch, metric)
     if own.empty:
@@ -181,15 +180,15 @@ def law_text(results: Frame, arch: str, metric: str) -> str:
     return f"{line.slope} n" + (f" {'+-'[line.intercept < 0]} {abs(line.intercept)}" if line.intercept else "")
 
 
-def _fixed_batch(results: Frame, metric: str) -> Frame:
+def _fixed_batch(results: pd.DataFrame, metric: str) -> pd.DataFrame:
     return results[(results["metric"] == metric) & (results["sweep"] == "fixed_batch")]
 
 
-def _of(rows: Frame, machine: tuple | None) -> Frame:
+def _of(rows: pd.DataFrame, machine: tuple | None) -> pd.DataFrame:
     return rows if machine is None else rows[(rows[MACHINE] == list(machine)).all(axis=1)]
 
 
-def _fit(rows: Frame, arch: str) -> Exponent | None:
+def _fit(rows: pd.DataFrame, arch: str) -> Exponent | None:
     own = rows[rows["arch"] == arch]
     return upper_exponent([*own["length"]], [*own["median"]])
 
@@ -202,7 +201,7 @@ def _exponent(fit: Exponent | None) -> str:
     return f"{fit.value:.2f} [{fit.low:.2f}, {fit.high:.2f}]"
 
 
-def _crossing(rows: Frame, first: str, second: str) -> str:
+def _crossing(rows: pd.DataFrame, first: str, second: str) -> str:
     values = rows.pivot_table(index="length", columns="arch", values="median")
     if first not in values or second not in values:
         return "-"

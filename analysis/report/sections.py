@@ -1,5 +1,7 @@
 """The sections of a report, each a piece of Markdown made from the runs; empty where they have nothing to show."""
 
+import pandas as pd
+
 from analysis.claims.length import BLEU_RULE, RULE, UNTOLD, Change, LengthClaim, changes, length_claim, pairs
 from analysis.figures.length.accuracy import bits_points
 from analysis.figures.style import styles
@@ -28,7 +30,6 @@ from analysis.statistics.summaries import (
     synthetic,
 )
 from analysis.statistics.words import interval, listing
-from analysis.tables.frames import Column, Frame
 from analysis.tables.kinds import NO_BOTTLENECK
 from analysis.tables.trial_folders import ALL, BLEU_STATISTICS, Runs
 
@@ -285,7 +286,7 @@ def _percent(share: MeanInterval) -> str:
     return f"{share.mean:.0%} [{share.low:.0%}, {share.high:.0%}]"
 
 
-def _signatures(trials: Frame, metric: str) -> list[str]:
+def _signatures(trials: pd.DataFrame, metric: str) -> list[str]:
     return sorted({signatures[metric] for signatures in trials["signatures"] if metric in signatures})
 
 
@@ -298,12 +299,13 @@ def _text_cautions(runs: Runs, compared: list[Comparison]) -> str:
     by = ["task", "vocabulary", "source_language", "target_language", "test_name", "train_length"]
     if trials.groupby(by)["decoding"].nunique().max() > 1:
         notes.append("Trials that are compared with each other were decoded in different ways.")
-    stated = runs.results[(runs.results["bucket"] == ALL) & (runs.results["metric"] == "bleu")].set_index("trial")
+    whole = runs.results[(runs.results["bucket"] == ALL) & (runs.results["metric"] == "bleu")]
+    stated = dict(zip(whole["trial"], whole["value"], strict=True))
     for name, sentences in runs.sentences.groupby("trial"):
         computed = float(corpus_bleu(sentences[BLEU_STATISTICS].sum().to_numpy()))
-        if name in stated.index and abs(stated.loc[name, "value"] - computed) > SAME_BLEU:
+        if name in stated and abs(stated[name] - computed) > SAME_BLEU:
             notes.append(
-                f"{name} states BLEU {stated.loc[name, 'value']:.2f}, but its sentences give {computed:.2f}; "
+                f"{name} states BLEU {stated[name]:.2f}, but its sentences give {computed:.2f}; "
                 "figures and tables here show the latter."
             )
     return "".join(f"\n\n**Note.** {note}" for note in notes)
@@ -320,14 +322,14 @@ def _in_words(found: list[Change], shortest: int, longest: int, looks: dict) -> 
     return f"Between lengths {shortest} and {longest}: " + "; ".join(parts) + "."
 
 
-def _seeds(change: Change, failures: Frame, task: str, length: int) -> str:
+def _seeds(change: Change, failures: pd.DataFrame, task: str, length: int) -> str:
     """How many seeds stand behind a mean, and how many of the same class and length have none."""
     count = change.token_accuracy.count if change.token_accuracy else 0
     lost = ended_badly(failures, change.arch, task, length)
     return f"{count} ({lost})" if lost else str(count)
 
 
-def _cautions(trials: Frame) -> str:
+def _cautions(trials: pd.DataFrame) -> str:
     """What makes the comparison weaker than it looks."""
     notes = []
     on_text = trials["test_name"].notna()
@@ -343,7 +345,7 @@ def _cautions(trials: Frame) -> str:
     return "".join(f"\n\n**Note.** {note}" for note in notes)
 
 
-def _ranges(trials: Frame) -> str:
+def _ranges(trials: pd.DataFrame) -> str:
     ranged = trials[trials["min_train_length"] < trials["train_length"]]
     if ranged.empty:
         return ""
@@ -352,11 +354,11 @@ def _ranges(trials: Frame) -> str:
     return f" (the greatest of a range: {listing(spans)})"
 
 
-def _settings(rows: Frame) -> list[tuple[str, int]]:
+def _settings(rows: pd.DataFrame) -> list[tuple[str, int]]:
     return list(rows[SETTING].drop_duplicates().sort_values(SETTING).itertuples(index=False, name=None))
 
 
-def _hours(seconds: Column) -> str:
+def _hours(seconds: pd.Series) -> str:
     return UNKNOWN if seconds.isna().all() else f"{seconds.sum() / 3600:.2f} hours"
 
 

@@ -3,6 +3,8 @@
 import shlex
 from collections.abc import Sequence
 
+import pandas as pd
+
 from analysis.claims.verdicts import (
     RULES,
     Answer,
@@ -39,7 +41,6 @@ from analysis.statistics.length_fits import LengthFit, length_fits
 from analysis.statistics.summaries import SETTING, at_train_length, setting_name, synthetic
 from analysis.statistics.words import interval
 from analysis.tables.evidence import Evidence
-from analysis.tables.frames import Frame
 
 TITLES = {
     "bottleneck": "Fixed-context bottleneck",
@@ -151,7 +152,7 @@ def claims(said: Sequence[Verdict]) -> list[str]:
     return parts
 
 
-def pairs_section(results: Frame) -> str:
+def pairs_section(results: pd.DataFrame) -> str:
     """Every architecture with attention against every one with a fixed context, on each synthetic task."""
     accuracy = at_train_length(results, "greedy_token_accuracy")
     looks = styles(results["arch"])

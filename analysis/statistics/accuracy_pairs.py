@@ -5,17 +5,17 @@ import warnings
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from scipy.stats import ttest_ind
 
 from analysis.claims.length import Pair
 from analysis.figures.style import styles
 from analysis.statistics.intervals import MeanInterval, holm
 from analysis.statistics.summaries import SETTING, at_train_length
-from analysis.tables.frames import Frame
 from analysis.tables.kinds import attending, fixed_context
 
 
-def accuracy_pairs(results: Frame, task: str, vocabulary: int) -> list[Pair]:
+def accuracy_pairs(results: pd.DataFrame, task: str, vocabulary: int) -> list[Pair]:
     """Greedy token accuracy with attention less that with a fixed context, at the greatest train length.
 
     Welch's t test for two independent sets of seeds, two-sided, with its 95% interval; p-values of all pairs of a task

@@ -8,15 +8,15 @@ import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
+import pandas as pd
 
 from analysis.errors import ReportError
 from analysis.figures.style import Style
 from analysis.statistics.intervals import MeanInterval, bootstrap_sums, corpus_bleu, percentile_interval, resample_seeds
 from analysis.statistics.summaries import setting_name
-from analysis.tables.frames import Column, Frame
 from analysis.tables.trial_folders import ALL, BLEU_STATISTICS, Runs
 
 LEAST_SENTENCES = 20  # BLEU of fewer is noise
@@ -93,7 +93,7 @@ class Comparison:
         return Distribution(float(values[own].mean()), samples, int(own.sum()))
 
 
-def text_trials(runs: Runs) -> Frame:
+def text_trials(runs: Runs) -> pd.DataFrame:
     """The trials that translated text, one row each."""
     return runs.trials[runs.trials["test_name"].notna()]
 
@@ -110,10 +110,11 @@ def comparisons(runs: Runs) -> list[Comparison]:
     if trials.empty:
         return []
     trials = trials.assign(signature=[signatures.get("bleu", "") for signatures in trials["signatures"]])
-    sentences = {name: own.sort_values("line") for name, own in runs.sentences.groupby("trial")}
+    sentences = {str(name): own.sort_values("line") for name, own in runs.sentences.groupby("trial")}
     buckets = runs.results[~runs.results["bucket"].isin(["", ALL])].groupby("trial")["bucket"].unique()
     found = []
-    for (*setting, train_length), group in trials.groupby([*Setting._fields, "train_length"]):
+    for key, group in trials.groupby([*Setting._fields, "train_length"]):
+        *setting, train_length = cast(tuple[Any, ...], key)
         names = list(group["trial"])
         for name in names[1:]:
             _check_same_test(names[0], name, sentences, buckets)
@@ -150,7 +151,7 @@ def left_out_phrase(compared: Sequence[Comparison]) -> str:
 
 
 def _compare(
-    setting: Setting, train_length: int, trials: Frame, sentences: list[Frame], names: list[str]
+    setting: Setting, train_length: int, trials: pd.DataFrame, sentences: list[pd.DataFrame], names: list[str]
 ) -> Comparison:
     lengths = sentences[0]["source_length"].to_numpy()
     statistics = np.stack([own[BLEU_STATISTICS].to_numpy(dtype=float) for own in sentences])  # (trials, sentences, 10)
@@ -184,7 +185,7 @@ def _within(bucket: str, lengths: np.ndarray) -> np.ndarray:
     return (lengths >= _first_length(bucket)) & (lengths <= (int(last) if last else np.inf))
 
 
-def _check_same_test(first: str, other: str, sentences: dict[str, Frame], buckets: Column) -> None:
+def _check_same_test(first: str, other: str, sentences: dict[str, pd.DataFrame], buckets: pd.Series) -> None:
     """Refuse to compare trials that were tested on different things under one name."""
     mine, others = sentences[first], sentences[other]
     differ = next(

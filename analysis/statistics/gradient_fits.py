@@ -4,10 +4,10 @@ import math
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 
 from analysis.figures.style import styles
 from analysis.statistics.intervals import MeanInterval, mean_interval
-from analysis.tables.frames import Frame
 from analysis.tables.gradient_tables import EMBEDDING_GRADIENT, LINE, curves, ends, line_name
 
 FLOAT_FLOOR = 1e-37  # float32 cannot tell what lies below from zero
@@ -79,7 +79,7 @@ class Change(NamedTuple):
         return line_name(self.arch, self.variant)
 
 
-def fits(table: Frame) -> list[Fit]:
+def fits(table: pd.DataFrame) -> list[Fit]:
     """Decay and horizon of every line at initialisation and after training, in the order of tables."""
     rows = ends(curves(table, EMBEDDING_GRADIENT))
     found = [_fit(key, group) for key, group in rows.groupby([*LINE, "phase"])]
@@ -87,7 +87,7 @@ def fits(table: Frame) -> list[Fit]:
     return sorted(found, key=lambda fit: (fit.task, order.index(fit.name), fit.length, fit.phase))
 
 
-def changes(table: Frame) -> list[Change]:
+def changes(table: pd.DataFrame) -> list[Change]:
     """Every line with its fits at initialisation and after training side by side."""
     sides: dict[tuple[str, str, str, int], dict[str, Fit]] = {}
     for fit in fits(table):
@@ -95,7 +95,7 @@ def changes(table: Frame) -> list[Change]:
     return [Change(*line, phases.get("initial"), phases.get("trained")) for line, phases in sides.items()]
 
 
-def _fit(key: tuple, rows: Frame) -> Fit:
+def _fit(key: tuple, rows: pd.DataFrame) -> Fit:
     lines = [_line(own) for _, own in rows.groupby("seed")]
     fitted = [_regress(distances, norms) for distances, norms in lines]
     slopes = [slope for slope, _ in filter(None, fitted)]
@@ -110,7 +110,7 @@ def _fit(key: tuple, rows: Frame) -> Fit:
     )  # fmt: skip
 
 
-def _line(rows: Frame) -> tuple[np.ndarray, np.ndarray]:
+def _line(rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     """Distances and norms of one seed, by distance."""
     ordered = rows.sort_values("distance")
     return ordered["distance"].to_numpy(float), ordered["mean"].to_numpy(float)

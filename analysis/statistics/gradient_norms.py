@@ -9,13 +9,12 @@ import pandas as pd
 from analysis.statistics.gradient_fits import FLOAT_FLOOR
 from analysis.statistics.intervals import mean_interval
 from analysis.statistics.summaries import PROPORTION, SETTING, measured, over_seeds
-from analysis.tables.frames import Frame
 from analysis.tables.gradient_tables import LINE
 
 RECALL = "first-token-recall"
 
 
-def without_remedies(rows: Frame, column: str = "name") -> Frame:
+def without_remedies(rows: pd.DataFrame, column: str = "name") -> pd.DataFrame:
     """The lines but those of variants whose baseline is there too; the figure of remedies shows these."""
     names = set(rows[column])
     classes = [name.partition(" [")[0] for name in rows[column]]
@@ -23,7 +22,7 @@ def without_remedies(rows: Frame, column: str = "name") -> Frame:
     return rows[np.array(kept, dtype=bool)]
 
 
-def relative(rows: Frame, to: Literal["first", "max"] = "first") -> Frame:
+def relative(rows: pd.DataFrame, to: Literal["first", "max"] = "first") -> pd.DataFrame:
     """Norms relative to that at the least distance of their seed, or to the greatest; without one, left out."""
     rows = rows.sort_values("distance")
     one = rows.groupby([*LINE, "seed", "phase"])["mean"].transform(to)
@@ -31,7 +30,7 @@ def relative(rows: Frame, to: Literal["first", "max"] = "first") -> Frame:
     return divided[one > FLOAT_FLOOR]
 
 
-def over_log_seeds(rows: Frame, by: list[str]) -> Frame:
+def over_log_seeds(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     """Geometric mean over seeds with its 95% t interval: columns `by`, mean, low, high, seeds.
 
     With one seed low and high are those of its row: quartiles over sequences for norms by distance.
@@ -44,7 +43,9 @@ def over_log_seeds(rows: Frame, by: list[str]) -> Frame:
     return points
 
 
-def over_row_seeds(rows: Frame, by: list[str], bounds: tuple[float, float] = (-math.inf, math.inf)) -> Frame:
+def over_row_seeds(
+    rows: pd.DataFrame, by: list[str], bounds: tuple[float, float] = (-math.inf, math.inf)
+) -> pd.DataFrame:
     """Mean over seeds with its 95% t interval cut at the bounds; with one seed low and high are those of its row."""
     points = []
     for key, group in rows.groupby(by):
@@ -55,7 +56,7 @@ def over_row_seeds(rows: Frame, by: list[str], bounds: tuple[float, float] = (-m
     return pd.DataFrame(points, columns=[*by, "mean", "low", "high", "seeds"])
 
 
-def lag_points(results: Frame) -> Frame:
+def lag_points(results: pd.DataFrame) -> pd.DataFrame:
     """Mean and interval of greedy token accuracy by vocabulary, train length, arch and lag, in tokens."""
     rows = measured(results, "greedy_token_accuracy")
     rows = rows[rows["task"] == RECALL]

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.special import stdtrit
@@ -70,7 +70,7 @@ def prediction_interval(values: Sequence[float] | np.ndarray, level: float = 0.9
     return MeanInterval(mean, mean - half, mean + half, count)
 
 
-def capacity(bits_recovered_by_length: Mapping[int, Sequence[float]]) -> tuple[int, MeanInterval]:
+def capacity(bits_recovered_by_length: Mapping[Any, Sequence[float]]) -> tuple[int, MeanInterval]:
     """The length at which most bits arrive, and the mean bits a sequence recovered there, over seeds.
 
     A lower bound on what the model's path from source to target can carry: bits recovered bound from below what

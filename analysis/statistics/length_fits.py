@@ -8,12 +8,12 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 from scipy.optimize import minimize_scalar
 
 from analysis.figures.style import styles
 from analysis.statistics.intervals import MeanInterval, mean_interval
 from analysis.statistics.summaries import SETTING, at_train_length
-from analysis.tables.frames import Frame
 
 LEARNT = 0.5  # least accuracy at the shortest length of what there is to halve
 REACHED = 0.99  # of what was presented; a capacity that is fitted above it was not reached
@@ -47,7 +47,7 @@ class LengthFit(NamedTuple):
     most_bits: float
 
 
-def length_fits(results: Frame) -> list[LengthFit]:
+def length_fits(results: pd.DataFrame) -> list[LengthFit]:
     """The fits of every architecture with two lengths or more, tasks by name, architectures in the order of tables."""
     accuracy = at_train_length(results, "greedy_token_accuracy")
     bits = _with_presented(results)
@@ -56,7 +56,7 @@ def length_fits(results: Frame) -> list[LengthFit]:
         for arch in styles(rows["arch"]):
             own = rows[rows["arch"] == arch]
             passed = bits[(bits[[*SETTING, "arch"]] == [task, vocabulary, arch]).all(axis=1)]
-            if fit := _fit((str(task), int(vocabulary), arch), own, passed):
+            if fit := _fit((str(task), int(rows["vocabulary"].iloc[0]), arch), own, passed):
                 found.append(fit)
     return found
 
@@ -107,9 +107,9 @@ def fitted_capacity(presented: np.ndarray, recovered: np.ndarray) -> float:
     return math.inf if best > REACHED * most else best
 
 
-def _fit(key: tuple[str, int, str], accuracy: Frame, bits: Frame) -> LengthFit | None:
+def _fit(key: tuple[str, int, str], accuracy: pd.DataFrame, bits: pd.DataFrame) -> LengthFit | None:
     curves = [
-        own.sort_values("train_length") for _, own in accuracy.groupby("seed") if own["train_length"].nunique() > 1
+        own.sort_values("train_length") for _, own in accuracy.groupby("seed") if len(set(own["train_length"])) > 1
     ]
     if not curves:
         return None
@@ -118,7 +118,7 @@ def _fit(key: tuple[str, int, str], accuracy: Frame, bits: Frame) -> LengthFit |
     capacities = [
         fitted_capacity(own["presented"].to_numpy(), own["value"].to_numpy())
         for _, own in bits.groupby("seed")
-        if own["train_length"].nunique() > 1
+        if len(set(own["train_length"])) > 1
     ]
     return LengthFit(
         *key,
@@ -142,7 +142,7 @@ def _over_logs(values: list[float]) -> MeanInterval | None:
     return MeanInterval(float(mean), float(low), float(high), logs.count)
 
 
-def _with_presented(results: Frame) -> Frame:
+def _with_presented(results: pd.DataFrame) -> pd.DataFrame:
     """Bits recovered at the train length, with those presented to the same trial as `presented`."""
     presented = at_train_length(results, "bits_presented").set_index("trial")["value"]
     rows = at_train_length(results, "bits_recovered")

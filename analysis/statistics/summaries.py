@@ -6,40 +6,39 @@ import numpy as np
 import pandas as pd
 
 from analysis.statistics.intervals import MeanInterval, mean_interval
-from analysis.tables.frames import Column, Frame
 
 SETTING = ["task", "vocabulary"]  # trials are compared only within the same task and vocabulary
 PROPORTION = (0.0, 1.0)
 
 
-def synthetic(results: Frame) -> Frame:
+def synthetic(results: pd.DataFrame) -> pd.DataFrame:
     """The rows of synthetic tasks, whose test examples have one length; those of text are bucketed by length."""
     return results[results["bucket"] == ""]
 
 
-def measured(results: Frame, metric: str) -> Frame:
+def measured(results: pd.DataFrame, metric: str) -> pd.DataFrame:
     """The rows of one metric on the test split of synthetic tasks, at every length."""
     rows = synthetic(results)
     return rows[(rows["metric"] == metric) & (rows["split"] == "test")]
 
 
-def at_train_length(results: Frame, metric: str) -> Frame:
+def at_train_length(results: pd.DataFrame, metric: str) -> pd.DataFrame:
     """The rows of one metric where a model was tested at the greatest length it was trained on."""
     rows = measured(results, metric)
     return rows[rows["eval_length"] == rows["train_length"]]
 
 
-def longest(rows: Frame) -> Frame:
+def longest(rows: pd.DataFrame) -> pd.DataFrame:
     """The rows at the greatest train length of each task and vocabulary."""
     return rows[rows["train_length"] == rows.groupby(SETTING)["train_length"].transform("max")]
 
 
 def over_seeds(
-    rows: Frame,
+    rows: pd.DataFrame,
     by: list[str],
     bounds: tuple[float, float] | None = None,
     interval_from: Callable[[np.ndarray], MeanInterval] = mean_interval,
-) -> Frame:
+) -> pd.DataFrame:
     """Mean and 95% interval of `value` in each group: columns `by`, mean, low, high, seeds.
 
     `bounds` clips the intervals of quantities that cannot leave them.
@@ -51,17 +50,17 @@ def over_seeds(
     return pd.DataFrame(points, columns=[*by, "mean", "low", "high", "seeds"])
 
 
-def interval_of(point: Column) -> MeanInterval:
+def interval_of(point: pd.Series) -> MeanInterval:
     """A row of `over_seeds` as a MeanInterval."""
     return MeanInterval(point["mean"], point["low"], point["high"], int(point["seeds"]))
 
 
-def setting_name(task: str, vocabulary: int) -> str:
+def setting_name(task: object, vocabulary: object) -> str:
     """How figures and tables call a task."""
     return f"{task}, vocabulary {vocabulary}"
 
 
-def seeds_phrase(points: Frame) -> str:
+def seeds_phrase(points: pd.DataFrame) -> str:
     """How many seeds stand behind each point: `3 seeds` or `2 to 3 seeds`."""
     if points["seeds"].max() == 1:
         return "one seed"
@@ -74,7 +73,7 @@ def count_phrase(counts: Iterable[int]) -> str:
     return str(most) if least == most else f"{least} to {most}"
 
 
-def ended_badly(failures: Frame, arch: str, task: str, length: int) -> str:
+def ended_badly(failures: pd.DataFrame, arch: str, task: str, length: int) -> str:
     """`1 diverged, 2 failed` of the class of an architecture at one length of a task; empty where none did.
 
     Means are over the trials that completed; beside their number stands this one.

@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 from scipy.special import stdtrit
 
-from analysis.tables.frames import Frame
 from analysis.tables.parallelism_tables import MACHINE
 
 UPPER_RANGE = 8  # an exponent is fitted to lengths from the greatest down to this share of it
@@ -105,7 +104,7 @@ def serial_fraction(speedup: float, workers: float) -> float:
     return (1 / speedup - 1 / workers) / (1 - 1 / workers)
 
 
-def speedups(results: Frame) -> Frame:
+def speedups(results: pd.DataFrame) -> pd.DataFrame:
     """Speed-up by threads and by batch size: device, processor, threads, precision, sweep, arch, length, workers,
     speedup, low, high, serial_fraction. Workers are threads, where `threads` is 0, or sequences a batch."""
     rows = results[(results["metric"] == "tokens_per_second") & results["sweep"].isin(["threads", "batch"])]

@@ -34,8 +34,8 @@ class Architecture(NamedTuple):
     path_length: str = "-"
 
 
-_RECURRENT = {"work": "n·d²", "sequential_operations": "O(n)", "path_length": "O(n)"}
-_ATTENDING = {"work": "n·d² + n²·d", "sequential_operations": "O(n)", "path_length": "O(1)"}
+_RECURRENT: dict[str, Any] = {"work": "n·d²", "sequential_operations": "O(n)", "path_length": "O(n)"}
+_ATTENDING: dict[str, Any] = {"work": "n·d² + n²·d", "sequential_operations": "O(n)", "path_length": "O(1)"}
 BUILT_IN = (  # in the order of legends and tables
     Architecture("VanillaRNN", "Vanilla RNN", attends=False, recurrence="plain", **_RECURRENT),
     Architecture("LSTM", "LSTM", attends=False, recurrence="gated", **_RECURRENT),

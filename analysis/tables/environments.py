@@ -7,7 +7,6 @@ from typing import Any
 import pandas as pd
 
 from analysis.errors import ReportError
-from analysis.tables.frames import Frame
 from analysis.tables.json_files import read_json
 from analysis.tables.trial_folders import find_trials, walk
 
@@ -16,7 +15,7 @@ FILE = "environment.json"
 PROBES = {"gradients.csv", "parallelism.csv"}
 
 
-def read_environments(paths: Sequence[str | Path]) -> Frame:
+def read_environments(paths: Sequence[str | Path]) -> pd.DataFrame:
     """A row for each trial at or below the folders that has an environment.json, columns `ENVIRONMENT_COLUMNS`.
 
     `packages` is an object: the version of each package. What a file does not say is missing.
@@ -27,7 +26,7 @@ def read_environments(paths: Sequence[str | Path]) -> Frame:
     return _table(find_trials(paths))
 
 
-def read_probe_environments(paths: Sequence[str | Path]) -> Frame:
+def read_probe_environments(paths: Sequence[str | Path]) -> pd.DataFrame:
     """The same of `lengthwise gradients` and `lengthwise parallelism`; `trial` is the name of the folder.
 
     Raises:
@@ -36,7 +35,7 @@ def read_probe_environments(paths: Sequence[str | Path]) -> Frame:
     return _table(folder for folder, _, files in walk(paths, "a folder of results") if not PROBES.isdisjoint(files))
 
 
-def _table(folders: Iterable[Path]) -> Frame:
+def _table(folders: Iterable[Path]) -> pd.DataFrame:
     rows = [_read(folder) for folder in folders if (folder / FILE).is_file()]
     return pd.DataFrame(rows, columns=ENVIRONMENT_COLUMNS).drop_duplicates("trial", ignore_index=True)
 

@@ -10,7 +10,6 @@ from analysis.errors import ReportError
 from analysis.tables.architectures import Architectures
 from analysis.tables.attention_files import AttentionFile, find_attention
 from analysis.tables.environments import read_environments
-from analysis.tables.frames import Frame
 from analysis.tables.histories import read_histories
 from analysis.tables.line_names import with_gradients
 from analysis.tables.origin import Origin, read_origins
@@ -38,10 +37,10 @@ class Evidence:
 
     loaded: Runs
     runs: Runs
-    gradients: Frame
-    parallelism: Frame
-    curves: Frame
-    environments: Frame
+    gradients: pd.DataFrame
+    parallelism: pd.DataFrame
+    curves: pd.DataFrame
+    environments: pd.DataFrame
     attention: list[AttentionFile]
     notes: list[str]
     plain: list[str]
@@ -100,7 +99,7 @@ def _together(runs: Runs, tables: Tables) -> Runs:
     )
 
 
-def _stacked(first: Frame, second: Frame) -> Frame:
+def _stacked(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:
     if second.empty:
         return first
     return pd.concat([first, second], ignore_index=True) if len(first) else second

@@ -9,11 +9,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from analysis.errors import ReportError
 from analysis.files import replacing
 from analysis.tables.environments import read_probe_environments
 from analysis.tables.evidence import Evidence
-from analysis.tables.frames import Frame
 from analysis.tables.origin import Origin, write_origin
 from analysis.tables.plain_tables import REPORT, write_tables
 from analysis.tables.trial_folders import is_trial
@@ -62,7 +63,7 @@ def write_evidence(evidence: Evidence, folder: Path) -> None:
                 shutil.copyfile(file.path, temporary)
 
 
-def _origin(evidence: Evidence, probes: Frame, made_by: str, command: str) -> Origin:
+def _origin(evidence: Evidence, probes: pd.DataFrame, made_by: str, command: str) -> Origin:
     trials, timed = evidence.environments, evidence.parallelism
     timed = timed[timed["metric"] == "step_seconds"]  # counts belong to no device
     return Origin(

@@ -16,7 +16,6 @@ import numpy as np
 import pandas as pd
 
 from analysis.errors import ReportError
-from analysis.tables.frames import Column, Frame
 from analysis.tables.trial_folders import is_trial, walk
 
 COLUMNS = [
@@ -31,7 +30,7 @@ CURVES = (EMBEDDING_GRADIENT, JACOBIAN)  # quantities that have a distance
 PHASES = ("initial", "training", "trained")
 
 
-def read_gradients(paths: Sequence[str | Path]) -> Frame:
+def read_gradients(paths: Sequence[str | Path]) -> pd.DataFrame:
     """Read every gradients.csv at or below the given folders; none at all gives an empty table.
 
     Returns:
@@ -44,7 +43,7 @@ def read_gradients(paths: Sequence[str | Path]) -> Frame:
     return measured_once(read_rows(paths))
 
 
-def read_rows(paths: Sequence[str | Path]) -> Frame:
+def read_rows(paths: Sequence[str | Path]) -> pd.DataFrame:
     """The rows of every file, not yet checked against each other.
 
     Returns:
@@ -58,7 +57,7 @@ def read_rows(paths: Sequence[str | Path]) -> Frame:
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=[*COLUMNS, "trial", "place"])
 
 
-def measured_once(rows: Frame) -> Frame:
+def measured_once(rows: pd.DataFrame) -> pd.DataFrame:
     """The columns `COLUMNS` of the rows, repetitions left out.
 
     Raises:
@@ -81,7 +80,7 @@ def line_name(arch: str, variant: str) -> str:
     return f"{arch} [{variant}]" if variant else arch
 
 
-def curves(table: Frame, quantity: str) -> Frame:
+def curves(table: pd.DataFrame, quantity: str) -> pd.DataFrame:
     """The rows of one quantity, with a column `name`; of `initial` and `trained` those of each seed's last step.
 
     A trial that was trained further after its end has two rows `trained`; the later ones count.
@@ -92,12 +91,12 @@ def curves(table: Frame, quantity: str) -> Frame:
     return rows.assign(name=[line_name(*pair) for pair in zip(rows["arch"], rows["variant"], strict=True)])
 
 
-def ends(rows: Frame) -> Frame:
+def ends(rows: pd.DataFrame) -> pd.DataFrame:
     """The rows at initialisation and after training."""
     return rows[rows["phase"] != "training"]
 
 
-def longest(rows: Frame) -> Frame:
+def longest(rows: pd.DataFrame) -> pd.DataFrame:
     """The rows at the greatest length of each task."""
     return rows[rows["length"] == rows.groupby("task")["length"].transform("max")]
 
@@ -109,7 +108,7 @@ def _find(paths: Sequence[str | Path]) -> Iterator[Path]:
             yield folder / "gradients.csv"
 
 
-def _read(path: Path) -> Frame:
+def _read(path: Path) -> pd.DataFrame:
     table = pd.DataFrame(_cells(path), columns=COLUMNS)
     has_distance = table["quantity"].isin(CURVES)
     for column, whole, needed in (
@@ -154,7 +153,7 @@ def _cells(path: Path) -> dict[str, list[str]]:
     return {column: [line[place] for line in lines] for place, column in enumerate(header)}
 
 
-def _numbers(path: Path, cells: Column, whole: bool, needed: Column) -> Column:
+def _numbers(path: Path, cells: pd.Series, whole: bool, needed: pd.Series) -> pd.Series:
     """Cells as numbers; an empty one is missing. Where gradients explode, a norm may be infinite or nan."""
     numbers = cells.map(_number).astype(float)
     missing = cells.str.lower().isin(["", "nan"])
@@ -171,7 +170,7 @@ def _number(text: str) -> float:
         return math.nan
 
 
-def _refuse(path: Path, wrong: Column, cells: Column, problem: str) -> None:
+def _refuse(path: Path, wrong: pd.Series, cells: pd.Series, problem: str) -> None:
     if wrong.any():
         place = int(wrong.to_numpy().argmax())
         raise _corrupt(path, f"line {place + 2}: {problem}: '{cells.iloc[place]}'")

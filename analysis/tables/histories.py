@@ -7,7 +7,6 @@ from pathlib import Path
 import pandas as pd
 
 from analysis.errors import ReportError
-from analysis.tables.frames import Frame
 from analysis.tables.trial_folders import REMEDY, find_trials
 
 HISTORY_COLUMNS = ["step", "seconds", "split", "metric", "value"]
@@ -15,7 +14,7 @@ CURVE_COLUMNS = ["trial", "step", "seconds", "metric", "value"]
 CURVES = ("greedy_token_accuracy", "bleu", "loss")  # of all that is recorded, what figures show
 
 
-def read_histories(paths: Sequence[str | Path]) -> Frame:
+def read_histories(paths: Sequence[str | Path]) -> pd.DataFrame:
     """Validation curves of every trial at or below the folders, columns `CURVE_COLUMNS`.
 
     `step` counts optimiser steps, `seconds` the time spent since training began.
@@ -31,7 +30,7 @@ def read_histories(paths: Sequence[str | Path]) -> Frame:
     return pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=CURVE_COLUMNS)
 
 
-def _read(path: Path) -> Frame:
+def _read(path: Path) -> pd.DataFrame:
     try:
         # A trial that still runs, or was killed, may have written half of its last line.
         text = path.read_text(encoding="utf-8").rpartition("\n")[0]
@@ -40,11 +39,11 @@ def _read(path: Path) -> Frame:
         raise ReportError(f"{path} is no table; {REMEDY}") from error
     if missing := [column for column in HISTORY_COLUMNS if column not in table]:
         raise ReportError(f"{path} has no column '{missing[0]}'; {REMEDY}")
-    shown: Frame = table[(table["split"] == "validation") & table["metric"].isin(CURVES)]
+    shown: pd.DataFrame = table[(table["split"] == "validation") & table["metric"].isin(CURVES)]
     measured = ["step", "seconds", "value"]
     numbers = shown[measured].apply(pd.to_numeric, errors="coerce")
     # The loss of a trial that diverges is nan, which is a number here; a step is not.
     broken = numbers.isna() & (shown[measured].notna() | [True, True, False])
     if broken.to_numpy().any():
         raise ReportError(f"{path}: step, seconds or value is not a number; {REMEDY}")
-    return shown.assign(**numbers).dropna(subset="value")
+    return shown.assign(**{column: numbers[column] for column in measured}).dropna(subset="value")

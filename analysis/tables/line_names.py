@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from analysis.tables.frames import Frame
+import pandas as pd
+
 from analysis.tables.gradient_tables import measured_once, read_rows
 from analysis.tables.trial_folders import Runs, find_trials, load_runs
 from analysis.tables.variants import tell_variants_apart
@@ -11,7 +12,7 @@ from analysis.tables.variants import tell_variants_apart
 
 def with_gradients(
     paths: Sequence[str | Path], runs: Runs, known: Mapping[str, str] | None = None
-) -> tuple[Runs, Frame]:
+) -> tuple[Runs, pd.DataFrame]:
     """Every gradients.csv below the folders, and the runs with their variants told apart.
 
     What gradients.csv calls the variant of a trial names the line of its results too; where that does not tell
@@ -32,7 +33,7 @@ def with_gradients(
     return runs, measured_once(_renamed(rows, runs.trials))
 
 
-def gradients_and_results(paths: Sequence[str | Path]) -> tuple[Frame, Frame | None]:
+def gradients_and_results(paths: Sequence[str | Path]) -> tuple[pd.DataFrame, pd.DataFrame | None]:
     """Every gradients.csv and the tidy table of the complete trials below the folders; None without any.
 
     Raises:
@@ -44,7 +45,7 @@ def gradients_and_results(paths: Sequence[str | Path]) -> tuple[Frame, Frame | N
     return table, runs.results
 
 
-def _renamed(rows: Frame, trials: Frame) -> Frame:
+def _renamed(rows: pd.DataFrame, trials: pd.DataFrame) -> pd.DataFrame:
     """Rows of complete trials with the variant that the name of the trial's architecture states."""
     variants = {
         trial: label.partition(" [")[2].removesuffix("]")

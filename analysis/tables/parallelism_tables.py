@@ -6,7 +6,6 @@ from pathlib import Path
 import pandas as pd
 
 from analysis.errors import ReportError
-from analysis.tables.frames import Frame
 from analysis.tables.trial_folders import walk
 
 RESULTS = "parallelism.csv"
@@ -18,7 +17,7 @@ NUMBERS = ["threads", "length", "batch_size", "median", "lower", "upper", "repea
 MACHINE = ["device", "processor", "threads", "precision"]
 
 
-def load(folders: Sequence[str | Path]) -> Frame:
+def load(folders: Sequence[str | Path]) -> pd.DataFrame:
     """The rows of all folders.
 
     Raises:
@@ -39,7 +38,7 @@ def load(folders: Sequence[str | Path]) -> Frame:
     return pd.concat(tables, ignore_index=True).drop_duplicates(ignore_index=True)
 
 
-def read_parallelism(paths: Sequence[str | Path]) -> Frame:
+def read_parallelism(paths: Sequence[str | Path]) -> pd.DataFrame:
     """Every parallelism.csv at or below the folders as one table; none at all gives an empty one.
 
     Raises:

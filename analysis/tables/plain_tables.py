@@ -25,7 +25,6 @@ import pandas as pd
 from analysis.errors import ReportError
 from analysis.files import replacing
 from analysis.tables.environments import ENVIRONMENT_COLUMNS
-from analysis.tables.frames import Column, Frame
 from analysis.tables.histories import CURVE_COLUMNS
 from analysis.tables.trial_folders import (
     BUCKET,
@@ -64,8 +63,8 @@ class Tables(NamedTuple):
     folders: list[Path]
     runs: Runs
     variants: dict[str, str]
-    curves: Frame
-    environments: Frame
+    curves: pd.DataFrame
+    environments: pd.DataFrame
     notes: list[str]
 
 
@@ -102,7 +101,13 @@ def read_tables(paths: Sequence[str | Path]) -> Tables:
 
 
 def write_tables(
-    folder: Path, runs: Runs, labels: Column, curves: Frame, environments: Frame, gradients: Frame, parallelism: Frame
+    folder: Path,
+    runs: Runs,
+    labels: pd.Series,
+    curves: pd.DataFrame,
+    environments: pd.DataFrame,
+    gradients: pd.DataFrame,
+    parallelism: pd.DataFrame,
 ) -> None:
     """Write all tables that have rows; the same rows give the same bytes. `labels` are those of the trials in figures.
 
@@ -127,7 +132,7 @@ def write_tables(
             table.assign(**in_json).to_csv(temporary, index=False, lineterminator="\n")
 
 
-def read_table(path: Path, columns: Sequence[str]) -> Frame:
+def read_table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
     """A table with these columns, each of the type that its name stands for.
 
     Raises:
@@ -181,20 +186,21 @@ def _read_folder(folder: Path) -> Tables:
     return Tables([folder], runs, variants, curves, _optional(folder / "environment.csv", ENVIRONMENT_COLUMNS), notes)
 
 
-def _optional(path: Path, columns: list[str]) -> Frame:
+def _optional(path: Path, columns: list[str]) -> pd.DataFrame:
     return read_table(path, columns) if path.is_file() else pd.DataFrame(columns=columns)
 
 
-def _trials_of(results: Frame) -> Frame:
+def _trials_of(results: pd.DataFrame) -> pd.DataFrame:
     """What the tidy table alone knows of its trials; the rest is missing."""
     trials = results[COLUMNS[:8]].drop_duplicates("trial").reset_index(drop=True)
-    known = trials.assign(min_train_length=trials["train_length"], model=[{} for _ in range(len(trials))])
+    no_options = pd.Series([{} for _ in range(len(trials))], dtype=object)
+    known = trials.assign(min_train_length=trials["train_length"], model=no_options)
     absent = {column: None for column in (*TEXT_COLUMNS, "precision", "version")}
     missing = {column: np.nan for column in TRIAL_COLUMNS if column not in known and column not in absent}
     return known.assign(**absent, **missing)[TRIAL_COLUMNS]
 
 
-def _typed(path: Path, cells: Column) -> Frame:
+def _typed(path: Path, cells: pd.Series) -> pd.Series:
     name = str(cells.name)
     empty = cells == ""
     if name in JSON_COLUMNS:
@@ -204,7 +210,7 @@ def _typed(path: Path, cells: Column) -> Frame:
     if name in TEXTS:
         # An empty bucket is that of a synthetic task; other empty cells are missing.
         return cells if name == "bucket" else cells.astype(object).where(~empty, None)
-    numbers: Column = pd.to_numeric(cells.where(~empty, "nan"), errors="coerce")
+    numbers: pd.Series = pd.to_numeric(cells.where(~empty, "nan"), errors="coerce")
     wrong = numbers.isna() & (~empty & (cells.str.lower() != "nan") | (name in WHOLE) | (name == "value"))
     if name in WHOLE:
         wrong |= numbers % 1 != 0
@@ -224,6 +230,6 @@ def _object(path: Path, name: str, line: int, cell: str) -> dict | None:
     return value
 
 
-def _joined(tables: Iterable[Frame], columns: list[str]) -> Frame:
+def _joined(tables: Iterable[pd.DataFrame], columns: list[str]) -> pd.DataFrame:
     found = [table for table in tables if len(table)]
     return pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=columns)

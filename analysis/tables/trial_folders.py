@@ -17,7 +17,6 @@ import pandas as pd
 
 from analysis.errors import ReportError
 from analysis.tables.architectures import Architectures, stated_by
-from analysis.tables.frames import Frame
 from analysis.tables.json_files import read_json
 from analysis.tables.wandb_mirror import local_folder
 
@@ -70,10 +69,10 @@ class Runs:
         architectures: what the architectures of the trials say of themselves.
     """
 
-    results: Frame
-    trials: Frame
-    sentences: Frame
-    failures: Frame
+    results: pd.DataFrame
+    trials: pd.DataFrame
+    sentences: pd.DataFrame
+    failures: pd.DataFrame
     unfinished: list[Path]
     architectures: Architectures = field(default_factory=Architectures)
 
@@ -256,7 +255,7 @@ def _measurement(line: dict[str, str]) -> list[Any]:
     return [*where, line["metric"], value]
 
 
-def _sentences(summaries: dict[str, dict[str, Any]], folders: dict[str, Path]) -> Frame:
+def _sentences(summaries: dict[str, dict[str, Any]], folders: dict[str, Path]) -> pd.DataFrame:
     """The test sentences of every trial on text."""
     rows = []
     for name, summary in summaries.items():
@@ -321,7 +320,7 @@ def _whole(text: str) -> int:
     return int(number)
 
 
-def _tidy(summaries: dict[str, dict[str, Any]], folders: dict[str, Path]) -> Frame:
+def _tidy(summaries: dict[str, dict[str, Any]], folders: dict[str, Path]) -> pd.DataFrame:
     """Join summaries and measurements into the table with the columns `COLUMNS`."""
     rows = []
     for name, summary in summaries.items():
@@ -338,7 +337,7 @@ def _tidy(summaries: dict[str, dict[str, Any]], folders: dict[str, Path]) -> Fra
     return table
 
 
-def _check_buckets(table: Frame, summaries: dict[str, dict[str, Any]], folders: dict[str, Path]) -> None:
+def _check_buckets(table: pd.DataFrame, summaries: dict[str, dict[str, Any]], folders: dict[str, Path]) -> None:
     """Trials on text have buckets, those on synthetic tasks have none."""
     bucketed = set(table[table["bucket"] != ""]["trial"])
     for name, summary in summaries.items():

@@ -8,7 +8,6 @@ from typing import Any
 import pandas as pd
 
 from analysis.errors import ReportError
-from analysis.tables.frames import Column, Frame
 from analysis.tables.trial_folders import Runs
 
 CELL = ["arch", "task", "vocabulary", "train_length", "source_language", "target_language", "test_name"]
@@ -42,10 +41,10 @@ def tell_variants_apart(runs: Runs, known: Mapping[str, str] | None = None) -> R
     return replace(runs, trials=trials, results=results)
 
 
-def _labels(trials: Frame, known: Mapping[str, str]) -> Column:
+def _labels(trials: pd.DataFrame, known: Mapping[str, str]) -> pd.Series:
     """The name of each trial's architecture, with the options that differ."""
     trials = trials.assign(known=trials["trial"].map(known))
-    differing: dict[tuple[str, str], set[str]] = {}
+    differing: dict[tuple[Any, str], set[str]] = {}
     for (arch, own, *_), group in trials.groupby(["arch", "known", *CELL[1:]], dropna=False):
         differing.setdefault((arch, str(own)), set()).update(_differing(_options(group)))
     options = _options(trials)
@@ -56,7 +55,7 @@ def _labels(trials: Frame, known: Mapping[str, str]) -> Column:
     return pd.Series(labels, index=trials.index)
 
 
-def _options(trials: Frame) -> list[dict[str, Any]]:
+def _options(trials: pd.DataFrame) -> list[dict[str, Any]]:
     """What a model was built from, the shortest source it was trained on, and how text was decoded."""
     return [
         {**model, "min_train_length": shortest, "decoding": decoding}

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from analysis.tables.frames import Frame
 from analysis.tables.parallelism_tables import COLUMNS
 from tests.helpers.analysis_tables import ARCHITECTURES, plausible_rows, write_failure, write_text_trial, write_trial
 from tests.helpers.gradient_tables import seven_architectures, written
@@ -78,7 +77,7 @@ def with_attention(folder: Path, arch: str, sources: Iterable[int] = (4, 9, 14))
     return folder
 
 
-def timings(architectures: Iterable[str] = ARCHITECTURES, transformer_time: float = 0.2) -> Frame:
+def timings(architectures: Iterable[str] = ARCHITECTURES, transformer_time: float = 0.2) -> pd.DataFrame:
     """Counts and timings such as `lengthwise parallelism` writes; the time of a transformer's step a token is given."""
     rows = []
     for arch in architectures:

@@ -23,7 +23,6 @@ from analysis.figures.style import paper_style, styles
 from analysis.files import replacing
 from analysis.statistics.word_alignments import project_to_words, words_from_pieces, words_of_pieces
 from analysis.tables.attention_files import ATTENTION_FILE, AttentionFile, Sentence
-from analysis.tables.frames import Frame
 
 MOST_FIGURES = 4
 SUFFIXES = {".png": {}, ".pdf": {"CreationDate": None}, ".svg": {"Date": None}}  # same figure, same bytes
@@ -169,7 +168,7 @@ def _map(title: str, sentence: Sentence, pieces: bool, weights: np.ndarray | Non
     return Map(title, words_from_pieces(sentence.source), words_from_pieces(sentence.target), between_words)
 
 
-def _points(one: Map, **columns: Any) -> Frame:
+def _points(one: Map, **columns: Any) -> pd.DataFrame:
     """A row a cell, positions counted from 1."""
     rows, places = np.indices(one.weights.shape)
     return pd.DataFrame(

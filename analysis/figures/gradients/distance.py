@@ -3,6 +3,7 @@
 Each function takes the table of `read_gradients` and returns a Chart, or None where the table lacks what it shows.
 """
 
+import pandas as pd
 from matplotlib.figure import Figure
 
 from analysis.figures.chart import Chart
@@ -22,13 +23,12 @@ from analysis.figures.length.accuracy import is_leftmost, panels
 from analysis.figures.style import paper_style, styles
 from analysis.statistics.gradient_fits import WHEN
 from analysis.statistics.gradient_norms import over_log_seeds, relative, without_remedies
-from analysis.tables.frames import Frame
 from analysis.tables.gradient_tables import EMBEDDING_GRADIENT, JACOBIAN, LINE, curves, ends, longest
 
 MOST_ROWS = 2  # of panels in a figure that shows every length
 
 
-def gradient_norm_figure(table: Frame) -> Chart | None:
+def gradient_norm_figure(table: pd.DataFrame) -> Chart | None:
     """Gradient norm at the embeddings against distance, relative to that at the least distance."""
     points = _points(relative(_lengths_shown(without_remedies(ends(curves(table, EMBEDDING_GRADIENT))))))
     if points.empty:
@@ -42,7 +42,7 @@ def gradient_norm_figure(table: Frame) -> Chart | None:
     return Chart("gradient_norm", figure, points, caption.strip())
 
 
-def jacobian_figure(table: Frame) -> Chart | None:
+def jacobian_figure(table: pd.DataFrame) -> Chart | None:
     """Largest singular value of the state's derivative against distance, recurrent encoders only."""
     points = _points(_lengths_shown(few_lines(ends(curves(table, JACOBIAN)))))
     if points.empty:
@@ -57,16 +57,16 @@ def jacobian_figure(table: Frame) -> Chart | None:
     return Chart("jacobian", figure, points, caption.strip())
 
 
-def _points(rows: Frame) -> Frame:
+def _points(rows: pd.DataFrame) -> pd.DataFrame:
     return over_log_seeds(rows, [*LINE, "name", "phase", "distance"])
 
 
-def _lengths_shown(rows: Frame) -> Frame:
+def _lengths_shown(rows: pd.DataFrame) -> pd.DataFrame:
     """Every length where they are few, otherwise the greatest of each task."""
     return rows if len(rows[["task", "length"]].drop_duplicates()) <= MOST_ROWS else longest(rows)
 
 
-def _draw(points: Frame, label: str, level: Level) -> Figure:
+def _draw(points: pd.DataFrame, label: str, level: Level) -> Figure:
     """A row of panels for each task and length, and a panel for each phase."""
     looks = styles(points["name"])
     phases = [phase for phase in WHEN if phase in set(points["phase"])]

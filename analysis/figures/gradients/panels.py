@@ -4,6 +4,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -14,7 +15,6 @@ from analysis.figures.style import COLUMN_WIDTH, TEXT_WIDTH, Style, gid
 from analysis.statistics.gradient_fits import HORIZON_SHARE
 from analysis.statistics.gradient_norms import without_remedies
 from analysis.statistics.summaries import seeds_phrase
-from analysis.tables.frames import Frame
 
 WIDTHS = {1: COLUMN_WIDTH, 2: TEXT_WIDTH}  # of a figure with so many panels in a row
 MOST_LINES = 8  # in one panel
@@ -33,19 +33,19 @@ ONE_PERCENT = Level(HORIZON_SHARE, {**GUIDE, "linestyle": ":", "label": "1%"})
 UNCHANGED = Level(1.0, {**GUIDE, "linestyle": ":", "label": "no change in size"})
 
 
-def few_lines(rows: Frame) -> Frame:
+def few_lines(rows: pd.DataFrame) -> pd.DataFrame:
     """All lines, or those without remedies where all would be too many for one panel."""
     return rows if rows["name"].nunique() <= MOST_LINES else without_remedies(rows)
 
 
-def norm_limits(points: Frame, level: Level) -> tuple[float, float]:
+def norm_limits(points: pd.DataFrame, level: Level) -> tuple[float, float]:
     """The ends of an axis of norms that shows a level and all norms but those far below the greatest."""
     most = max(points["mean"].max(), level.value)
     least = max(min(points["mean"].min(), level.value / 10), LEAST_SHOWN * most)
     return 0.5 * least, 4 * most
 
 
-def draw_distances(axes: Axes, points: Frame, looks: dict[str, Style], limits: tuple[float, float], level: Level,
+def draw_distances(axes: Axes, points: pd.DataFrame, looks: dict[str, Style], limits: tuple[float, float], level: Level,
                    by: str = "name") -> None:  # fmt: skip
     """Norms on a logarithmic axis against distance; a straight line is an exponential decay."""
     axes.set_yscale("log")
@@ -58,7 +58,7 @@ def draw_distances(axes: Axes, points: Frame, looks: dict[str, Style], limits: t
     axes.yaxis.set_minor_locator(NullLocator())
 
 
-def draw_bands(axes: Axes, points: Frame, x: str, looks: dict[str, Style], by: str = "name") -> None:
+def draw_bands(axes: Axes, points: pd.DataFrame, x: str, looks: dict[str, Style], by: str = "name") -> None:
     """A line with a band for each look; markers of neighbouring lines stand at different places."""
     lines = list(each_line(points, by, looks))
     for place, (name, own) in enumerate(lines):
@@ -73,7 +73,7 @@ def draw_bands(axes: Axes, points: Frame, x: str, looks: dict[str, Style], by: s
     axes.grid(True, axis="y")
 
 
-def each_line(points: Frame, column: str, looks: dict[str, Style]) -> Iterator[tuple[str, Frame]]:
+def each_line(points: pd.DataFrame, column: str, looks: dict[str, Style]) -> Iterator[tuple[str, pd.DataFrame]]:
     """Each name with its rows, in the order of legends."""
     for name in looks:
         own = points[points[column] == name]
@@ -99,7 +99,7 @@ def wrapped(name: str, width: int = 24) -> str:
     return textwrap.fill(name, width, break_long_words=False)
 
 
-def log_spread(points: Frame, one_seed: str = " With one seed the band shows quartiles over sequences.") -> str:
+def log_spread(points: pd.DataFrame, one_seed: str = " With one seed the band shows quartiles over sequences.") -> str:
     """What lines and bands are; the sentences end without a full stop."""
     least, most = points["seeds"].min(), points["seeds"].max()
     if most == 1:
@@ -108,7 +108,7 @@ def log_spread(points: Frame, one_seed: str = " With one seed the band shows qua
     return spread if least > 1 else f"{spread}.{one_seed}".rstrip(".")
 
 
-def cut_phrase(points: Frame) -> str:
+def cut_phrase(points: pd.DataFrame) -> str:
     """Where lines leave the figure at its lower edge, the sentence that says so."""
     if points["mean"].min() >= LEAST_SHOWN * points["mean"].max():
         return ""

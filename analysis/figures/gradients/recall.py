@@ -1,5 +1,6 @@
 """Accuracy of recalling the first source token against the lag, beside how far the gradient reaches."""
 
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, NullLocator, ScalarFormatter
 from matplotlib.transforms import ScaledTranslation
@@ -11,7 +12,6 @@ from analysis.figures.style import Style, paper_style, styles
 from analysis.statistics.gradient_fits import fits
 from analysis.statistics.gradient_norms import RECALL, lag_points, without_remedies
 from analysis.statistics.summaries import SETTING, seeds_phrase, setting_name
-from analysis.tables.frames import Column, Frame
 
 APART = 2.5  # points of paper between lines at the same lag
 CHANCE = {**GUIDE, "linestyle": ":", "label": "chance"}
@@ -19,7 +19,7 @@ HORIZON = {"color": "#707070", "linestyle": "", "marker": "o", "markerfacecolor"
 LOWEST = -0.05  # of the axis of accuracy, where horizons are marked
 
 
-def accuracy_by_lag_figure(results: Frame, table: Frame) -> Chart | None:
+def accuracy_by_lag_figure(results: pd.DataFrame, table: pd.DataFrame) -> Chart | None:
     """Accuracy of recalling the first source token against how many tokens follow it, a panel a vocabulary.
 
     Args:
@@ -56,14 +56,14 @@ def accuracy_by_lag_figure(results: Frame, table: Frame) -> Chart | None:
     return Chart("accuracy_by_lag", figure, points, caption)
 
 
-def lag_spread(points: Frame) -> str:
+def lag_spread(points: pd.DataFrame) -> str:
     """What points and bars of accuracy are."""
     if points["seeds"].max() == 1:
         return "one seed, so without intervals"
     return f"means with 95% t intervals over seeds ({seeds_phrase(points)}), cut at 0 and 1"
 
 
-def draw_lags(axes: Axes, points: Frame, looks: dict[str, Style], by: str = "arch") -> None:
+def draw_lags(axes: Axes, points: pd.DataFrame, looks: dict[str, Style], by: str = "arch") -> None:
     """Accuracy against lag with error bars, a line for each look."""
     lines = list(each_line(points, by, looks))
     for place, (name, own) in enumerate(lines):
@@ -78,7 +78,7 @@ def draw_lags(axes: Axes, points: Frame, looks: dict[str, Style], by: str = "arc
     axes.grid(True, axis="y")
 
 
-def lag_axis(axes: Axes, lags: Column, marked: Column | None = None) -> None:
+def lag_axis(axes: Axes, lags: pd.Series, marked: pd.Series | None = None) -> None:
     """A logarithmic axis with a tick at each lag that was measured, wide enough for what is marked on it too."""
     lags = lags.clip(lower=1)
     ends = [*lags, *([] if marked is None else marked.dropna())]
@@ -92,7 +92,7 @@ def lag_axis(axes: Axes, lags: Column, marked: Column | None = None) -> None:
     axes.set_xlabel("Lag (tokens)")
 
 
-def _mark_horizons(axes: Axes, points: Frame, looks: dict[str, Style]) -> None:
+def _mark_horizons(axes: Axes, points: pd.DataFrame, looks: dict[str, Style]) -> None:
     for name, own in each_line(points, "arch", looks):
         axes.plot(
             own["trained_horizon_lag"].iloc[:1], [LOWEST], marker=looks[name].marker, color=looks[name].color,
@@ -100,7 +100,7 @@ def _mark_horizons(axes: Axes, points: Frame, looks: dict[str, Style]) -> None:
         )  # fmt: skip
 
 
-def _trained_horizons(table: Frame) -> dict[str, float]:
+def _trained_horizons(table: pd.DataFrame) -> dict[str, float]:
     """Effective horizon after training, as a lag, of the lines that have one; the greatest length counts."""
     found = [fit for fit in fits(table) if fit.task == RECALL and fit.phase == "trained"]
     at_longest = {fit.name: fit for fit in sorted(found, key=lambda fit: fit.length)}

@@ -16,7 +16,6 @@ from analysis.figures.gradients.recall import CHANCE, draw_lags, lag_axis, lag_s
 from analysis.figures.length.accuracy import is_leftmost, panels
 from analysis.figures.style import Style, paper_style, styles
 from analysis.statistics.gradient_fits import WHEN
-from analysis.tables.frames import Frame
 
 # Okabe & Ito (2008), the baseline in black: every class has the same remedies, so colours stand for these.
 MARKERS = ("s", "^", "D", "v", "P", "X")
@@ -25,7 +24,7 @@ GUESS = {**CHANCE, "linestyle": "--"}
 COLORS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 
 
-def remedies_figure(table: Frame, results: Frame | None = None) -> Chart | None:
+def remedies_figure(table: pd.DataFrame, results: pd.DataFrame | None = None) -> Chart | None:
     """A row for each architecture with variants: gradient norm against distance, and accuracy against lag.
 
     Args:
@@ -71,7 +70,7 @@ def _looks(variants: Iterable[str]) -> dict[str, Style]:
     return looks if "" in set(variants) else {variant: look for variant, look in looks.items() if variant}
 
 
-def _draw_accuracy(axes: Axes, points: Frame, name: str, looks: dict[str, Style]) -> None:
+def _draw_accuracy(axes: Axes, points: pd.DataFrame, name: str, looks: dict[str, Style]) -> None:
     if points.empty:
         axes.set_visible(False)
         return
@@ -82,7 +81,7 @@ def _draw_accuracy(axes: Axes, points: Frame, name: str, looks: dict[str, Style]
     axes.set_title(f"{name}, recall", loc="left")
 
 
-def _caption(norms: Frame, lags: Frame) -> str:
+def _caption(norms: pd.DataFrame, lags: pd.DataFrame) -> str:
     lengths = ", ".join(
         f"{styles([arch])[arch].name} at length {length} of {task}"
         for task, length, arch in norms[["task", "length", "arch"]].drop_duplicates().itertuples(index=False, name=None)

@@ -23,14 +23,13 @@ from analysis.figures.length.accuracy import is_leftmost, panels, use
 from analysis.figures.style import COLUMN_WIDTH, TEXT_WIDTH, paper_style, styles
 from analysis.statistics.gradient_norms import over_log_seeds, over_row_seeds
 from analysis.statistics.summaries import PROPORTION, seeds_phrase
-from analysis.tables.frames import Frame
 from analysis.tables.gradient_tables import EMBEDDING_GRADIENT, LINE, curves, longest
 
 MAP_COLUMNS = 4
 MAP_DECADES = 8.0
 
 
-def gradient_heatmap_figure(table: Frame) -> Chart | None:
+def gradient_heatmap_figure(table: pd.DataFrame) -> Chart | None:
     """Maps of log10 gradient norm over training step and distance, a panel for each line."""
     points = _map_points(table)
     if points.empty:
@@ -65,7 +64,7 @@ def gradient_heatmap_figure(table: Frame) -> Chart | None:
     return Chart("gradient_heatmap", figure, points, caption)
 
 
-def training_norms_figure(table: Frame) -> Chart | None:
+def training_norms_figure(table: pd.DataFrame) -> Chart | None:
     """Total gradient norm over training and the share of clipped steps."""
     norms = over_log_seeds(_training(table, "gradient_norm"), [*LINE, "name", "quantity", "step"])
     clipped = over_row_seeds(_training(table, "clipped"), [*LINE, "name", "quantity", "step"], PROPORTION)
@@ -102,14 +101,14 @@ def training_norms_figure(table: Frame) -> Chart | None:
     return Chart("training_norms", figure, points, caption)
 
 
-def _training(table: Frame, quantity: str) -> Frame:
+def _training(table: pd.DataFrame, quantity: str) -> pd.DataFrame:
     """The rows of one quantity at the greatest length of each task; infinite norms have no place on an axis."""
     rows = few_lines(longest(curves(table, quantity)))
     rows = rows[np.isfinite(rows["mean"].astype(float))]
     return rows.drop_duplicates([*LINE, "seed", "step"], keep="last")
 
 
-def _map_points(table: Frame) -> Frame:
+def _map_points(table: pd.DataFrame) -> pd.DataFrame:
     """log10 norms of lines that were measured during training, at the greatest length of each task."""
     rows = longest(curves(table, EMBEDDING_GRADIENT))
     trained = rows.groupby(LINE)["phase"].transform(lambda phases: "training" in set(phases))
@@ -121,7 +120,7 @@ def _map_points(table: Frame) -> Frame:
     return points[enough].reset_index(drop=True)
 
 
-def _draw_map(axes: Axes, points: Frame, least: float, most: float) -> Any:
+def _draw_map(axes: Axes, points: pd.DataFrame, least: float, most: float) -> Any:
     grid = points.pivot_table(index="distance", columns="step", values="log10_norm")
     image = axes.pcolormesh(
         grid.columns.to_numpy(float), grid.index.to_numpy(float), grid.to_numpy(),
@@ -132,7 +131,7 @@ def _draw_map(axes: Axes, points: Frame, least: float, most: float) -> Any:
     return image
 
 
-def _norm_axis(axes: Axes, points: Frame) -> None:
+def _norm_axis(axes: Axes, points: pd.DataFrame) -> None:
     least, most = points["mean"].min(), points["mean"].max()
     narrow = most < 10 * least
     axes.set_yscale("log")
@@ -143,7 +142,7 @@ def _norm_axis(axes: Axes, points: Frame) -> None:
     axes.yaxis.set_minor_locator(NullLocator())
 
 
-def _lengths_phrase(points: Frame) -> str:
+def _lengths_phrase(points: pd.DataFrame) -> str:
     return "; ".join(
         f"{task}, length {length}"
         for task, length in points[["task", "length"]].drop_duplicates().itertuples(index=False, name=None)

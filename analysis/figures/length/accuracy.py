@@ -27,7 +27,6 @@ from analysis.statistics.summaries import (
     seeds_phrase,
     setting_name,
 )
-from analysis.tables.frames import Column, Frame
 
 ACCURACIES = {
     "greedy_token_accuracy": "Greedy token accuracy",
@@ -43,7 +42,7 @@ DIAGONAL = {**GUIDE, "linestyle": ":", "label": "everything recovered"}
 TRAINED = {**GUIDE, "linestyle": "--", "label": "train length"}
 
 
-def bottleneck_charts(results: Frame) -> list[Chart]:
+def bottleneck_charts(results: pd.DataFrame) -> list[Chart]:
     """Every figure of this module that the table has the numbers for."""
     charts = [
         accuracy_figure(results),
@@ -54,7 +53,7 @@ def bottleneck_charts(results: Frame) -> list[Chart]:
     return [chart for chart in charts if chart is not None]
 
 
-def accuracy_figure(results: Frame) -> Chart | None:
+def accuracy_figure(results: pd.DataFrame) -> Chart | None:
     """Token accuracy and exact match against length, each model tested at the length it was trained on."""
     rows = pd.concat([at_train_length(results, metric) for metric in ACCURACIES])
     if rows.empty:
@@ -85,7 +84,7 @@ def accuracy_figure(results: Frame) -> Chart | None:
     return Chart("accuracy", figure, points, caption)
 
 
-def bits_figure(results: Frame) -> Chart | None:
+def bits_figure(results: pd.DataFrame) -> Chart | None:
     """Bits recovered against bits presented; a fixed context saturates, the diagonal loses nothing."""
     points = bits_points(results)
     if points.empty:
@@ -117,19 +116,19 @@ def bits_figure(results: Frame) -> Chart | None:
     return Chart("bits", figure, points, caption)
 
 
-def bits_points(results: Frame) -> Frame:
+def bits_points(results: pd.DataFrame) -> pd.DataFrame:
     """Bits a sequence at the train length: task, vocabulary, arch, train_length, bits_presented, mean … seeds."""
     by = [*SETTING, "arch", "train_length"]
     recovered = at_train_length(results, "bits_recovered")
     if recovered.empty:
         return pd.DataFrame(columns=[*by, "bits_presented", "mean", "low", "high", "seeds"])
     points = over_seeds(recovered, by)
-    presented = at_train_length(results, "bits_presented").groupby(by, as_index=False)["value"].mean()
-    points = points.merge(presented.rename(columns={"value": "bits_presented"}), on=by)
+    presented = at_train_length(results, "bits_presented").groupby(by)["value"].mean()
+    points = points.merge(presented.rename("bits_presented").reset_index(), on=by)
     return points[[*by, "bits_presented", "mean", "low", "high", "seeds"]]
 
 
-def position_figure(results: Frame) -> Chart | None:
+def position_figure(results: pd.DataFrame) -> Chart | None:
     """A map of accuracy at each target position, at the greatest length of each task."""
     rows = longest(at_train_length(results, "greedy_token_accuracy_by_position"))
     rows = rows[rows.groupby(SETTING)["position"].transform("nunique") > 1]
@@ -155,7 +154,7 @@ def position_figure(results: Frame) -> Chart | None:
     return Chart("accuracy_by_position", figure, points, caption)
 
 
-def length_generalisation_figure(results: Frame) -> Chart | None:
+def length_generalisation_figure(results: pd.DataFrame) -> Chart | None:
     """Token accuracy against test length, a panel for each train length; None if none was tested elsewhere."""
     rows = measured(results, "greedy_token_accuracy")
     rows = rows[rows.groupby([*SETTING, "train_length"])["eval_length"].transform("nunique") > 1]
@@ -184,17 +183,17 @@ def length_generalisation_figure(results: Frame) -> Chart | None:
     return Chart("length_generalisation", figure, points, caption)
 
 
-def _spread(points: Frame) -> str:
+def _spread(points: pd.DataFrame) -> str:
     if points["seeds"].max() == 1:
         return "values of one seed, so without intervals"
     return f"means with 95% t intervals over seeds ({seeds_phrase(points)})"
 
 
-def _settings(points: Frame) -> list[tuple[str, int]]:
+def _settings(points: pd.DataFrame) -> list[tuple[str, int]]:
     return list(points[SETTING].drop_duplicates().itertuples(index=False, name=None))
 
 
-def _is(points: Frame, **values: Any) -> Column:
+def _is(points: pd.DataFrame, **values: Any) -> pd.Series:
     """Which rows have all of these values."""
     chosen = pd.Series(True, index=points.index)
     for column, value in values.items():
@@ -216,7 +215,7 @@ def use(grid: list[list[Axes]], count: int) -> list[Axes]:
     return flat[:count]
 
 
-def _draw_lines(axes: Axes, points: Frame, x: str, looks: dict[str, Style], side_by_side: bool = True) -> None:
+def _draw_lines(axes: Axes, points: pd.DataFrame, x: str, looks: dict[str, Style], side_by_side: bool = True) -> None:
     """A line with error bars for each architecture, so that equal ones do not hide each other.
 
     Either they are moved apart on paper, while their data stay as they are, or later markers are smaller.
@@ -245,7 +244,7 @@ def width_of(axes: Axes) -> float:
     return axes.get_window_extent().width / axes.figure.dpi * 72
 
 
-def _draw_map(axes: Axes, points: Frame, looks: dict[str, Style]) -> None:
+def _draw_map(axes: Axes, points: pd.DataFrame, looks: dict[str, Style]) -> None:
     table = points.pivot_table(index="arch", columns="position", values="mean")
     table = table.loc[[name for name in looks if name in table.index]]
     seaborn.heatmap(
@@ -313,7 +312,7 @@ def is_leftmost(axes: Axes) -> bool:
 
 
 def _legend(
-    figure: Figure, points: Frame, looks: dict[str, Style], guides: list[dict[str, Any]], columns: int = 4
+    figure: Figure, points: pd.DataFrame, looks: dict[str, Style], guides: list[dict[str, Any]], columns: int = 4
 ) -> None:
     shown = [look for name, look in looks.items() if name in set(points["arch"])]
     handles = [Line2D([], [], markeredgewidth=0, **look.of_line()) for look in shown]

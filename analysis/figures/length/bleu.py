@@ -30,7 +30,6 @@ from analysis.statistics.comparisons import (
 )
 from analysis.statistics.intervals import corpus_bleu
 from analysis.statistics.summaries import seeds_phrase
-from analysis.tables.frames import Frame
 from analysis.tables.trial_folders import Runs
 
 MOST_LINES = 8  # in one panel
@@ -50,7 +49,7 @@ def length_ratio(statistics: np.ndarray) -> np.ndarray:
 
 def points_by_length(
     compared: Sequence[Comparison], score: Score = corpus_bleu, bounds: tuple[float, float] = BLEU_BOUNDS
-) -> Frame:
+) -> pd.DataFrame:
     """A row for each setting, train length, architecture and bucket: mean over seeds and 95% interval.
 
     `bounds` clips the intervals.
@@ -106,7 +105,9 @@ def length_ratio_figure(runs: Runs) -> Chart | None:
     return Chart("length_ratio_by_length", figure, points, caption.strip())
 
 
-def _draw(compared: list[Comparison], points: Frame, runs: Runs, label: str, guide: dict[str, Any] | None) -> Figure:
+def _draw(
+    compared: list[Comparison], points: pd.DataFrame, runs: Runs, label: str, guide: dict[str, Any] | None
+) -> Figure:
     """A panel for each setting, or for each of its train lengths where the lines would be too many for one."""
     groups = _groups(compared)
     looks = styles(runs.results["arch"])
@@ -144,14 +145,14 @@ def _of_setting(compared: list[Comparison], setting: Setting) -> list[Comparison
     return [comparison for comparison in compared if comparison.setting == setting]
 
 
-def _points_of(points: Frame, group: list[Comparison]) -> Frame:
+def _points_of(points: pd.DataFrame, group: list[Comparison]) -> pd.DataFrame:
     lines = {(*comparison.setting, comparison.train_length) for comparison in group}
     keys = points[[*Setting._fields, "train_length"]].itertuples(index=False, name=None)
     return points[[key in lines for key in keys]]
 
 
 def _draw_lines(
-    axes: Axes, points: Frame, looks: dict[str, Style], fills: dict[int, dict[str, Any]]
+    axes: Axes, points: pd.DataFrame, looks: dict[str, Style], fills: dict[int, dict[str, Any]]
 ) -> dict[tuple[str, int], Line2D]:
     """A line with error bars for each architecture and train length; returns what the legend shows for each."""
     names = list(dict.fromkeys(points[["arch", "train_length"]].itertuples(index=False, name=None)))
@@ -190,7 +191,7 @@ def _legend(
     )  # fmt: skip
 
 
-def _finish_axes(axes: Axes, points: Frame, label: str, is_ratio: bool) -> None:
+def _finish_axes(axes: Axes, points: pd.DataFrame, label: str, is_ratio: bool) -> None:
     """Panels of one setting have the same axes; shifted lines do not set them by themselves."""
     axes.set_xlim(0, 1.05 * max(points["mean_source_length"].max(), points["train_length"].max()))
     least = min(LEAST_RATIO, points["low"].min()) if is_ratio else 0.0
@@ -207,7 +208,7 @@ def _title(group: list[Comparison], compared: list[Comparison]) -> str:
     return ",\n".join(setting_title(group[0].setting, compared)) + trained
 
 
-def _spread(points: Frame) -> str:
+def _spread(points: pd.DataFrame) -> str:
     if points["seeds"].max() == 1:
         return "One seed: the 95% bootstrap intervals are over test sentences alone."
     return f"Means over {seeds_phrase(points)} with 95% bootstrap intervals over test sentences and seeds."

@@ -10,13 +10,12 @@ from analysis.figures.length.accuracy import GUIDE, is_leftmost, panels, use
 from analysis.figures.style import Style, paper_style, styles
 from analysis.statistics.intervals import capacity
 from analysis.statistics.summaries import SETTING, at_train_length, seeds_phrase, setting_name
-from analysis.tables.frames import Frame
 
 POINT_COLUMNS = [*SETTING, "arch", "hidden_size", "train_length", "presented", "mean", "low", "high", "seeds"]
 PRESENTED = {**GUIDE, "linestyle": ":", "label": "most bits presented"}
 
 
-def capacity_figure(results: Frame, trials: Frame) -> Chart | None:
+def capacity_figure(results: pd.DataFrame, trials: pd.DataFrame) -> Chart | None:
     """Most bits recovered against hidden size; None unless some architecture was run at two sizes or more.
 
     Args:
@@ -48,7 +47,7 @@ def capacity_figure(results: Frame, trials: Frame) -> Chart | None:
     return Chart("capacity_by_size", figure, points.reset_index(drop=True), caption)
 
 
-def capacity_points(results: Frame, trials: Frame) -> Frame:
+def capacity_points(results: pd.DataFrame, trials: pd.DataFrame) -> pd.DataFrame:
     """The greatest mean of bits recovered over lengths, by task, class and hidden size: columns `POINT_COLUMNS`.
 
     A class that has several options varied besides its hidden size is left out: its sizes would be no single line.
@@ -71,7 +70,7 @@ def capacity_points(results: Frame, trials: Frame) -> Frame:
     return pd.DataFrame(points, columns=POINT_COLUMNS)
 
 
-def _draw(axes: Axes, points: Frame, looks: dict[str, Style]) -> None:
+def _draw(axes: Axes, points: pd.DataFrame, looks: dict[str, Style]) -> None:
     axes.axhline(points["presented"].max(), **PRESENTED)
     for name, own in each_line(points, "arch", looks):
         own = own.sort_values("hidden_size")

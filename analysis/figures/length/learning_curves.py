@@ -10,7 +10,6 @@ from analysis.figures.length.accuracy import panels
 from analysis.figures.style import Style, paper_style, styles
 from analysis.statistics.intervals import mean_interval
 from analysis.statistics.summaries import PROPORTION, SETTING, longest, seeds_phrase, setting_name
-from analysis.tables.frames import Column, Frame
 
 # In the order of preference: what is drawn of a trial is the first that it has.
 METRICS = {
@@ -35,7 +34,7 @@ POINT_COLUMNS = [
 ]
 
 
-def learning_figure(curves: Frame, trials: Frame) -> Chart | None:
+def learning_figure(curves: pd.DataFrame, trials: pd.DataFrame) -> Chart | None:
     """Validation score at the greatest train length of each task; None where no trial kept its curve.
 
     Args:
@@ -64,7 +63,7 @@ def learning_figure(curves: Frame, trials: Frame) -> Chart | None:
     return Chart("learning_curves", figure, points, caption)
 
 
-def learning_points(curves: Frame, trials: Frame) -> Frame:
+def learning_points(curves: pd.DataFrame, trials: pd.DataFrame) -> pd.DataFrame:
     """Mean over seeds at each step that any of them was measured at: columns `POINT_COLUMNS`.
 
     `seeds` counts all trials behind a mean, `running` those that still trained; the others keep their last value.
@@ -80,18 +79,19 @@ def learning_points(curves: Frame, trials: Frame) -> Frame:
         running = values.notna().sum(axis=1)
         bounds = METRICS[str(key[-1])][1]
         # A trial that has not been measured yet has no value; none is made up for it.
-        for step, row in values.ffill().iterrows():
-            interval = mean_interval(row.dropna().to_numpy())
-            spent = seconds.ffill().loc[step].mean()
+        values, seconds = values.ffill(), seconds.ffill()
+        for step in values.index:
+            interval = mean_interval(values.loc[step].dropna().to_numpy())
+            spent = seconds.loc[step].mean()
             points.append([*key, step, spent, *(interval.clipped(*bounds) if bounds else interval), running[step]])
     return pd.DataFrame(points, columns=POINT_COLUMNS)
 
 
-def _preferred(metrics: Column) -> str:
+def _preferred(metrics: pd.Series) -> str:
     return next(metric for metric in METRICS if (metrics == metric).any())
 
 
-def _draw(axes: Axes, points: Frame, x: str, looks: dict[str, Style]) -> None:
+def _draw(axes: Axes, points: pd.DataFrame, x: str, looks: dict[str, Style]) -> None:
     metric = points["metric"].iloc[0]
     draw_bands(axes, points, x, looks, by="arch")
     axes.set_xlim(0, 1.02 * points[x].max())
@@ -101,7 +101,7 @@ def _draw(axes: Axes, points: Frame, x: str, looks: dict[str, Style]) -> None:
     axes.set_ylabel(METRICS[metric][0] if x == "minutes" else "")
 
 
-def _spread(points: Frame) -> str:
+def _spread(points: pd.DataFrame) -> str:
     if points["seeds"].max() == 1:
         return "One seed, so without intervals."
     return f"Means over {seeds_phrase(points)}; bands are 95% t intervals."

@@ -8,6 +8,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
@@ -16,7 +17,6 @@ from analysis.figures.chart import Chart
 from analysis.figures.length.accuracy import GUIDE, is_leftmost, panels
 from analysis.figures.style import COLUMN_WIDTH, TEXT_WIDTH, Style, paper_style, styles
 from analysis.statistics.time_fits import speedups
-from analysis.tables.frames import Frame
 from analysis.tables.parallelism_tables import COLUMNS, MACHINE
 
 SWEEPS = {"fixed_batch": "fixed batch size", "fixed_tokens": "fixed tokens a batch"}
@@ -25,7 +25,7 @@ IDEAL = {**GUIDE, "linestyle": ":", "label": "ideal"}
 QUARTILES = "Medians with quartiles over repeated steps."
 
 
-def parallelism_charts(results: Frame) -> list[Chart]:
+def parallelism_charts(results: pd.DataFrame) -> list[Chart]:
     """Every figure that the table has the numbers for."""
     charts = [
         against_length(
@@ -53,7 +53,7 @@ def parallelism_charts(results: Frame) -> list[Chart]:
 
 
 def against_length(
-    results: Frame, name: str, metric: str, label: str, caption: str, scale: float = 1.0
+    results: pd.DataFrame, name: str, metric: str, label: str, caption: str, scale: float = 1.0
 ) -> Chart | None:
     """A metric against length on two logarithmic axes: a row of panels for each machine, a column for each sweep."""
     points = results[(results["metric"] == metric) & results["sweep"].isin(list(SWEEPS))]
@@ -77,7 +77,7 @@ def against_length(
     return Chart(name, figure, points[COLUMNS], caption)
 
 
-def depth_figure(results: Frame) -> Chart | None:
+def depth_figure(results: pd.DataFrame) -> Chart | None:
     """Sequential depth and the maximum path length against length; no device is involved."""
     metrics = {"sequential_depth": "Sequential depth (operations)", "path_length": "Maximum path (operations)"}
     points = results[results["metric"].isin(list(metrics))]
@@ -101,14 +101,14 @@ def depth_figure(results: Frame) -> Chart | None:
     return Chart("sequential_depth", figure, points[COLUMNS], caption)
 
 
-def speedup_figure(results: Frame) -> Chart | None:
+def speedup_figure(results: pd.DataFrame) -> Chart | None:
     """Speed-up by threads and by batch size, each against the ideal."""
     points = speedups(results)
     if points.empty:
         return None
     looks = styles(points["arch"])
     labels = {"threads": ("CPU threads", "Speed-up"), "batch": ("Sequences a batch", "Throughput over that of one")}
-    groups = list(points[[*MACHINE, "sweep"]].drop_duplicates().itertuples(index=False))
+    groups: list[Any] = list(points[[*MACHINE, "sweep"]].drop_duplicates().itertuples(index=False))
     with paper_style():
         rows = -(-len(groups) // 2)
         figure, grid = panels(rows, min(2, len(groups)), 2.3, TEXT_WIDTH if len(groups) > 1 else COLUMN_WIDTH)
@@ -150,11 +150,11 @@ def _short(processor: str) -> str:
     return re.sub(r"\((R|TM)\)|( \d+-Core)? Processor| CPU| @.*", "", processor)[:32].strip()
 
 
-def _of(points: Frame, machine: tuple[Any, ...]) -> Frame:
+def _of(points: pd.DataFrame, machine: tuple[Any, ...]) -> pd.DataFrame:
     return points[(points[MACHINE] == list(machine)).all(axis=1)]
 
 
-def _size(points: Frame, sweep: str) -> str:
+def _size(points: pd.DataFrame, sweep: str) -> str:
     if points.empty:
         return ""
     if sweep == "fixed_batch":
@@ -162,7 +162,7 @@ def _size(points: Frame, sweep: str) -> str:
     return f" ({int((points['batch_size'] * points['length']).max()):,})"
 
 
-def _draw(axes: Axes, points: Frame, x: str, looks: dict[str, Style], scale: float = 1.0) -> None:
+def _draw(axes: Axes, points: pd.DataFrame, x: str, looks: dict[str, Style], scale: float = 1.0) -> None:
     """A line for each architecture, with bars between the quartiles where there are some."""
     for name, look in looks.items():
         line = points[points["arch"] == name].sort_values(x)
@@ -186,7 +186,7 @@ def _doublings(axes: Axes, values: Any, label: str) -> None:
     axes.set_xlabel(label)
 
 
-def _decades(axes: Axes, points: Frame, scale: float = 1.0) -> None:
+def _decades(axes: Axes, points: pd.DataFrame, scale: float = 1.0) -> None:
     """A vertical axis over what the panels of a row show, a power of ten a tick."""
     axes.set_yscale("log")
     axes.set_ylim(points["median"].min() * scale / 1.5, points["median"].max() * scale * 1.5)

@@ -19,7 +19,6 @@ from analysis.claims.verdicts import (
 from analysis.statistics.accuracy_pairs import accuracy_pairs
 from analysis.statistics.comparisons import comparisons
 from analysis.statistics.gradient_fits import fits
-from analysis.tables.frames import Frame
 from analysis.tables.trial_folders import COLUMNS, FAILURE_COLUMNS, load_runs
 from tests.helpers.analysis_tables import write_text_sweep
 from tests.helpers.gradient_tables import exponential, flat, seeds_of, table_of
@@ -30,7 +29,7 @@ NO_FAILURES = pd.DataFrame(columns=FAILURE_COLUMNS)
 LOSES, KEEPS = {10: 0.99, 80: 0.3}, {10: 0.99, 80: 0.99}
 
 
-def results_of(curves: dict[str, dict[int, float]], seeds=(0, 1, 2), spread=0.002, task="copy") -> Frame:
+def results_of(curves: dict[str, dict[int, float]], seeds=(0, 1, 2), spread=0.002, task="copy") -> pd.DataFrame:
     """The tidy table of models with an accuracy at each length, seeds a little apart."""
     rows = [
         (f"{arch}-{length}-{seed}", arch, task, 32, length, seed, 1000, "cpu", "test", length, "", None,
@@ -225,7 +224,7 @@ def test_the_clock_is_in_part_where_the_transformer_beats_only_some():
 
 
 def test_parallelism_does_not_hold_where_the_count_of_the_transformer_grows_and_that_of_the_others_does_not():
-    counted: Frame = timings()
+    counted: pd.DataFrame = timings()
     counted = counted[counted["metric"] == "sequential_depth"].reset_index(drop=True)
     grows = counted["arch"] == "Transformer"
     counted["median"] = counted["length"].where(grows, 60)
@@ -233,14 +232,14 @@ def test_parallelism_does_not_hold_where_the_count_of_the_transformer_grows_and_
 
 
 def test_one_length_tells_nothing_about_how_counts_grow():
-    counted: Frame = timings()
+    counted: pd.DataFrame = timings()
     one = counted[(counted["metric"] == "sequential_depth") & (counted["length"] == 8)]
     verdict = parallelism_verdict(one)
     assert verdict.answer == UNTOLD and "Transformer 40 at 8" in verdict.findings[0].parts[1].measured
 
 
 def test_the_clock_is_read_where_all_were_timed():
-    timed: Frame = timings()
+    timed: pd.DataFrame = timings()
     short_of = (timed["arch"] == "GRU") & (timed["length"] == 64)
     assert "32 tokens" in parallelism_verdict(timed[~short_of]).findings[1].parts[0].statement
 

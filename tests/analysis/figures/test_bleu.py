@@ -299,7 +299,7 @@ def test_report_shows_the_table_with_the_size_of_each_bucket(tmp_path):
     text = bleu_by_length(runs)
     count = sum(sentence["source_length"] <= 10 for sentence in plausible_sentences("GRU", 30, 0))
     assert f"| Architecture | 1-10 (n = {count}) | 11-20 (n = " in text
-    point = points_by_length(comparisons(runs)).set_index(["arch", "bucket"]).loc[("GRU", "1-10")]
+    [point] = points_by_length(comparisons(runs)).query("arch == 'GRU' and bucket == '1-10'").to_dict("records")
     assert f"| GRU | {point['mean']:.1f} [{point['low']:.1f}, {point['high']:.1f}] |" in text
     assert "| Attention | Fixed context | Difference of BLEU at 41-50 | p | p, corrected (Holm) | Seeds |" in text
 

@@ -167,6 +167,7 @@ def test_models_trained_at_several_lengths_are_compared_at_the_greatest_they_sha
             remedied_trial(tmp_path, "", seed, 0.5, 0.5, length=length)
         remedied_trial(tmp_path, "dropout=0.5", seed, 0.5, 0.4, length=11, dropout=0.5)
     table, results = gradients_and_results([tmp_path])
+    assert results is not None
     assert sorted(set(lag_points(results)["lag"])) == [10, 20]
     baseline, dropout = remedies(table, results)
     assert (baseline.length, dropout.length) == (11, 11)

@@ -38,7 +38,7 @@ def test_trials_have_one_row_each_with_the_hidden_size(tmp_path):
     trials = load_runs([tmp_path]).trials.set_index("seed")
     assert trials.loc[0, "hidden_size"] == 64
     assert trials["hidden_size"].isna().tolist() == [False, True]
-    assert trials.loc[0, ["threads", "precision", "steps", "version"]].tolist() == [1, "32-true", 500, "0.1.0"]
+    assert trials[["threads", "precision", "steps", "version"]].to_numpy().tolist()[0] == [1, "32-true", 500, "0.1.0"]
 
 
 def test_positions_may_be_written_with_decimals(tmp_path):
