@@ -10,10 +10,9 @@ import pytest
 
 from analysis.report.command import main
 from experiments.sweep.sweep_file import read_sweep
-from tests.helpers.documents import DOCS, README, ROOT, commands
+from tests.helpers.documents import DOCS, README, ROOT
 
 REFERENCE = DOCS / "reference"
-PAGE = (DOCS / "bottleneck.md").read_text()
 REPORTS = [
     (tables.split(), figures.split())
     for tables, figures in re.findall(
@@ -67,13 +66,3 @@ def test_the_reference_sweep_is_the_two_tasks_at_six_lengths_with_five_seeds() -
     }
     assert values["data.task"] == ["copy", "reverse"] and len(values["model"]) == 7
     assert sorted(values["data.length"]) == [5, 10, 20, 40, 70, 100] and values["seed_everything"] == [0, 1, 2, 3, 4]
-
-
-def test_the_page_reports_where_its_sweep_writes() -> None:
-    swept, reported = commands("lengthwise sweep", PAGE)[0][0], commands("lengthwise report", PAGE)[0][0]
-    assert reported == f"runs/{read_sweep(ROOT / swept).name}"
-
-
-def test_links_of_the_page_lead_somewhere() -> None:
-    for target in re.findall(r"\]\(([^)#]+)\)", PAGE):
-        assert (DOCS / target).exists(), target

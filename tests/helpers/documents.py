@@ -13,4 +13,4 @@ def commands(words: str, page: str = README) -> list[list[str]]:
     """Arguments of every command in a shell block that holds these words, at its beginning or behind a pipe."""
     blocks = re.findall(r"```bash\n(.*?)```", page, re.S)
     lines = [line for block in blocks for line in block.replace("\\\n", " ").splitlines() if words in line]
-    return [shlex.split(line.partition(words)[2]) for line in lines]
+    return [shlex.split(line.partition(words)[2], comments=True) for line in lines]

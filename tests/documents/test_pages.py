@@ -1,0 +1,103 @@
+"""The pages do what they say: their links lead somewhere, and their commands are understood as they stand."""
+
+import argparse
+import re
+import shutil
+from importlib.util import find_spec
+from pathlib import Path
+from pkgutil import resolve_name
+
+import pytest
+
+from experiments.main import VERBS, main
+from experiments.sweep.sweep_file import read_sweep
+from experiments.trial.trial import resolve_trial
+from tests.helpers.documents import DOCS, README, ROOT, commands
+from tests.helpers.text_files import stand_in_corpora
+
+PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md")), *sorted(DOCS.glob("architectures/*.md"))]
+TEXTS = [page.read_text() for page in PAGES]
+COMMANDS = [arguments for text in TEXTS for arguments in commands("lengthwise ", text)]
+FIT_COMMANDS = [arguments for verb, *arguments in COMMANDS if verb == "fit"]
+CHECKPOINT_COMMANDS = [arguments for arguments in COMMANDS if arguments[0] in ("validate", "test", "predict")]
+OTHER_COMMANDS = [arguments for arguments in COMMANDS if arguments[0] != "fit" and arguments not in CHECKPOINT_COMMANDS]
+
+
+class Understood(Exception):
+    """Stands for everything that a command would do once its options are read."""
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+        assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("arguments", FIT_COMMANDS, ids=" ".join)
+def test_fit_commands_resolve(arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stand_in_corpora(tmp_path, monkeypatch)
+    (tmp_path / "experiments").symlink_to(ROOT / "experiments")
+    for name, split in (("train", "train"), ("dev", "validation"), ("test", "test")):
+        for language in ("en", "de"):
+            shutil.copy(tmp_path / "corpora" / "by_length" / f"{split}.{language}", tmp_path / f"{name}.{language}")
+    resolve_trial([*arguments, f"--runs={tmp_path}"])
+
+
+@pytest.mark.parametrize("arguments", OTHER_COMMANDS, ids=" ".join)
+def test_the_options_of_other_commands_are_understood(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    read = argparse.ArgumentParser.parse_args
+
+    def read_only(*given: object) -> None:
+        read(*given)  # pyright: ignore[reportArgumentType]
+        raise Understood
+
+    monkeypatch.setattr(argparse.ArgumentParser, "parse_args", read_only)
+    with pytest.raises(Understood):
+        main(arguments)
+
+
+@pytest.mark.parametrize("arguments", CHECKPOINT_COMMANDS, ids=" ".join)
+def test_commands_on_a_trial_lack_nothing_but_the_trial(
+    arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 2
+    assert "runs/TRIAL" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text", TEXTS, ids=[page.stem for page in PAGES])
+def test_reports_are_made_where_sweeps_write(text: str) -> None:
+    swept = [f"runs/{read_sweep(ROOT / path).name}" for path, *_ in commands("lengthwise sweep", text)]
+    reported = [folder for folder, *_ in commands("lengthwise report", text) if folder.startswith("runs/")]
+    assert {folder for folder in reported if not folder.startswith("runs/parallelism")} <= set(swept)
+
+
+def test_every_verb_but_two_is_shown_on_a_page() -> None:
+    assert {arguments[0] for arguments in COMMANDS} >= VERBS.keys() - {"validate", "sizes"}
+
+
+def test_modules_that_are_run_exist() -> None:
+    names = [arguments[0] for text in TEXTS for arguments in commands("python -m ", text)]
+    assert names and all(find_spec(name) is not None for name in names)
+
+
+@pytest.mark.parametrize("text", TEXTS, ids=[page.stem for page in PAGES])
+def test_functions_that_are_named_with_their_module_exist(text: str) -> None:
+    for name in re.findall(
+        r"`((?:analysis|benchmarks|data|experiments|lit_models)(?:\.\w+)+\.(?!py\b|yaml\b)\w+)\b", text
+    ):
+        assert resolve_name(name)
+
+
+def test_make_targets_exist() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    for (target,) in commands("make", README):
+        assert re.search(rf"^{target}:", makefile, re.M)
+
+
+def test_the_page_on_wandb_lists_every_sweep() -> None:
+    linked = re.findall(r"\]\((\S+\.yaml)\)", (DOCS / "wandb.md").read_text())
+    assert {(DOCS / path).resolve() for path in linked} == {
+        ROOT / "sweep.yaml",
+        *(ROOT / "experiments" / "sweeps").glob("*.yaml"),
+    }
