@@ -8,11 +8,11 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from analysis.figures.style import styles
 from analysis.statistics.gradient_fits import WHEN, Fit, fits
 from analysis.statistics.gradient_norms import lag_points, over_log_seeds, relative
 from analysis.statistics.intervals import MeanInterval, lies_above
 from analysis.statistics.summaries import interval_of
+from analysis.tables.architectures import Architectures
 from analysis.tables.gradient_tables import EMBEDDING_GRADIENT, LINE, curves, ends
 
 BASELINE = "baseline"
@@ -41,24 +41,26 @@ class Remedy(NamedTuple):
     better: bool | None
 
 
-def remedies(table: pd.DataFrame, results: pd.DataFrame | None = None) -> list[Remedy]:
+def remedies(table: pd.DataFrame, results: pd.DataFrame | None, architectures: Architectures) -> list[Remedy]:
     """Every line of the figure, the baseline first, at the greatest length that several variants were measured at.
 
     Two decays or accuracies differ where their 95% intervals over seeds do not overlap.
     """
     norms, lags = remedy_norms(table), remedy_lags(table, results)
-    found = {(fit.task, fit.arch, fit.length, fit.variant, fit.phase): fit for fit in fits(table)}
-    order = list(styles(norms["arch"]))
+    fitted = {(fit.task, fit.arch, fit.length, fit.variant, fit.phase): fit for fit in fits(table, architectures)}
+    order = list(architectures.names(norms["arch"]))
     lines = norms[["task", "arch", "length", "variant"]].drop_duplicates()
     lines = lines.sort_values("arch", key=lambda archs: archs.map(order.index), kind="stable")
     remedied = []
     for task, arch, length, variant in lines.itertuples(index=False, name=None):
-        own, baseline = ([found.get((task, arch, length, which, phase)) for phase in WHEN] for which in (variant, ""))
+        phases, baseline = (
+            [fitted.get((task, arch, length, which, phase)) for phase in WHEN] for which in (variant, "")
+        )
         recalled = _recalled(lags[(lags["arch"] == arch) & (lags["task"] == task)])
         remedied.append(
             Remedy(
-                arch, variant, task, int(length), *own,
-                slower=_slower(own, baseline) if variant else None,
+                arch, variant, task, int(length), *phases,
+                slower=_slower(phases, baseline) if variant else None,
                 accuracy=recalled.get(variant),
                 better=lies_above(recalled.get(variant), recalled.get("")) if variant else None,
             )
@@ -71,9 +73,9 @@ def variant_label(variant: str) -> str:
     return variant or BASELINE
 
 
-def _slower(own: list[Fit | None], baseline: list[Fit | None]) -> bool | None:
+def _slower(phases: list[Fit | None], baseline: list[Fit | None]) -> bool | None:
     """Whether the gradient decays slower than the baseline's in the last phase that both were measured in."""
-    both = [(fit, than) for fit, than in zip(own, baseline, strict=True) if fit and than]
+    both = [(fit, than) for fit, than in zip(phases, baseline, strict=True) if fit and than]
     if not both:
         return None
     fit, than = both[-1]

@@ -2,26 +2,25 @@
 
 import pandas as pd
 
-from analysis.figures.style import styles
 from analysis.report import markdown
-from analysis.statistics.prediction_intervals import another_seed_points
-from analysis.statistics.summaries import SETTING, count_phrase, setting_name
+from analysis.statistics.summaries import SETTING, count_phrase, next_seed, setting_name
 from analysis.statistics.words import bounds
+from analysis.tables.architectures import Architectures
 
 
-def another_seed(results: pd.DataFrame) -> str:
+def another_seed(results: pd.DataFrame, architectures: Architectures) -> str:
     """The section of a report: architectures in rows, lengths in columns; empty with too few seeds everywhere."""
-    points = another_seed_points(results)
+    points = next_seed(results)
     if points.empty:
         return ""
-    looks = styles(results["arch"])
+    names = architectures.names(results["arch"])
     lengths = sorted(points["train_length"].unique())
     lines = []
     for (task, vocabulary), here in points.groupby(SETTING):
-        for arch in styles(here["arch"]):
+        for arch in architectures.names(here["arch"]):
             own = here[here["arch"] == arch].set_index("train_length")
             cells = [_cell(own.loc[n]) if n in own.index else None for n in lengths]
-            lines.append([looks[arch].name, setting_name(task, vocabulary), *cells, count_phrase(own["seeds"])])
+            lines.append([names[arch], setting_name(task, vocabulary), *cells, count_phrase(own["seeds"])])
     header = ["Architecture", "Task", *(f"Length {length}" for length in lengths), "n (seeds)"]
     return (
         "## Where another seed should land\n\n" + markdown.table(header, lines) + "\n\n"

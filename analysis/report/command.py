@@ -116,7 +116,7 @@ def bleu_overviews(runs: Runs) -> list[str]:
         lines = []
         for arch, look in styles(comparison.archs).items():
             found = [scored(comparison, arch, bucket) for bucket in buckets]
-            name = line_name(look, comparison.train_length)
+            name = line_name(look.name, comparison.train_length)
             lines.append([name, *(f"{one.mean:.1f}" for one in found), str(found[-1].seeds)])
         header = ["source length", *(bucket.name for bucket in buckets), "seeds"]
         title = f"mean BLEU: {', '.join(setting_title(comparison.setting, compared))}"

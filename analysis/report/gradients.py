@@ -5,22 +5,30 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis.claims.gradient_statements import UNTOLD, r_squared_text, statements
+from analysis.claims.gradients import EXPONENTIAL, statements
 from analysis.claims.remedies import Remedy, remedies, variant_label
+from analysis.claims.verdicts import Answer
 from analysis.figures.chart import Chart, save_chart
 from analysis.figures.gradients.command import gradient_charts
-from analysis.figures.style import styles
 from analysis.files import replacing
 from analysis.report import markdown
-from analysis.statistics.gradient_fits import FLOAT_FLOOR, LEAST_R_SQUARED, WHEN, Fit, Horizon, changes, fits
+from analysis.statistics.gradient_fits import FLOAT_FLOOR, LEAST_R_SQUARED, WHEN, Fit, Horizon, both_phases, fits
 from analysis.statistics.summaries import count_phrase
-from analysis.statistics.words import interval
+from analysis.statistics.words import interval, r_squared_text
+from analysis.tables.architectures import Architectures
 
-SAID = {True: "yes", False: "no", None: UNTOLD}
+SAID = {True: "yes", False: "no", None: "cannot be told"}
+AGREEMENT = {
+    Answer.HOLDS: "agrees", Answer.IN_PART: "agrees in part", Answer.FAILS: "disagrees", Answer.UNTOLD: "cannot be told"
+}  # fmt: skip
 
 
 def gradient_sections(
-    table: pd.DataFrame, results: pd.DataFrame | None, charts: Sequence[Chart], heading: str = "##"
+    table: pd.DataFrame,
+    results: pd.DataFrame | None,
+    charts: Sequence[Chart],
+    architectures: Architectures,
+    heading: str = "##",
 ) -> list[str]:
     """Headings, sentences, tables and figures, each a piece of Markdown.
 
@@ -28,27 +36,36 @@ def gradient_sections(
         table: as `read_gradients` returns it.
         results: the tidy table of trials, if any.
         charts: the figures, which lie in figures/.
+        architectures: what the architectures say of themselves.
         heading: what headings begin with.
     """
-    found = fits(table)
-    remedied = remedies(table, results)
+    found = fits(table, architectures)
+    remedied = remedies(table, results, architectures)
     sections = []
     if found:
-        sections += [f"{heading} What textbooks say", said(found), f"{heading} Decay and horizon", definitions(found)]
-        sections += [markdown.table(*summary(table)), markdown.table(*_details(found))]
+        sections += [
+            f"{heading} What textbooks say",
+            said(found, architectures),
+            f"{heading} Decay and horizon",
+            definitions(found),
+        ]
+        sections += [markdown.table(*summary(table, architectures)), markdown.table(*_details(found, architectures))]
     if remedied:
-        sections += [f"{heading} Remedies", REMEDY_RULE, markdown.table(*_remedy_table(remedied))]
+        sections += [f"{heading} Remedies", REMEDY_RULE, markdown.table(*_remedy_table(remedied, architectures))]
     if charts:
         sections += [f"{heading} Figures", *map(_figure, charts)]
     return sections
 
 
-def write_report(table: pd.DataFrame, folder: Path, results: pd.DataFrame | None = None) -> str:
+def write_report(
+    table: pd.DataFrame, folder: Path, architectures: Architectures, results: pd.DataFrame | None = None
+) -> str:
     """Write figures/ (PNG, PDF and the CSV of exactly the points) and gradients.md into a folder.
 
     Args:
         table: as `read_gradients` returns it.
         folder: where to.
+        architectures: what the architectures say of themselves.
         results: the tidy table of finished trials, for accuracy against lag.
 
     Returns:
@@ -59,17 +76,23 @@ def write_report(table: pd.DataFrame, folder: Path, results: pd.DataFrame | None
     """
     charts = gradient_charts(table, results)
     title = "# Gradient flow: what reaches a source token, by its distance from the loss"
-    text = "\n\n".join([title, *gradient_sections(table, results, charts)]) + "\n"
+    text = "\n\n".join([title, *gradient_sections(table, results, charts, architectures)]) + "\n"
     for chart in charts:
         save_chart(chart, folder / "figures")
     with replacing(folder / "gradients.md") as temporary:
         temporary.write_text(text, encoding="utf-8")
-    return markdown.plain_table(*summary(table))
+    return markdown.plain_table(*summary(table, architectures))
 
 
-def said(found: Sequence[Fit]) -> str:
+def said(found: Sequence[Fit], architectures: Architectures) -> str:
     """One line for each sentence of textbooks, task and phase: verdict and numbers."""
-    return "\n".join(f"- {one.claim} ({one.where}): **{one.verdict}**: {one.reason}." for one in statements(found))
+    settings = statements(found, architectures)
+    return "\n".join(
+        f"- {part.statement} ({where}): **{AGREEMENT[part.answer]}**: {part.measured}."
+        for parts in zip(*settings.values(), strict=True)
+        for where, part in zip(settings, parts, strict=True)
+        if part.statement != EXPONENTIAL
+    )
 
 
 def definitions(found: Sequence[Fit]) -> str:
@@ -87,10 +110,10 @@ def definitions(found: Sequence[Fit]) -> str:
     )
 
 
-def summary(table: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
+def summary(table: pd.DataFrame, architectures: Architectures) -> tuple[list[str], list[list[str]]]:
     """Header and rows: decay and horizon of each line at initialisation and after training side by side."""
-    lines = changes(table)
-    looks = styles([change.name for change in lines])
+    lines = both_phases(table, architectures)
+    names = architectures.names(change.name for change in lines)
     phases = [phase for phase in WHEN if any(getattr(change, phase) for change in lines)]
     header = ["architecture", "task", "length"]
     header += [f"{what} {WHEN[phase]}" for phase in phases for what in ("decay", "horizon")] + ["seeds"]
@@ -98,7 +121,7 @@ def summary(table: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
     for change in lines:
         own = [getattr(change, phase) for phase in phases]
         numbers = [cell for fit in own for cell in _decay_and_horizon(fit)]
-        rows.append([looks[change.name].name, change.task, str(change.length), *numbers, _seeds(own)])
+        rows.append([names[change.name], change.task, str(change.length), *numbers, _seeds(own)])
     return header, rows
 
 
@@ -114,13 +137,13 @@ def _decay_and_horizon(fit: Fit | None) -> list[str]:
     return ["-", "-"] if fit is None else [interval(fit.decay), horizon_text(fit.horizon)]
 
 
-def _details(found: Sequence[Fit]) -> tuple[list[str], list[list[object]]]:
+def _details(found: Sequence[Fit], architectures: Architectures) -> tuple[list[str], list[list[object]]]:
     """Header and rows: how well an exponential fits each line of each phase."""
-    looks = styles([fit.name for fit in found])
+    names = architectures.names(fit.name for fit in found)
     header = ["architecture", "task", "length", "phase", "n (seeds)", "R²", "exponential", "at float floor"]
     rows: list[list[object]] = [
-        [looks[fit.name].name, fit.task, fit.length, WHEN[fit.phase], fit.decay.count if fit.decay else 0,
-         r_squared_text(fit), SAID[fit.exponential], fit.at_floor]
+        [names[fit.name], fit.task, fit.length, WHEN[fit.phase], fit.decay.count if fit.decay else 0,
+         r_squared_text(fit.r_squared), SAID[fit.exponential], fit.at_floor]
         for fit in found
     ]  # fmt: skip
     return header, rows
@@ -134,11 +157,11 @@ REMEDY_RULE = (
 )
 
 
-def _remedy_table(remedied: Sequence[Remedy]) -> tuple[list[str], list[list[object]]]:
+def _remedy_table(remedied: Sequence[Remedy], architectures: Architectures) -> tuple[list[str], list[list[object]]]:
     header = ["architecture", "remedy", "task", "length", "decay at initialisation", "decay after training", "slower"]
     header += ["accuracy", "better", "seeds"]
     rows: list[list[object]] = [
-        [styles([one.arch])[one.arch].name, variant_label(one.variant), one.task, one.length,
+        [architectures[one.arch].display_name, variant_label(one.variant), one.task, one.length,
          interval(one.initial.decay if one.initial else None),
          interval(one.trained.decay if one.trained else None), SAID[one.slower] if one.variant else "-",
          interval(one.accuracy), SAID[one.better] if one.variant and one.accuracy else "-",

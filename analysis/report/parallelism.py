@@ -3,31 +3,18 @@
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pandas as pd
 
 from analysis.errors import ReportError
 from analysis.figures.chart import save_chart
 from analysis.figures.parallelism.step_cost import parallelism_charts
-from analysis.figures.style import styles
 from analysis.files import replacing
 from analysis.report.markdown import plain_table, table
-from analysis.statistics.time_fits import Exponent, Line, crossing, exact_line, speedups, upper_exponent
+from analysis.statistics.time_fits import Exponent, crossing, law, law_text, machine_name, speedups, upper_exponent
+from analysis.tables.architectures import Architectures
 from analysis.tables.parallelism_tables import MACHINE, load
-
-RECURRENT = ("n·d²", "O(n)", "O(n)")
-ATTENDING = ("n·d² + n²·d", "O(n)", "O(1)")
-# Work, sequential operations and maximum path length of a whole encoder-decoder, from the rows of Table 1.
-THEORY = {
-    "VanillaRNN": RECURRENT,
-    "LSTM": RECURRENT,
-    "GRU": RECURRENT,
-    "Bahdanau": ATTENDING,
-    "LuongGlobal": ATTENDING,
-    "LuongLocal": ("n·d² + n²·d", "O(n)", "O(n)"),  # outside its window the way leads through the encoder
-    "Transformer": ("n·d² + n²·d", "O(1)", "O(1)"),
-}
 
 
 class Table(NamedTuple):
@@ -40,7 +27,7 @@ class Table(NamedTuple):
     caption: str
 
 
-def write_report(folders: Sequence[str | Path], output: Path) -> str:
+def write_report(folders: Sequence[str | Path], output: Path, architectures: Architectures) -> str:
     """Write figures, tables and parallelism.md; returns what a terminal shows.
 
     Raises:
@@ -52,8 +39,8 @@ def write_report(folders: Sequence[str | Path], output: Path) -> str:
     if not charts:
         raise ReportError(f"no measurement in {', '.join(map(str, folders))}")
     parts = ["# Training-time parallelism, measured"]
-    tables = [each for each in (vaswani_table(results), crossing_table(results), serial_table(results)) if each.rows]
-    for each in tables:
+    shown = tables(results, architectures)
+    for each in shown:
         with replacing(output / "figures" / f"{each.name}.csv") as temporary:
             pd.DataFrame(each.rows, columns=each.header).to_csv(temporary, index=False, lineterminator="\n")
         parts += [f"## {each.title}", table(each.header, each.rows), each.caption]
@@ -66,29 +53,35 @@ def write_report(folders: Sequence[str | Path], output: Path) -> str:
         parts += ["## Not measured", table(columns, skipped[columns].to_numpy().tolist())]
     with replacing(output / "parallelism.md") as temporary:
         temporary.write_text("\n\n".join(parts) + "\n")
-    shown = "\n\n".join(f"{each.title}\n{plain_table(each.header, each.rows)}" for each in tables)
-    return f"{shown}\n\nreport: {output / 'parallelism.md'}"
+    in_terminal = "\n\n".join(f"{each.title}\n{plain_table(each.header, each.rows)}" for each in shown)
+    return f"{in_terminal}\n\nreport: {output / 'parallelism.md'}"
 
 
-def vaswani_table(results: pd.DataFrame) -> Table:
+def tables(results: pd.DataFrame, architectures: Architectures) -> list[Table]:
+    """Every table that there are numbers for."""
+    made = (make(results, architectures) for make in (vaswani_table, crossing_table, serial_table))
+    return [each for each in made if each.rows]
+
+
+def vaswani_table(results: pd.DataFrame, architectures: Architectures) -> Table:
     """Exponents of time and work, sequential operations and maximum path length, each beside theory."""
     timed = _fixed_batch(results, "step_seconds")
     machines = list(timed[MACHINE].drop_duplicates().itertuples(index=False, name=None)) or [None]
     rows = []
     for machine in machines:
-        for name, look in styles(results["arch"].dropna()).items():
-            theory = THEORY.get(name, ("-", "-", "-"))
+        for arch, name in architectures.names(results["arch"].dropna()).items():
+            theory = architectures[arch]
             rows.append(
                 [
-                    look.name,
-                    "-" if machine is None else setting_name(machine),
-                    _exponent(_fit(_of(timed, machine), name)),
-                    _exponent(_fit(_of(_fixed_batch(results, "flops"), machine), name)),
-                    theory[0],
-                    law_text(results, name, "sequential_depth"),
-                    theory[1],
-                    law_text(results, name, "path_length"),
-                    theory[2],
+                    name,
+                    "-" if machine is None else machine_name(machine),
+                    _exponent(_fit(_of(timed, machine), arch)),
+                    _exponent(_fit(_of(_fixed_batch(results, "flops"), machine), arch)),
+                    theory.work,
+                    law_text(results, arch, "sequential_depth"),
+                    theory.sequential_operations,
+                    law_text(results, arch, "path_length"),
+                    theory.path_length,
                 ]
             )
     header = [
@@ -105,14 +98,14 @@ def vaswani_table(results: pd.DataFrame) -> Table:
     return Table("table1", "Table 1 of Vaswani et al. 2017, measured", header, rows, caption)
 
 
-def crossing_table(results: pd.DataFrame) -> Table:
+def crossing_table(results: pd.DataFrame, architectures: Architectures) -> Table:
     """Where architectures of constant depth begin to cost more than those of growing depth."""
     rows = []
     timed = _fixed_batch(results, "step_seconds")
-    looks = styles(results["arch"].dropna())
-    depths = {name: law(results, name, "sequential_depth") for name in looks}
-    parallel = [name for name in looks if (line := depths[name]) is not None and line.slope == 0]
-    serial = [name for name in looks if (line := depths[name]) is not None and line.slope > 0]
+    names = architectures.names(results["arch"].dropna())
+    depths = {arch: law(results, arch, "sequential_depth") for arch in names}
+    parallel = [arch for arch, line in depths.items() if line and line.slope == 0]
+    serial = [arch for arch, line in depths.items() if line and line.slope > 0]
     for machine in timed[MACHINE].drop_duplicates().itertuples(index=False, name=None):
         for first in parallel:
             for second in serial:
@@ -120,7 +113,7 @@ def crossing_table(results: pd.DataFrame) -> Table:
                     _crossing(_of(_fixed_batch(results, metric), machine), first, second)
                     for metric in ("flops", "step_seconds")
                 ]
-                rows.append([looks[first].name, looks[second].name, setting_name(machine), *cells])
+                rows.append([names[first], names[second], machine_name(machine), *cells])
     caption = (
         "Length from which on a training step of the first costs more than one of the second, in floating-point "
         "operations and in time, at a fixed batch size and matched parameters: n²·d of self-attention grows faster "
@@ -131,20 +124,20 @@ def crossing_table(results: pd.DataFrame) -> Table:
     return Table("crossings", "Where n²·d overtakes n·d²", header, rows, caption)
 
 
-def serial_table(results: pd.DataFrame) -> Table:
+def serial_table(results: pd.DataFrame, architectures: Architectures) -> Table:
     """The greatest speed-up measured of each architecture, and the serial fraction that it amounts to."""
-    found = speedups(results)
-    looks = styles(found["arch"])
+    measured = speedups(results)
+    names = architectures.names(measured["arch"])
     rows = []
-    for key, own in found.groupby([*MACHINE, "sweep"], sort=False):
+    for key, points in measured.groupby([*MACHINE, "sweep"], sort=False):
         *machine, sweep = key
-        most = own[own["workers"] == own["workers"].max()].set_index("arch")
+        most = points[points["workers"] == points["workers"].max()].set_index("arch")
         workers = "sequences" if sweep == "batch" else "threads"
-        setting = setting_name(machine) if sweep == "batch" else f"{machine[0]}, {machine[3]}"
-        for name in (name for name in looks if name in most.index):
-            row = most.loc[name]
+        setting = machine_name(machine) if sweep == "batch" else f"{machine[0]}, {machine[3]}"
+        for arch in (arch for arch in names if arch in most.index):
+            row = most.loc[arch]
             cells = [f"{row['workers']} {workers}", f"{row['speedup']:.2f}", f"{row['serial_fraction']:.2f}"]
-            rows.append([looks[name].name, setting, *cells])
+            rows.append([names[arch], setting, *cells])
     caption = (
         "Speed-up of throughput over one thread, or over a batch of one sequence, and the serial fraction that "
         "Amdahl's law gives for it (Karp & Flatt 1990): the share of a step that more threads do not shorten, or that "
@@ -152,32 +145,6 @@ def serial_table(results: pd.DataFrame) -> Table:
     )
     header = ["architecture", "measured on", "with", "speed-up", "serial fraction"]
     return Table("serial_fractions", "Speed-up and Amdahl's serial fraction", header, rows, caption)
-
-
-def law(results: pd.DataFrame, arch: str, metric: str) -> Line | None:
-    """The exact line of a count against length."""
-    own = _counts(results, arch, metric)
-    return exact_line([*own["length"].astype(int)], [*own["median"].astype(int)])
-
-
-def _counts(results: pd.DataFrame, arch: str, metric: str) -> pd.DataFrame:
-    own = results[(results["metric"] == metric) & (results["arch"] == arch)]
-    return own.drop_duplicates("length").sort_values("length")
-
-
-def law_text(results: pd.DataFrame, arch: str, metric: str) -> str:
-    """A count as a function of the length n: `6 n + 4`, `60`, or its range where it is no straight line."""
-    own = _counts(results, arch, metric)
-    if own.empty:
-        return "-"
-    line = law(results, arch, metric)
-    if len(own) == 1:
-        return f"{int(own['median'].iloc[0])} at {int(own['length'].iloc[0])}"
-    if line is None:
-        return f"{int(own['median'].min())} to {int(own['median'].max())}"
-    if not line.slope:
-        return str(line.intercept)
-    return f"{line.slope} n" + (f" {'+-'[line.intercept < 0]} {abs(line.intercept)}" if line.intercept else "")
 
 
 def _fixed_batch(results: pd.DataFrame, metric: str) -> pd.DataFrame:
@@ -189,8 +156,8 @@ def _of(rows: pd.DataFrame, machine: tuple | None) -> pd.DataFrame:
 
 
 def _fit(rows: pd.DataFrame, arch: str) -> Exponent | None:
-    own = rows[rows["arch"] == arch]
-    return upper_exponent([*own["length"]], [*own["median"]])
+    of_arch = rows[rows["arch"] == arch]
+    return upper_exponent([*of_arch["length"]], [*of_arch["median"]])
 
 
 def _exponent(fit: Exponent | None) -> str:
@@ -208,14 +175,8 @@ def _crossing(rows: pd.DataFrame, first: str, second: str) -> str:
     both = values[[first, second]].dropna()
     if both.empty:
         return "-"
-    found = crossing([*both.index], [*both[first]], [*both[second]])
-    if found is not None:
-        return f"{found:.0f}"
+    length = crossing([*both.index], [*both[first]], [*both[second]])
+    if length is not None:
+        return f"{length:.0f}"
     always = "always" if (both[first] > both[second]).all() else "not"
     return f"{always} within {int(both.index[0])} to {int(both.index[-1])}"
-
-
-def setting_name(machine: Sequence[Any]) -> str:
-    """What tables call device, processor, threads and precision."""
-    device, _, threads, precision = machine
-    return f"{device}, {precision}" if device == "cuda" else f"{device}, {int(threads)} threads, {precision}"

@@ -2,7 +2,9 @@
 
 import pandas as pd
 
-from analysis.claims.length import BLEU_RULE, RULE, UNTOLD, Change, LengthClaim, changes, length_claim, pairs
+from analysis.claims.bottleneck import DEGRADES, NO_BOTTLENECK, RULE, Change, changes
+from analysis.claims.text_length import BLEU_RULE, LengthClaim, length_claim
+from analysis.claims.verdicts import Answer, with_reason
 from analysis.figures.length.accuracy import bits_points
 from analysis.figures.style import styles
 from analysis.report import markdown
@@ -17,7 +19,8 @@ from analysis.statistics.comparisons import (
     setting_title,
     text_trials,
 )
-from analysis.statistics.intervals import MeanInterval, capacity, corpus_bleu
+from analysis.statistics.intervals import capacity, corpus_bleu
+from analysis.statistics.pairs import bleu_pairs
 from analysis.statistics.summaries import (
     PROPORTION,
     SETTING,
@@ -29,8 +32,7 @@ from analysis.statistics.summaries import (
     setting_name,
     synthetic,
 )
-from analysis.statistics.words import interval, listing
-from analysis.tables.kinds import NO_BOTTLENECK
+from analysis.statistics.words import interval, listing, percent
 from analysis.tables.trial_folders import ALL, BLEU_STATISTICS, Runs
 
 LITERATURE = """\
@@ -90,7 +92,7 @@ def bottleneck_claim(runs: Runs) -> str:
         )
         return "\n\n".join(parts)
     for task, vocabulary in _settings(accuracy):
-        shortest, longest, found = changes(runs.results, task, vocabulary)
+        shortest, longest, found = changes(runs.results, task, vocabulary, runs.architectures)
         looks = styles(runs.results["arch"])
         rows = [
             [
@@ -99,7 +101,7 @@ def bottleneck_claim(runs: Runs) -> str:
                 interval(change.exact_match),
                 _seeds(change, runs.failures, task, longest),
                 interval(change.drop),
-                change.verdict,
+                with_reason(DEGRADES[change.degrades], change.reason),
             ]
             for change in found
         ]
@@ -249,7 +251,7 @@ def _bleu_of(comparison: Comparison, compared: list[Comparison]) -> str:
         rows.append([look.name, *(interval(each, 1) for each in intervals), intervals[0].count])
     parts = [
         f"**Measured here: {title}.** That attention keeps BLEU on long sentences and a fixed context loses it "
-        f"{claim.verdict}.{_shares(claim, first, last)}",
+        f"{with_reason(claim.answer, claim.reason)}.{_shares(claim, first, last)}",
         markdown.table(header, rows),
     ]
     against = [
@@ -261,7 +263,7 @@ def _bleu_of(comparison: Comparison, compared: list[Comparison]) -> str:
             f"{pair.corrected:.3f}",
             pair.difference.count,
         ]
-        for pair in pairs(comparison)
+        for pair in bleu_pairs(comparison)
     ]
     if against:
         header = ["Attention", "Fixed context", f"Difference of BLEU at {last}", "p", "p, corrected (Holm)", "Seeds"]
@@ -272,18 +274,14 @@ def _bleu_of(comparison: Comparison, compared: list[Comparison]) -> str:
 def _shares(claim: LengthClaim, first: str, last: str) -> str:
     """` From 1-10 to 41-50 tokens, attention kept 91% [88%, 94%] of its BLEU, …`; empty where nothing is known."""
     kept = [
-        f"{kind} kept {_percent(share)} of their BLEU"
+        f"{kind} kept {percent(share)} of their BLEU"
         for kind, share in (("models with attention", claim.attention), ("fixed contexts", claim.fixed))
         if share
     ]
     if not kept:
         return ""
-    less = f", a difference of {_percent(claim.advantage)}" if claim.advantage else ""
+    less = f", a difference of {percent(claim.advantage)}" if claim.advantage else ""
     return f" From {first} to {last} source tokens, {', '.join(kept)}{less}."
-
-
-def _percent(share: MeanInterval) -> str:
-    return f"{share.mean:.0%} [{share.low:.0%}, {share.high:.0%}]"
 
 
 def _signatures(trials: pd.DataFrame, metric: str) -> list[str]:
@@ -315,10 +313,10 @@ def _in_words(found: list[Change], shortest: int, longest: int, looks: dict) -> 
     """One sentence a verdict: `Between lengths 10 and 80, degrades: LSTM, GRU.`"""
     if shortest == longest:
         return f"One length only ({longest}), so nothing can be said about what length does."
-    said: dict[str, list[str]] = {"degrades": [], "does not degrade": [], UNTOLD: []}
+    by_answer: dict[Answer, list[str]] = {answer: [] for answer in DEGRADES}
     for change in found:
-        said[change.verdict.partition(":")[0]].append(looks[change.arch].name)
-    parts = [f"{verdict}: {', '.join(names)}" for verdict, names in said.items() if names]
+        by_answer[change.degrades].append(looks[change.arch].name)
+    parts = [f"{DEGRADES[answer]}: {', '.join(names)}" for answer, names in by_answer.items() if names]
     return f"Between lengths {shortest} and {longest}: " + "; ".join(parts) + "."
 
 

@@ -5,17 +5,11 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from analysis.claims.verdicts import (
-    RULES,
-    Answer,
-    Part,
-    Verdict,
-    bottleneck_verdict,
-    gradient_verdict,
-    parallelism_verdict,
-)
+from analysis.claims.bottleneck import BOTTLENECK_RULE, bottleneck_verdict
+from analysis.claims.gradients import GRADIENT_RULE, gradient_verdict
+from analysis.claims.parallelism import PARALLELISM_RULE, parallelism_verdict
+from analysis.claims.verdicts import PARTS_RULE, SETTINGS_RULE, Answer, Part, Verdict
 from analysis.figures.chart import Chart
-from analysis.figures.style import styles
 from analysis.report import markdown
 from analysis.report.another_seed import another_seed
 from analysis.report.environment import environment_section
@@ -23,7 +17,7 @@ from analysis.report.failures import cut_short, not_in_means
 from analysis.report.figures import Gallery, what_to_see
 from analysis.report.gradients import gradient_sections
 from analysis.report.models import models
-from analysis.report.parallelism import crossing_table, serial_table, vaswani_table
+from analysis.report.parallelism import tables
 from analysis.report.sections import (
     GRADIENT_LITERATURE,
     alignments,
@@ -34,12 +28,13 @@ from analysis.report.sections import (
     translations,
     what_was_run,
 )
-from analysis.statistics.accuracy_pairs import accuracy_pairs
 from analysis.statistics.comparisons import comparisons
 from analysis.statistics.gradient_fits import fits
 from analysis.statistics.length_fits import LengthFit, length_fits
-from analysis.statistics.summaries import SETTING, at_train_length, setting_name, synthetic
+from analysis.statistics.pairs import accuracy_pairs
+from analysis.statistics.summaries import at_train_length, setting_name, settings_of, synthetic
 from analysis.statistics.words import interval
+from analysis.tables.architectures import Architectures
 from analysis.tables.evidence import Evidence
 
 TITLES = {
@@ -47,6 +42,7 @@ TITLES = {
     "gradients": "Vanishing gradients",
     "parallelism": "Training-time parallelism",
 }
+RULES = (SETTINGS_RULE, BOTTLENECK_RULE, GRADIENT_RULE, PARALLELISM_RULE, PARTS_RULE)
 BOTH = ("accuracy_by_lag", "remedies")  # figures of gradients that show accuracies of trials too
 HOW_TO_MEASURE = {
     "bottleneck": "No trial of a task that tests it was found (recall of one symbol does not); `lengthwise sweep "
@@ -60,9 +56,9 @@ def verdicts(evidence: Evidence) -> list[Verdict]:
     """The verdicts on the three claims, in their order."""
     runs = evidence.runs
     return [
-        bottleneck_verdict(runs.results, runs.failures, comparisons(runs)),
-        gradient_verdict(fits(evidence.gradients)),
-        parallelism_verdict(evidence.parallelism),
+        bottleneck_verdict(runs.results, runs.failures, comparisons(runs), runs.architectures),
+        gradient_verdict(fits(evidence.gradients, runs.architectures), runs.architectures),
+        parallelism_verdict(evidence.parallelism, runs.architectures),
     ]
 
 
@@ -89,11 +85,11 @@ def compose(evidence: Evidence, gallery: Gallery, command: Sequence[str]) -> str
         *(f"**Note.** {note}" for note in evidence.notes),
         "" if runs.trials.empty else what_was_run(runs),
         bottleneck_claim(runs),
-        pairs_section(runs.results),
+        pairs_section(runs.results, runs.architectures),
         *shown(gallery.bottleneck),
         capacities(runs),
-        length_section(length_fits(runs.results)),
-        another_seed(runs.results),
+        length_section(length_fits(runs.results, runs.architectures), runs.architectures),
+        another_seed(runs.results, runs.architectures),
         alignments(runs),
         bleu_by_length(runs) if on_text else "",
         *shown(gallery.text),
@@ -152,22 +148,22 @@ def claims(said: Sequence[Verdict]) -> list[str]:
     return parts
 
 
-def pairs_section(results: pd.DataFrame) -> str:
+def pairs_section(results: pd.DataFrame, architectures: Architectures) -> str:
     """Every architecture with attention against every one with a fixed context, on each synthetic task."""
     accuracy = at_train_length(results, "greedy_token_accuracy")
-    looks = styles(results["arch"])
+    names = architectures.names(results["arch"])
     rows = [
         [
-            looks[pair.attention].name,
-            looks[pair.fixed].name,
-            setting_name(*setting),
+            names[pair.attention],
+            names[pair.fixed],
+            setting_name(task, vocabulary),
             interval(pair.difference),
             pair.difference.count,
             f"{pair.p_value:.3g}",
             f"{pair.corrected:.3g}",
         ]
-        for setting in accuracy[SETTING].drop_duplicates().sort_values(SETTING).itertuples(index=False, name=None)
-        for pair in accuracy_pairs(results, *setting)
+        for task, vocabulary in settings_of(accuracy)
+        for pair in accuracy_pairs(results, task, vocabulary, architectures)
     ]
     if not rows:
         return ""
@@ -187,13 +183,13 @@ def pairs_section(results: pd.DataFrame) -> str:
     )
 
 
-def length_section(found: Sequence[LengthFit]) -> str:
+def length_section(found: Sequence[LengthFit], architectures: Architectures) -> str:
     """The length that halves the accuracy of each architecture, and the capacity fitted to its bits."""
     if not found:
         return ""
-    looks = styles(fit.arch for fit in found)
+    names = architectures.names(fit.arch for fit in found)
     rows = [
-        [looks[fit.arch].name, setting_name(fit.task, fit.vocabulary), _half(fit), _capacity(fit), fit.seeds]
+        [names[fit.arch], setting_name(fit.task, fit.vocabulary), _half(fit), _capacity(fit), fit.seeds]
         for fit in found
     ]
     header = ["Architecture", "Task", "Accuracy halves at (tokens)", "Fitted plateau (bits)", "n (seeds)"]
@@ -233,7 +229,9 @@ def _short(part: Part) -> str:
 def _gradients(evidence: Evidence, figures: list[str]) -> list[str]:
     if evidence.gradients.empty:
         return []
-    return [GRADIENT_LITERATURE, *gradient_sections(evidence.gradients, evidence.runs.results, [], "###"), *figures]
+    runs = evidence.runs
+    sections = gradient_sections(evidence.gradients, runs.results, [], runs.architectures, "###")
+    return [GRADIENT_LITERATURE, *sections, *figures]
 
 
 def _parallelism(evidence: Evidence, figures: list[str]) -> list[str]:
@@ -241,9 +239,8 @@ def _parallelism(evidence: Evidence, figures: list[str]) -> list[str]:
     if results.empty:
         return []
     parts = ["## Training-time parallelism"]
-    for each in (vaswani_table(results), crossing_table(results), serial_table(results)):
-        if each.rows:
-            parts += [f"### {each.title}", markdown.table(each.header, each.rows), each.caption]
+    for each in tables(results, evidence.runs.architectures):
+        parts += [f"### {each.title}", markdown.table(each.header, each.rows), each.caption]
     parts += figures
     skipped = results[results["metric"] == "skipped"]
     if len(skipped):

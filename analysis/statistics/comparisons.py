@@ -14,9 +14,9 @@ import numpy as np
 import pandas as pd
 
 from analysis.errors import ReportError
-from analysis.figures.style import Style
 from analysis.statistics.intervals import MeanInterval, bootstrap_sums, corpus_bleu, percentile_interval, resample_seeds
 from analysis.statistics.summaries import setting_name
+from analysis.tables.architectures import Architectures
 from analysis.tables.trial_folders import ALL, BLEU_STATISTICS, Runs
 
 LEAST_SENTENCES = 20  # BLEU of fewer is noise
@@ -49,6 +49,10 @@ class Distribution(NamedTuple):
         """The mean with its 95% percentile interval."""
         return percentile_interval(self.mean, self.samples, self.seeds)
 
+    def less(self, other: "Distribution") -> MeanInterval:
+        """The difference from another, sample by sample, so that it is paired where both were drawn together."""
+        return percentile_interval(self.mean - other.mean, self.samples - other.samples, min(self.seeds, other.seeds))
+
 
 class Bucket(NamedTuple):
     """The test sentences of one range of source lengths, as translated by the trials of a Comparison."""
@@ -69,7 +73,7 @@ class Comparison:
         train_length: the longest source in training, in tokens.
         trials: their names (trials,).
         archs: the architecture of each trial (trials,).
-        attending: those of them that attend to the source; the others see it as one vector.
+        architectures: what the architectures say of themselves.
         whole: the whole test set.
         buckets: those with enough sentences, the shortest first.
         left_out: name and number of sentences of those with too few.
@@ -79,18 +83,22 @@ class Comparison:
     train_length: int
     trials: tuple[str, ...]
     archs: tuple[str, ...]
-    attending: frozenset[str]
+    architectures: Architectures
     whole: Bucket
     buckets: tuple[Bucket, ...]
     left_out: tuple[tuple[str, int], ...]
 
     def distribution(self, arch: str, values: np.ndarray, resampled: np.ndarray) -> Distribution:
         """The distribution of an architecture's mean, from values (trials,) and resampled (trials, samples)."""
-        own = np.array(self.archs) == arch
+        chosen = np.array(self.archs) == arch
         random = np.random.default_rng([SEED, zlib.crc32(arch.encode())])
         # Seeds of two architectures have nothing to do with each other; those of two buckets are the same models.
-        samples = resample_seeds(values[own], resampled[own], random)
-        return Distribution(float(values[own].mean()), samples, int(own.sum()))
+        samples = resample_seeds(values[chosen], resampled[chosen], random)
+        return Distribution(float(values[chosen].mean()), samples, int(chosen.sum()))
+
+    def of_kind(self, attends: bool) -> list[str]:
+        """The architectures with attention, or those with a fixed context, in the order of tables."""
+        return [arch for arch in self.architectures.names(self.archs) if self.architectures[arch].attends is attends]
 
 
 def text_trials(runs: Runs) -> pd.DataFrame:
@@ -110,17 +118,18 @@ def comparisons(runs: Runs) -> list[Comparison]:
     if trials.empty:
         return []
     trials = trials.assign(signature=[signatures.get("bleu", "") for signatures in trials["signatures"]])
-    sentences = {str(name): own.sort_values("line") for name, own in runs.sentences.groupby("trial")}
+    sentences = {str(name): rows.sort_values("line") for name, rows in runs.sentences.groupby("trial")}
     buckets = runs.results[~runs.results["bucket"].isin(["", ALL])].groupby("trial")["bucket"].unique()
-    found = []
+    compared = []
     for key, group in trials.groupby([*Setting._fields, "train_length"]):
         *setting, train_length = cast(tuple[Any, ...], key)
         names = list(group["trial"])
         for name in names[1:]:
             _check_same_test(names[0], name, sentences, buckets)
         edges = list(buckets.get(names[0], []))
-        found.append(_compare(Setting(*setting), int(train_length), group, [sentences[name] for name in names], edges))
-    return found
+        translated = [sentences[name] for name in names]
+        compared.append(_compare(Setting(*setting), int(train_length), group, translated, edges, runs.architectures))
+    return compared
 
 
 def scored(comparison: Comparison, arch: str, bucket: Bucket, score: Score = corpus_bleu) -> Distribution:
@@ -128,14 +137,14 @@ def scored(comparison: Comparison, arch: str, bucket: Bucket, score: Score = cor
     return comparison.distribution(arch, score(bucket.totals), score(bucket.resampled))
 
 
-def line_name(look: Style, train_length: int) -> str:
+def line_name(name: str, train_length: int) -> str:
     """`Bahdanau-30`, as the papers name a model by the longest sentence it was trained on."""
-    return f"{look.name.replace(' attention', '')}-{train_length}"
+    return f"{name.replace(' attention', '')}-{train_length}"
 
 
 def setting_title(setting: Setting, compared: Sequence[Comparison]) -> tuple[str, str]:
     """What figures and tables call a setting: the task, and the test; signatures are numbered if there are several."""
-    alike = sorted({each.setting for each in compared if each.setting[:-1] == setting[:-1]})
+    alike = sorted({other.setting for other in compared if other.setting[:-1] == setting[:-1]})
     number = f", BLEU signature {alike.index(setting) + 1}" if len(alike) > 1 else ""
     test = f"{setting.source_language} to {setting.target_language}, {setting.test_name}{number}"
     return setting_name(setting.task, setting.vocabulary), test
@@ -143,18 +152,25 @@ def setting_title(setting: Setting, compared: Sequence[Comparison]) -> tuple[str
 
 def left_out_phrase(compared: Sequence[Comparison]) -> str:
     """Which buckets have too few sentences to be shown; empty if all are shown."""
-    found = dict.fromkeys(bucket for comparison in compared for bucket in comparison.left_out)
-    if not found:
+    left_out = dict.fromkeys(bucket for comparison in compared for bucket in comparison.left_out)
+    if not left_out:
         return ""
-    listed = ", ".join(f"{name} (n = {sentences})" for name, sentences in found)
+    listed = ", ".join(f"{name} (n = {sentences})" for name, sentences in left_out)
     return f"Left out for fewer than {LEAST_SENTENCES} sentences: {listed}."
 
 
 def _compare(
-    setting: Setting, train_length: int, trials: pd.DataFrame, sentences: list[pd.DataFrame], names: list[str]
+    setting: Setting,
+    train_length: int,
+    trials: pd.DataFrame,
+    sentences: list[pd.DataFrame],
+    names: list[str],
+    architectures: Architectures,
 ) -> Comparison:
     lengths = sentences[0]["source_length"].to_numpy()
-    statistics = np.stack([own[BLEU_STATISTICS].to_numpy(dtype=float) for own in sentences])  # (trials, sentences, 10)
+    statistics = np.stack(
+        [rows[BLEU_STATISTICS].to_numpy(dtype=float) for rows in sentences]
+    )  # (trials, sentences, 10)
     chosen = {name: _within(name, lengths) for name in sorted(names, key=_first_length)}
     shown = {name: rows for name, rows in chosen.items() if rows.sum() >= LEAST_SENTENCES}
     return Comparison(
@@ -162,7 +178,7 @@ def _compare(
         train_length,
         tuple(trials["trial"]),
         tuple(trials["arch"]),
-        frozenset(trials["arch"][trials["attention"].astype(bool)]),
+        architectures,
         _bucket(ALL, lengths, statistics),
         tuple(_bucket(name, lengths[rows], statistics[:, rows]) for name, rows in shown.items()),
         tuple((name, int(rows.sum())) for name, rows in chosen.items() if name not in shown),

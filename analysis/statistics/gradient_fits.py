@@ -6,8 +6,9 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from analysis.figures.style import styles
+from analysis.statistics.crossings import first_crossing
 from analysis.statistics.intervals import MeanInterval, mean_interval
+from analysis.tables.architectures import Architectures
 from analysis.tables.gradient_tables import EMBEDDING_GRADIENT, LINE, curves, ends, line_name
 
 FLOAT_FLOOR = 1e-37  # float32 cannot tell what lies below from zero
@@ -64,7 +65,7 @@ class Fit(NamedTuple):
         return line_name(self.arch, self.variant)
 
 
-class Change(NamedTuple):
+class BothPhases(NamedTuple):
     """One line at initialisation and after training; None where a phase was not measured."""
 
     arch: str
@@ -79,28 +80,28 @@ class Change(NamedTuple):
         return line_name(self.arch, self.variant)
 
 
-def fits(table: pd.DataFrame) -> list[Fit]:
+def fits(table: pd.DataFrame, architectures: Architectures) -> list[Fit]:
     """Decay and horizon of every line at initialisation and after training, in the order of tables."""
     rows = ends(curves(table, EMBEDDING_GRADIENT))
-    found = [_fit(key, group) for key, group in rows.groupby([*LINE, "phase"])]
-    order = list(styles(rows["name"]))
-    return sorted(found, key=lambda fit: (fit.task, order.index(fit.name), fit.length, fit.phase))
+    order = list(architectures.names(rows["name"]))
+    fitted = [_fit(key, group) for key, group in rows.groupby([*LINE, "phase"])]
+    return sorted(fitted, key=lambda fit: (fit.task, order.index(fit.name), fit.length, fit.phase))
 
 
-def changes(table: pd.DataFrame) -> list[Change]:
+def both_phases(table: pd.DataFrame, architectures: Architectures) -> list[BothPhases]:
     """Every line with its fits at initialisation and after training side by side."""
     sides: dict[tuple[str, str, str, int], dict[str, Fit]] = {}
-    for fit in fits(table):
+    for fit in fits(table, architectures):
         sides.setdefault((fit.arch, fit.variant, fit.task, fit.length), {})[fit.phase] = fit
-    return [Change(*line, phases.get("initial"), phases.get("trained")) for line, phases in sides.items()]
+    return [BothPhases(*line, phases.get("initial"), phases.get("trained")) for line, phases in sides.items()]
 
 
 def _fit(key: tuple, rows: pd.DataFrame) -> Fit:
-    lines = [_line(own) for _, own in rows.groupby("seed")]
+    lines = [_line(of_seed) for _, of_seed in rows.groupby("seed")]
     fitted = [_regress(distances, norms) for distances, norms in lines]
     slopes = [slope for slope, _ in filter(None, fitted)]
     r_squared = tuple(r_squared for _, r_squared in filter(None, fitted))
-    decay = _exponentiated(mean_interval(slopes)) if slopes else None
+    decay = mean_interval(slopes).exponentiated() if slopes else None
     at_floor = sum(int(np.count_nonzero(norms <= FLOAT_FLOOR)) for _, norms in lines)
     arch, variant, task, length, phase = key
     horizon = _horizon(lines)
@@ -129,11 +130,6 @@ def _regress(distances: np.ndarray, norms: np.ndarray) -> tuple[float, float] | 
     return slope, r_squared
 
 
-def _exponentiated(slopes: MeanInterval) -> MeanInterval:
-    decay, low, high = np.exp(np.minimum(slopes[:3], 700.0))
-    return MeanInterval(float(decay), float(low), float(high), slopes.count)
-
-
 def _exponential(decay: MeanInterval | None, r_squared: tuple[float, ...]) -> bool | None:
     """Whether norms decay exponentially: a decay below 1 by its whole interval, and R² of 0.9 in every seed.
 
@@ -149,15 +145,15 @@ def _exponential(decay: MeanInterval | None, r_squared: tuple[float, ...]) -> bo
 
 def _kept(lines: list[tuple[np.ndarray, np.ndarray]]) -> MeanInterval | None:
     shares = [math.log(max(norms[-1], FLOAT_FLOOR) / norms[0]) for _, norms in lines if norms[0] > FLOAT_FLOOR]
-    return _exponentiated(mean_interval(shares)) if shares else None
+    return mean_interval(shares).exponentiated() if shares else None
 
 
 def _horizon(lines: list[tuple[np.ndarray, np.ndarray]]) -> Horizon:
-    each = [horizon(distances, norms) for distances, norms in lines if norms[0] > FLOAT_FLOOR]
-    beyond = sum(math.isinf(value) for value in each)
+    horizons = [horizon(distances, norms) for distances, norms in lines if norms[0] > FLOAT_FLOOR]
+    beyond = sum(math.isinf(value) for value in horizons)
     # Of logarithms, as everything here: an interval of few seeds would reach below a distance of 0 otherwise.
-    reached = _exponentiated(mean_interval([math.log(value) for value in each])) if each and not beyond else None
-    return Horizon(reached, beyond, len(each), int(max(distances[-1] for distances, _ in lines)))
+    reached = mean_interval(np.log(horizons)).exponentiated() if horizons and not beyond else None
+    return Horizon(reached, beyond, len(horizons), int(max(distances[-1] for distances, _ in lines)))
 
 
 def horizon(distances: np.ndarray, norms: np.ndarray) -> float:
@@ -170,11 +166,5 @@ def horizon(distances: np.ndarray, norms: np.ndarray) -> float:
     Returns:
         The distance in steps; infinity where norms stay above 1%.
     """
-    excess = np.log(norms) - math.log(HORIZON_SHARE * norms[0])  # (D,)
-    fallen = np.flatnonzero(excess <= 0)
-    if not len(fallen):
-        return math.inf
-    after = fallen[0]
-    before = after - 1
-    share = excess[before] / (excess[before] - excess[after])
-    return float(distances[before] + share * (distances[after] - distances[before]))
+    distance = first_crossing(distances, np.log(norms) - math.log(HORIZON_SHARE * norms[0]))
+    return math.inf if distance is None else distance

@@ -8,6 +8,7 @@ import numpy as np
 from scipy.special import stdtrit
 
 BLEU_ORDER = 4  # the longest n-grams that count
+LARGEST_LOG = 700.0  # of a float that does not overflow
 
 
 class MeanInterval(NamedTuple):
@@ -23,6 +24,11 @@ class MeanInterval(NamedTuple):
         if math.isnan(self.low):
             return self
         return self._replace(low=max(self.low, least), high=min(self.high, most))
+
+    def exponentiated(self) -> "MeanInterval":
+        """The geometric mean and its interval from those of logarithms."""
+        mean, low, high = np.exp(np.minimum(self[:3], LARGEST_LOG))
+        return MeanInterval(float(mean), float(low), float(high), self.count)
 
 
 def lies_above(first: MeanInterval | None, second: MeanInterval | None) -> bool | None:
@@ -134,11 +140,6 @@ def bootstrap_sums(statistics: np.ndarray, samples: int = 1000, seed: int = 0) -
     sentences = counts.shape[1]
     drawn = np.random.default_rng(seed).multinomial(sentences, np.full(sentences, 1 / sentences), samples)
     return np.einsum("bs,msk->mbk", drawn.astype(float), counts, optimize=True)
-
-
-def bootstrap_bleu(statistics: np.ndarray, samples: int = 1000, seed: int = 0) -> np.ndarray:
-    """Corpus BLEU (systems, samples) of the test sets of `bootstrap_sums`, from statistics (systems, sentences, 10)."""
-    return corpus_bleu(bootstrap_sums(statistics, samples, seed))
 
 
 def resample_seeds(values: np.ndarray, resampled: np.ndarray, random: np.random.Generator) -> np.ndarray:

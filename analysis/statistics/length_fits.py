@@ -11,9 +11,10 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import minimize_scalar
 
-from analysis.figures.style import styles
+from analysis.statistics.crossings import first_crossing
 from analysis.statistics.intervals import MeanInterval, mean_interval
-from analysis.statistics.summaries import SETTING, at_train_length
+from analysis.statistics.summaries import at_train_length, of_setting, settings_of
+from analysis.tables.architectures import Architectures
 
 LEARNT = 0.5  # least accuracy at the shortest length of what there is to halve
 REACHED = 0.99  # of what was presented; a capacity that is fitted above it was not reached
@@ -47,18 +48,17 @@ class LengthFit(NamedTuple):
     most_bits: float
 
 
-def length_fits(results: pd.DataFrame) -> list[LengthFit]:
+def length_fits(results: pd.DataFrame, architectures: Architectures) -> list[LengthFit]:
     """The fits of every architecture with two lengths or more, tasks by name, architectures in the order of tables."""
     accuracy = at_train_length(results, "greedy_token_accuracy")
     bits = _with_presented(results)
-    found = []
-    for (task, vocabulary), rows in accuracy.groupby(SETTING):
-        for arch in styles(rows["arch"]):
-            own = rows[rows["arch"] == arch]
-            passed = bits[(bits[[*SETTING, "arch"]] == [task, vocabulary, arch]).all(axis=1)]
-            if fit := _fit((str(task), int(rows["vocabulary"].iloc[0]), arch), own, passed):
-                found.append(fit)
-    return found
+    fits = []
+    for task, vocabulary in settings_of(accuracy):
+        rows, passed = (of_setting(table, task, vocabulary) for table in (accuracy, bits))
+        for arch in architectures.names(rows["arch"]):
+            key = (str(task), int(vocabulary), arch)
+            fits.append(_fit(key, rows[rows["arch"] == arch], passed[passed["arch"] == arch]))
+    return [fit for fit in fits if fit]
 
 
 def half_length(lengths: np.ndarray, accuracy: np.ndarray) -> float:
@@ -71,15 +71,8 @@ def half_length(lengths: np.ndarray, accuracy: np.ndarray) -> float:
     Returns:
         The smallest such length; infinity where accuracy stays above half.
     """
-    excess = accuracy - accuracy[0] / 2
-    fallen = np.flatnonzero(excess <= 0)
-    if not fallen.size or accuracy[0] <= 0:
-        return math.inf
-    after = int(fallen[0])
-    before = after - 1
-    share = excess[before] / (excess[before] - excess[after])
-    logs = np.log(lengths)
-    return float(np.exp(logs[before] + share * (logs[after] - logs[before])))
+    log_length = first_crossing(np.log(lengths), accuracy - accuracy[0] / 2)
+    return math.inf if log_length is None else math.exp(log_length)
 
 
 def fitted_capacity(presented: np.ndarray, recovered: np.ndarray) -> float:
@@ -108,21 +101,15 @@ def fitted_capacity(presented: np.ndarray, recovered: np.ndarray) -> float:
 
 
 def _fit(key: tuple[str, int, str], accuracy: pd.DataFrame, bits: pd.DataFrame) -> LengthFit | None:
-    curves = [
-        own.sort_values("train_length") for _, own in accuracy.groupby("seed") if len(set(own["train_length"])) > 1
-    ]
+    curves = _curves(accuracy)
     if not curves:
         return None
-    unlearnt = sum(own["value"].iloc[0] < LEARNT for own in curves)
-    halves = [half_length(own["train_length"].to_numpy(float), own["value"].to_numpy()) for own in curves]
-    capacities = [
-        fitted_capacity(own["presented"].to_numpy(), own["value"].to_numpy())
-        for _, own in bits.groupby("seed")
-        if len(set(own["train_length"])) > 1
-    ]
+    unlearnt = sum(curve["value"].iloc[0] < LEARNT for curve in curves)
+    halves = [half_length(curve["train_length"].to_numpy(float), curve["value"].to_numpy()) for curve in curves]
+    capacities = [fitted_capacity(curve["presented"].to_numpy(), curve["value"].to_numpy()) for curve in _curves(bits)]
     return LengthFit(
         *key,
-        half_length=None if unlearnt else _over_logs(halves),
+        half_length=None if unlearnt or math.inf in halves else mean_interval(np.log(halves)).exponentiated(),
         capacity=mean_interval(capacities).clipped(0, math.inf) if capacities and max(capacities) < math.inf else None,
         seeds=len(curves),
         unlearnt=unlearnt,
@@ -133,13 +120,10 @@ def _fit(key: tuple[str, int, str], accuracy: pd.DataFrame, bits: pd.DataFrame) 
     )
 
 
-def _over_logs(values: list[float]) -> MeanInterval | None:
-    """Geometric mean and interval; lengths are compared by their ratio, and none lies below 0."""
-    if max(values) == math.inf:
-        return None
-    logs = mean_interval(np.log(values))
-    mean, low, high = np.exp(logs[:3])
-    return MeanInterval(float(mean), float(low), float(high), logs.count)
+def _curves(rows: pd.DataFrame) -> list[pd.DataFrame]:
+    """The rows of each seed with two lengths or more, by length."""
+    curves = (of_seed.sort_values("train_length") for _, of_seed in rows.groupby("seed"))
+    return [curve for curve in curves if curve["train_length"].iloc[0] < curve["train_length"].iloc[-1]]
 
 
 def _with_presented(results: pd.DataFrame) -> pd.DataFrame:

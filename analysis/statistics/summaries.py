@@ -5,10 +5,12 @@ from collections.abc import Callable, Iterable
 import numpy as np
 import pandas as pd
 
-from analysis.statistics.intervals import MeanInterval, mean_interval
+from analysis.statistics.intervals import MeanInterval, mean_interval, prediction_interval
+from analysis.tables.architectures import class_of
 
 SETTING = ["task", "vocabulary"]  # trials are compared only within the same task and vocabulary
 PROPORTION = (0.0, 1.0)
+LEAST_SEEDS = 3  # of a prediction; with two, almost every interval would be 0…1
 
 
 def synthetic(results: pd.DataFrame) -> pd.DataFrame:
@@ -26,6 +28,16 @@ def at_train_length(results: pd.DataFrame, metric: str) -> pd.DataFrame:
     """The rows of one metric where a model was tested at the greatest length it was trained on."""
     rows = measured(results, metric)
     return rows[rows["eval_length"] == rows["train_length"]]
+
+
+def of_setting(rows: pd.DataFrame, task: str, vocabulary: int) -> pd.DataFrame:
+    """The rows of a task with a vocabulary."""
+    return rows[(rows["task"] == task) & (rows["vocabulary"] == vocabulary)]
+
+
+def settings_of(rows: pd.DataFrame) -> list[tuple[str, int]]:
+    """The tasks of rows, each with its vocabulary, by name."""
+    return list(rows[SETTING].drop_duplicates().sort_values(SETTING).itertuples(index=False, name=None))
 
 
 def longest(rows: pd.DataFrame) -> pd.DataFrame:
@@ -48,6 +60,17 @@ def over_seeds(
         interval = interval_from(group["value"].to_numpy())
         points.append([*key, *(interval.clipped(*bounds) if bounds else interval)])
     return pd.DataFrame(points, columns=[*by, "mean", "low", "high", "seeds"])
+
+
+def next_seed(results: pd.DataFrame) -> pd.DataFrame:
+    """Where the greedy token accuracy of one more trial should land, of architectures and lengths with three seeds.
+
+    Returns:
+        Prediction intervals: task, vocabulary, arch, train_length, mean, low, high, seeds.
+    """
+    rows = at_train_length(results, "greedy_token_accuracy")
+    points = over_seeds(rows, [*SETTING, "arch", "train_length"], PROPORTION, prediction_interval)
+    return points[points["seeds"] >= LEAST_SEEDS]
 
 
 def interval_of(point: pd.Series) -> MeanInterval:
@@ -78,6 +101,6 @@ def ended_badly(failures: pd.DataFrame, arch: str, task: str, length: int) -> st
 
     Means are over the trials that completed; beside their number stands this one.
     """
-    own = failures[failures["arch"] == arch.partition(" [")[0]]
-    own = own[(own["task"] == task) & (own["train_length"] == length)]
-    return ", ".join(f"{count} {status}" for status, count in own["status"].value_counts().sort_index().items())
+    lost = failures[failures["arch"] == class_of(arch)]
+    lost = lost[(lost["task"] == task) & (lost["train_length"] == length)]
+    return ", ".join(f"{count} {status}" for status, count in lost["status"].value_counts().sort_index().items())

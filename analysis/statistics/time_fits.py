@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from scipy.special import stdtrit
 
+from analysis.statistics.crossings import first_crossing
 from analysis.tables.parallelism_tables import MACHINE
 
 UPPER_RANGE = 8  # an exponent is fitted to lengths from the greatest down to this share of it
@@ -81,13 +82,9 @@ def crossing(lengths: Sequence[float], first: Sequence[float], second: Sequence[
         The length; None where `first` is not above `second` at the greatest length, or is above it at all of them.
     """
     difference = np.log(np.asarray(first, dtype=float)) - np.log(np.asarray(second, dtype=float))
-    below = np.flatnonzero(difference <= 0)
-    if not below.size or below[-1] == len(difference) - 1:
-        return None
-    last = int(below[-1])
-    share = difference[last] / (difference[last] - difference[last + 1])
-    x = np.log(np.asarray(lengths, dtype=float))
-    return float(np.exp(x[last] + share * (x[last + 1] - x[last])))
+    # Followed from the greatest length downwards.
+    log_length = first_crossing(np.log(np.asarray(lengths, dtype=float))[::-1], difference[::-1])
+    return None if log_length is None else math.exp(log_length)
 
 
 def serial_fraction(speedup: float, workers: float) -> float:
@@ -108,20 +105,51 @@ def speedups(results: pd.DataFrame) -> pd.DataFrame:
     """Speed-up by threads and by batch size: device, processor, threads, precision, sweep, arch, length, workers,
     speedup, low, high, serial_fraction. Workers are threads, where `threads` is 0, or sequences a batch."""
     rows = results[(results["metric"] == "tokens_per_second") & results["sweep"].isin(["threads", "batch"])]
-    found = []
+    points = []
     by = [*MACHINE, "sweep", "arch", "length"]
     by_threads = rows["sweep"] == "threads"
     rows = rows.assign(
         workers=rows["threads"].where(by_threads, rows["batch_size"]).astype(int),
         threads=rows["threads"].where(~by_threads, 0),
     )
-    for key, own in rows.groupby(by, sort=False):
-        own = own.sort_values("workers")
-        base = own[own["workers"] == 1]
-        if base.empty or len(own) < 2:
+    for key, measured in rows.groupby(by, sort=False):
+        base = measured[measured["workers"] == 1]
+        if base.empty or len(measured) < 2:
             continue
-        for _, row in own.iterrows():
+        for _, row in measured.sort_values("workers").iterrows():
             gain = [row[end] / base["median"].iloc[0] for end in ("median", "lower", "upper")]
             fraction = serial_fraction(gain[0], row["workers"]) if row["workers"] > 1 else math.nan
-            found.append([*key, row["workers"], *gain, fraction])
-    return pd.DataFrame(found, columns=[*by, "workers", "speedup", "low", "high", "serial_fraction"])
+            points.append([*key, row["workers"], *gain, fraction])
+    return pd.DataFrame(points, columns=[*by, "workers", "speedup", "low", "high", "serial_fraction"])
+
+
+def law(results: pd.DataFrame, arch: str, metric: str) -> Line | None:
+    """The exact line of a count, such as `sequential_depth`, against length; see `exact_line`."""
+    counts = _counts(results, arch, metric)
+    return exact_line([*counts["length"].astype(int)], [*counts["median"].astype(int)])
+
+
+def law_text(results: pd.DataFrame, arch: str, metric: str) -> str:
+    """A count as a function of the length n: `6 n + 4`, `60`, or its range where it is no straight line."""
+    counts = _counts(results, arch, metric)
+    if counts.empty:
+        return "-"
+    line = law(results, arch, metric)
+    if len(counts) == 1:
+        return f"{int(counts['median'].iloc[0])} at {int(counts['length'].iloc[0])}"
+    if line is None:
+        return f"{int(counts['median'].min())} to {int(counts['median'].max())}"
+    if not line.slope:
+        return str(line.intercept)
+    return f"{line.slope} n" + (f" {'+-'[line.intercept < 0]} {abs(line.intercept)}" if line.intercept else "")
+
+
+def machine_name(machine: Sequence[Any]) -> str:
+    """What tables call device, processor, threads and precision."""
+    device, _, threads, precision = machine
+    return f"{device}, {precision}" if device == "cuda" else f"{device}, {int(threads)} threads, {precision}"
+
+
+def _counts(results: pd.DataFrame, arch: str, metric: str) -> pd.DataFrame:
+    counts = results[(results["metric"] == metric) & (results["arch"] == arch)]
+    return counts.drop_duplicates("length").sort_values("length")

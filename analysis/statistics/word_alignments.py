@@ -100,28 +100,16 @@ def alignment_error_rate(hypotheses: Sequence[frozenset[Link]], gold: Sequence[G
     sure = sum(len(sentence.sure) for sentence in gold)
     if links + sure == 0:
         raise ReportError("neither the links nor the gold alignments have a link; there is nothing to score")
-    found_sure = sum(len(own & sentence.sure) for own, sentence in zip(hypotheses, gold, strict=True))
-    found_possible = sum(len(own & sentence.possible) for own, sentence in zip(hypotheses, gold, strict=True))
+    pairs = list(zip(hypotheses, gold, strict=True))
+    sure_links = sum(len(links_of_sentence & sentence.sure) for links_of_sentence, sentence in pairs)
+    possible_links = sum(len(links_of_sentence & sentence.possible) for links_of_sentence, sentence in pairs)
     return AlignmentScore(
-        error_rate=1 - (found_sure + found_possible) / (links + sure),
-        precision=found_possible / links if links else math.nan,
-        recall=found_sure / sure if sure else math.nan,
+        error_rate=1 - (sure_links + possible_links) / (links + sure),
+        precision=possible_links / links if links else math.nan,
+        recall=sure_links / sure if sure else math.nan,
         links=links,
         sentences=len(gold),
     )
-
-
-def score_files(links: Path, gold: Path, links_offset: int = 0, gold_offset: int = 0) -> AlignmentScore:
-    """The alignment error rate of one file against another; the offsets are the index of the first word in each.
-
-    Raises:
-        ReportError: a file that is not understood, or files that do not belong together; the message names them.
-    """
-    hypotheses, alignments = read_links(links, links_offset), read_gold(gold, gold_offset)
-    try:
-        return alignment_error_rate(hypotheses, alignments)
-    except ReportError as error:
-        raise ReportError(f"{links} against {gold}: {error}") from error
 
 
 def words_of_pieces(pieces: Sequence[str]) -> list[int]:
@@ -149,7 +137,7 @@ def words_from_pieces(pieces: Sequence[str]) -> list[str]:
     for word, piece in zip(words_of_pieces(pieces), pieces, strict=True):
         byte = BYTE.fullmatch(piece)
         text[word] = text.get(word, b"") + (bytes.fromhex(byte[1]) if byte else piece.encode())
-    return [own.decode(errors="replace").replace(WORD_BEGIN, " ").strip() or WORD_BEGIN for own in text.values()]
+    return [word.decode(errors="replace").replace(WORD_BEGIN, " ").strip() or WORD_BEGIN for word in text.values()]
 
 
 def project_to_words(weights: np.ndarray, source_words: Sequence[int], target_words: Sequence[int]) -> np.ndarray:
@@ -196,16 +184,16 @@ def _parse(line: str, where: str, offset: int) -> dict[Link, str]:
     """The mark of each link of a line; of a link that is marked sure and possible, sure."""
     marks: dict[Link, str] = {}
     for text in line.split():
-        found = LINK.fullmatch(text)
-        if not found:
+        match = LINK.fullmatch(text)
+        if not match:
             raise ReportError(f"{where}: '{text}' is no link; write source-target, such as 3-5")
-        link = int(found[1]) - offset, int(found[3]) - offset
+        link = int(match[1]) - offset, int(match[3]) - offset
         if min(link) < 0:
             raise ReportError(
                 f"{where}: '{text}' counts from 0, but the index of the first word was given as {offset}; give 0"
             )
         if marks.get(link) != "-":
-            marks[link] = found[2]
+            marks[link] = match[2]
     return marks
 
 

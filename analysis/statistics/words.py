@@ -1,7 +1,7 @@
 """Numbers and intervals in words, as tables, captions and verdicts print them."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 from analysis.statistics.intervals import MeanInterval
@@ -20,6 +20,19 @@ def interval(value: MeanInterval | None, digits: int = 3, form: Literal["f", "g"
     if math.isnan(value.low):
         return f"{_number(value.mean, digits, form)} (no interval)"
     return f"{_number(value.mean, digits, form)} {bounds(value.low, value.high, digits, form)}"
+
+
+def percent(share: MeanInterval) -> str:
+    """`91% [88%, 94%]`."""
+    return f"{share.mean:.0%} [{share.low:.0%}, {share.high:.0%}]"
+
+
+def r_squared_text(r_squared: Sequence[float]) -> str:
+    """R² over seeds: `0.98`, or its range `0.91…0.98`."""
+    if not r_squared:
+        return "-"
+    least, most = (f"{value:.2f}" for value in (min(r_squared), max(r_squared)))
+    return least if least == most else f"{least}…{most}"
 
 
 def bounds(low: float, high: float, digits: int = 3, form: Literal["f", "g"] = "f") -> str:

@@ -205,8 +205,9 @@ def _write_figures(rows: list[Row], folder: Path) -> str:
     import pandas as pd
 
     from analysis.report.gradients import write_report
+    from analysis.tables.architectures import Architectures
 
-    return write_report(pd.DataFrame(rows, columns=list(Row._fields)), folder)
+    return write_report(pd.DataFrame(rows, columns=list(Row._fields)), folder, Architectures())
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from analysis.errors import ReportError
 from analysis.report.parallelism import write_report
+from analysis.tables.architectures import Architectures
 from analysis.tables.parallelism_tables import COLUMNS, RESULTS
 from data.batch import FIRST_TOKEN
 from experiments.config.arguments import OneLineParser, require_architectures, require_at_least, require_threads
@@ -78,7 +79,7 @@ def main(arguments: list[str]) -> int:
             with whole_file(options.output / RESULTS) as partial:
                 pd.DataFrame(rows, columns=COLUMNS).to_csv(partial, index=False, lineterminator="\n")
             write_environment(options.output, device_name(torch.device(options.device)))
-            print(write_report([options.output], options.output))
+            print(write_report([options.output], options.output, Architectures()))
     except (ReportError, OSError) as error:
         raise UsageError(f"--output: {error}") from None
     except KeyboardInterrupt:

@@ -12,6 +12,7 @@ from analysis.figures.style import Style, paper_style, styles
 from analysis.statistics.gradient_fits import fits
 from analysis.statistics.gradient_norms import RECALL, lag_points, without_remedies
 from analysis.statistics.summaries import SETTING, seeds_phrase, setting_name
+from analysis.tables.architectures import Architectures
 
 APART = 2.5  # points of paper between lines at the same lag
 CHANCE = {**GUIDE, "linestyle": ":", "label": "chance"}
@@ -102,7 +103,7 @@ def _mark_horizons(axes: Axes, points: pd.DataFrame, looks: dict[str, Style]) ->
 
 def _trained_horizons(table: pd.DataFrame) -> dict[str, float]:
     """Effective horizon after training, as a lag, of the lines that have one; the greatest length counts."""
-    found = [fit for fit in fits(table) if fit.task == RECALL and fit.phase == "trained"]
+    found = [fit for fit in fits(table, Architectures()) if fit.task == RECALL and fit.phase == "trained"]
     at_longest = {fit.name: fit for fit in sorted(found, key=lambda fit: fit.length)}
     # The token at distance d is followed by d - 1 others; a logarithmic axis begins at 1.
     return {name: max(fit.horizon.reached.mean - 1, 1.0) for name, fit in at_longest.items() if fit.horizon.reached}

@@ -59,7 +59,7 @@ def points_by_length(
         looks = styles(comparison.archs)
         for arch, bucket in ((arch, bucket) for arch in looks for bucket in comparison.buckets):
             interval = scored(comparison, arch, bucket, score).interval().clipped(*bounds)
-            name = line_name(looks[arch], comparison.train_length)
+            name = line_name(looks[arch].name, comparison.train_length)
             what = [*comparison.setting, comparison.train_length, name, arch]
             rows.append([*what, bucket.name, bucket.sentences, bucket.mean_source_length, *interval])
     columns = [

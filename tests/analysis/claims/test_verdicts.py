@@ -4,27 +4,22 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.claims.verdicts import (
-    RULES,
-    Answer,
-    Finding,
-    Part,
-    across,
-    bottleneck_answer,
-    bottleneck_verdict,
-    gradient_verdict,
-    parallelism_verdict,
-    together,
-)
-from analysis.statistics.accuracy_pairs import accuracy_pairs
+from analysis.claims.bottleneck import bottleneck_answer, bottleneck_verdict
+from analysis.claims.gradients import gradient_verdict
+from analysis.claims.parallelism import parallelism_verdict
+from analysis.claims.verdicts import Answer, Part, across, together
+from analysis.report.text import RULES
 from analysis.statistics.comparisons import comparisons
 from analysis.statistics.gradient_fits import fits
+from analysis.statistics.pairs import accuracy_pairs
+from analysis.tables.architectures import Architectures
 from analysis.tables.trial_folders import COLUMNS, FAILURE_COLUMNS, load_runs
 from tests.helpers.analysis_tables import write_text_sweep
 from tests.helpers.gradient_tables import exponential, flat, seeds_of, table_of
 from tests.helpers.report_folders import timings
 
 HOLDS, IN_PART, FAILS, UNTOLD = Answer
+BUILT_IN = Architectures()
 NO_FAILURES = pd.DataFrame(columns=FAILURE_COLUMNS)
 LOSES, KEEPS = {10: 0.99, 80: 0.3}, {10: 0.99, 80: 0.99}
 
@@ -40,7 +35,7 @@ def results_of(curves: dict[str, dict[int, float]], seeds=(0, 1, 2), spread=0.00
 
 
 def bottleneck(results, failures=NO_FAILURES):
-    return bottleneck_verdict(results, failures, [])
+    return bottleneck_verdict(results, failures, [], BUILT_IN)
 
 
 def test_the_bottleneck_holds_where_fixed_contexts_lose_and_attention_keeps():
@@ -132,20 +127,22 @@ def test_the_parts_of_the_bottleneck_are_put_together_as_the_rule_says(fixed, at
 
 
 def test_pairs_are_corrected_for_their_number_by_holm():
-    pairs = accuracy_pairs(results_of({"LSTM": LOSES, "GRU": LOSES, "Bahdanau": KEEPS}, spread=0.2), "copy", 32)
+    pairs = accuracy_pairs(
+        results_of({"LSTM": LOSES, "GRU": LOSES, "Bahdanau": KEEPS}, spread=0.2), "copy", 32, BUILT_IN
+    )
     assert [(pair.attention, pair.fixed) for pair in pairs] == [("Bahdanau", "LSTM"), ("Bahdanau", "GRU")]
     assert [pair.corrected for pair in pairs] == pytest.approx([2 * pairs[0].p_value, 2 * pairs[0].p_value])
     assert pairs[0].difference.mean == pytest.approx(0.69) and pairs[0].difference.count == 3
 
 
 def test_seeds_without_any_spread_give_no_p_value_to_rely_on():
-    [pair] = accuracy_pairs(results_of({"LSTM": LOSES, "Bahdanau": KEEPS}, spread=0), "copy", 32)
+    [pair] = accuracy_pairs(results_of({"LSTM": LOSES, "Bahdanau": KEEPS}, spread=0), "copy", 32, BUILT_IN)
     assert pair.p_value == 1 and np.isnan(pair.difference.low)
 
 
 def test_text_counts_as_a_setting_of_the_bottleneck(tmp_path):
     runs = load_runs([write_text_sweep(tmp_path, ("GRU", "Bahdanau"), (50,))])
-    verdict = bottleneck_verdict(runs.results, runs.failures, comparisons(runs))
+    verdict = bottleneck_verdict(runs.results, runs.failures, comparisons(runs), runs.architectures)
     [finding] = verdict.findings
     assert finding.where.startswith("multi30k, vocabulary 8000, de to en") and verdict.answer == IN_PART
     assert "n = 3 a model" in finding.parts[0].measured
@@ -159,11 +156,11 @@ EVEN = (flat(), flat(), flat())
 
 def gradients_of(decays=DECAYS, attention=EVEN):
     curves = [seeds_of(arch, [exponential(decay) for decay in own]) for arch, own in decays.items()]
-    return fits(table_of(*curves, seeds_of("Bahdanau", attention)))
+    return fits(table_of(*curves, seeds_of("Bahdanau", attention)), BUILT_IN)
 
 
 def test_vanishing_gradients_hold_where_every_sentence_agrees():
-    verdict = gradient_verdict(gradients_of())
+    verdict = gradient_verdict(gradients_of(), BUILT_IN)
     assert verdict.answer == HOLDS
     [finding] = verdict.findings
     assert [part.answer for part in finding.parts] == [HOLDS] * 5
@@ -172,7 +169,7 @@ def test_vanishing_gradients_hold_where_every_sentence_agrees():
 
 def test_vanishing_gradients_hold_in_part_where_attention_decays_as_well():
     attention = [exponential(decay) for decay in (0.9, 0.91, 0.92)]
-    assert gradient_verdict(gradients_of(attention=attention)).answer == IN_PART
+    assert gradient_verdict(gradients_of(attention=attention), BUILT_IN).answer == IN_PART
 
 
 def cliff():
@@ -181,7 +178,7 @@ def cliff():
 
 
 def test_vanishing_gradients_hold_in_part_where_attention_falls_off_a_cliff():
-    [finding] = gradient_verdict(gradients_of(attention=(cliff(), cliff(), cliff()))).findings
+    [finding] = gradient_verdict(gradients_of(attention=(cliff(), cliff(), cliff())), BUILT_IN).findings
     assert [part.answer for part in finding.parts] == [HOLDS, HOLDS, HOLDS, HOLDS, FAILS]
     assert finding.answer == IN_PART and "Bahdanau attention 1e-09 [1e-09, 1e-09]" in finding.parts[-1].measured
 
@@ -189,7 +186,9 @@ def test_vanishing_gradients_hold_in_part_where_attention_falls_off_a_cliff():
 def test_local_attention_is_not_judged_by_what_is_left_outside_its_window():
     curves = [seeds_of(arch, [exponential(decay) for decay in own]) for arch, own in DECAYS.items()]
     local = seeds_of("LuongLocal", [cliff()] * 3)
-    [finding] = gradient_verdict(fits(table_of(*curves, seeds_of("Bahdanau", EVEN), local))).findings
+    [finding] = gradient_verdict(
+        fits(table_of(*curves, seeds_of("Bahdanau", EVEN), local), BUILT_IN), BUILT_IN
+    ).findings
     assert finding.parts[-1].answer == HOLDS
     assert "Luong local 1e-09 [1e-09, 1e-09] (has a window, not judged)" in finding.parts[-1].measured
 
@@ -197,30 +196,30 @@ def test_local_attention_is_not_judged_by_what_is_left_outside_its_window():
 def test_vanishing_gradients_do_not_hold_where_no_sentence_agrees():
     decays = {"VanillaRNN": (1.1, 1.11, 1.12), "LSTM": (0.7, 0.71, 0.72), "GRU": (0.8, 0.81, 0.82)}
     attention = [exponential(decay) for decay in (0.6, 0.61, 0.62)]
-    assert gradient_verdict(gradients_of(decays, attention)).answer == FAILS
+    assert gradient_verdict(gradients_of(decays, attention), BUILT_IN).answer == FAILS
 
 
 def test_vanishing_gradients_cannot_be_told_from_one_seed_or_from_nothing():
     one = {arch: own[:1] for arch, own in DECAYS.items()}
-    assert gradient_verdict(gradients_of(one, [flat()])).answer == UNTOLD
-    assert gradient_verdict([]).findings == ()
+    assert gradient_verdict(gradients_of(one, [flat()]), BUILT_IN).answer == UNTOLD
+    assert gradient_verdict([], BUILT_IN).findings == ()
 
 
 def test_parallelism_holds_where_counts_and_clock_agree():
-    verdict = parallelism_verdict(timings())
+    verdict = parallelism_verdict(timings(), BUILT_IN)
     assert verdict.answer == HOLDS
     assert "LSTM 14 n + 40" in verdict.findings[0].parts[0].measured
     assert "n ≥ 5 steps" in verdict.findings[1].parts[0].measured
 
 
 def test_parallelism_holds_in_part_where_the_clock_disagrees():
-    verdict = parallelism_verdict(timings(transformer_time=5.0))
+    verdict = parallelism_verdict(timings(transformer_time=5.0), BUILT_IN)
     assert [finding.answer for finding in verdict.findings] == [HOLDS, FAILS]
     assert verdict.answer == IN_PART
 
 
 def test_the_clock_is_in_part_where_the_transformer_beats_only_some():
-    assert parallelism_verdict(timings(transformer_time=1.13)).findings[1].answer == IN_PART
+    assert parallelism_verdict(timings(transformer_time=1.13), BUILT_IN).findings[1].answer == IN_PART
 
 
 def test_parallelism_does_not_hold_where_the_count_of_the_transformer_grows_and_that_of_the_others_does_not():
@@ -228,25 +227,25 @@ def test_parallelism_does_not_hold_where_the_count_of_the_transformer_grows_and_
     counted = counted[counted["metric"] == "sequential_depth"].reset_index(drop=True)
     grows = counted["arch"] == "Transformer"
     counted["median"] = counted["length"].where(grows, 60)
-    assert parallelism_verdict(counted).answer == FAILS
+    assert parallelism_verdict(counted, BUILT_IN).answer == FAILS
 
 
 def test_one_length_tells_nothing_about_how_counts_grow():
     counted: pd.DataFrame = timings()
     one = counted[(counted["metric"] == "sequential_depth") & (counted["length"] == 8)]
-    verdict = parallelism_verdict(one)
+    verdict = parallelism_verdict(one, BUILT_IN)
     assert verdict.answer == UNTOLD and "Transformer 40 at 8" in verdict.findings[0].parts[1].measured
 
 
 def test_the_clock_is_read_where_all_were_timed():
     timed: pd.DataFrame = timings()
     short_of = (timed["arch"] == "GRU") & (timed["length"] == 64)
-    assert "32 tokens" in parallelism_verdict(timed[~short_of]).findings[1].parts[0].statement
+    assert "32 tokens" in parallelism_verdict(timed[~short_of], BUILT_IN).findings[1].parts[0].statement
 
 
 def test_too_few_repeats_leave_the_clock_untold():
-    assert parallelism_verdict(timings().assign(repeats=2)).findings[1].answer == UNTOLD
-    assert parallelism_verdict(timings(["GRU", "LSTM"])).answer == UNTOLD
+    assert parallelism_verdict(timings().assign(repeats=2), BUILT_IN).findings[1].answer == UNTOLD
+    assert parallelism_verdict(timings(["GRU", "LSTM"]), BUILT_IN).answer == UNTOLD
 
 
 def part(answer):
@@ -269,7 +268,7 @@ def test_parts_of_a_claim_are_put_together(answers, said):
     [([HOLDS, UNTOLD], HOLDS), ([FAILS], FAILS), ([HOLDS, FAILS], IN_PART), ([UNTOLD], UNTOLD), ([], UNTOLD)],
 )
 def test_settings_that_could_be_told_decide(answers, said):
-    assert across(Finding("", answer, ()) for answer in answers) == said
+    assert across(answers) == said
 
 
 def test_rules_name_every_answer():

@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 from sacrebleu.metrics.bleu import BLEU
 
-from analysis.claims.length import length_claim, pairs
+from analysis.claims.text_length import length_claim
+from analysis.claims.verdicts import Answer
 from analysis.errors import ReportError
 from analysis.figures.chart import save_chart
 from analysis.figures.length import bleu as by_length
@@ -13,6 +14,7 @@ from analysis.figures.length.bleu import length_ratio, points_by_length
 from analysis.report.command import main as report
 from analysis.report.sections import bleu_by_length
 from analysis.statistics.comparisons import comparisons
+from analysis.statistics.pairs import bleu_pairs
 from analysis.tables.trial_folders import BLEU_STATISTICS, load_runs
 from analysis.tables.variants import tell_variants_apart
 from tests.helpers.analysis_tables import (
@@ -198,7 +200,7 @@ def test_trials_that_read_the_source_in_other_tokens_are_refused(tmp_path):
 def test_attention_is_paired_with_every_fixed_context_at_the_longest_bucket(tmp_path):
     runs = load_runs([write_text_sweep(tmp_path, ("LSTM", "GRU", "Bahdanau"), lengths=(30,))])
     [comparison] = comparisons(runs)
-    found = pairs(comparison)
+    found = bleu_pairs(comparison)
     assert [(pair.attention, pair.fixed) for pair in found] == [("Bahdanau", "LSTM"), ("Bahdanau", "GRU")]
     means = points_by_length([comparison]).set_index(["arch", "bucket"])["mean"]
     for pair in found:
@@ -211,7 +213,7 @@ def test_attention_is_paired_with_every_fixed_context_at_the_longest_bucket(tmp_
 def test_equal_models_differ_by_nothing(tmp_path):
     for arch in ("GRU", "Bahdanau"):
         write_text_trial(tmp_path, arch, sentences=plausible_sentences("GRU", 30, 0))
-    [pair] = pairs(comparisons(load_runs([tmp_path]))[0])
+    [pair] = bleu_pairs(comparisons(load_runs([tmp_path]))[0])
     assert pair.difference == (0.0, 0.0, 0.0, 1)
     assert (pair.p_value, pair.corrected) == (1.0, 1.0)
 
@@ -242,16 +244,15 @@ def short_and_long(sentences, lost):
 
 
 @pytest.mark.parametrize(
-    ("attention_lost", "fixed_lost", "said"),
-    [(0.0, 0.5, "holds"), (0.3, 0.6, "holds in part"), (0.0, 0.0, "does not hold"), (0.6, 0.2, "does not hold")],
+    ("attention_lost", "fixed_lost", "answer"),
+    [(0.0, 0.5, Answer.HOLDS), (0.3, 0.6, Answer.IN_PART), (0.0, 0.0, Answer.FAILS), (0.6, 0.2, Answer.FAILS)],
 )
-def test_claim_follows_what_each_kind_keeps(tmp_path, attention_lost, fixed_lost, said):
+def test_claim_follows_what_each_kind_keeps(tmp_path, attention_lost, fixed_lost, answer):
     for arch, lost in (("Bahdanau", attention_lost), ("GRU", fixed_lost)):
         for seed in (0, 1):
             sentences = plausible_sentences("Bahdanau", 50, seed)
             write_text_trial(tmp_path, arch, 50, seed, short_and_long(sentences, lost))
-    verdict = length_claim(comparisons(load_runs([tmp_path]))[0]).verdict
-    assert verdict.partition(":")[0] == said
+    assert length_claim(comparisons(load_runs([tmp_path]))[0]).answer == answer
 
 
 @pytest.mark.parametrize(
@@ -264,7 +265,7 @@ def test_claim_follows_what_each_kind_keeps(tmp_path, attention_lost, fixed_lost
 )
 def test_claim_cannot_be_told_without_both_kinds_and_two_seeds(tmp_path, archs, seeds, reason):
     runs = load_runs([write_text_sweep(tmp_path, archs, (30,), seeds)])
-    assert length_claim(comparisons(runs)[0]).verdict == f"cannot be told from these runs: {reason}"
+    assert length_claim(comparisons(runs)[0])[:2] == (Answer.UNTOLD, reason)
     text = bleu_by_length(runs)
     assert f"a fixed context loses it cannot be told from these runs: {reason}." in text
 
@@ -276,14 +277,14 @@ def test_models_that_translate_nothing_leave_the_claim_open(tmp_path):
     for arch in ("GRU", "Bahdanau"):
         write_text_trial(tmp_path, arch, sentences=nothing)
     runs = load_runs([tmp_path])
-    assert length_claim(comparisons(runs)[0]).verdict.endswith("BLEU of 0 on the shortest sentences")
+    assert length_claim(comparisons(runs)[0])[:2] == (Answer.UNTOLD, "BLEU of 0 on the shortest sentences")
     assert "| GRU | 0.0 [0.0, 0.0] | 0.0 [0.0, 0.0] |" in bleu_by_length(runs)
 
 
 def test_one_range_of_lengths_leaves_the_claim_open(tmp_path):
     for arch in ("GRU", "Bahdanau"):
         write_text_trial(tmp_path, arch, sentences=same_source_length(15, 40))
-    assert length_claim(comparisons(load_runs([tmp_path]))[0]).verdict.endswith("one range of lengths")
+    assert length_claim(comparisons(load_runs([tmp_path]))[0])[:2] == (Answer.UNTOLD, "one range of lengths")
 
 
 def test_a_report_without_a_bucket_of_enough_sentences_can_be_made(tmp_path, capsys):

@@ -13,6 +13,7 @@ from analysis.figures.style import styles
 from analysis.report.command import main as report
 from analysis.report.parallelism import crossing_table, serial_table, vaswani_table, write_report
 from analysis.statistics.time_fits import crossing, exact_line, serial_fraction, speedups, upper_exponent
+from analysis.tables.architectures import Architectures
 from analysis.tables.parallelism_tables import COLUMNS, RESULTS, load
 
 LENGTHS = (8, 16, 32, 64, 128)
@@ -126,7 +127,7 @@ def test_the_serial_fraction_inverts_amdahls_law(serial) -> None:
 
 
 def test_table_1_has_fitted_exponents_and_exact_laws(results) -> None:
-    table = vaswani_table(results)
+    table = vaswani_table(results, Architectures())
     gru, transformer = table.rows
     assert gru[0] == "GRU"
     assert (gru[2], transformer[2]) == ("1.00 [1.00, 1.00]", "2.00 [2.00, 2.00]")
@@ -136,24 +137,26 @@ def test_table_1_has_fitted_exponents_and_exact_laws(results) -> None:
 
 
 def test_an_architecture_nobody_has_heard_of_has_no_theory(results) -> None:
-    table = vaswani_table(results.assign(arch=results["arch"].replace("GRU", "Newcomer")))
+    table = vaswani_table(results.assign(arch=results["arch"].replace("GRU", "Newcomer")), Architectures())
     assert [line[4] for line in table.rows if line[0] == "Newcomer"] == ["-"]
 
 
 def test_crossings_pair_constant_depth_with_growing_depth(results) -> None:
-    assert crossing_table(results).rows == [["Transformer", "GRU", "cpu, 2 threads, 32-true", "50", "50"]]
+    assert crossing_table(results, Architectures()).rows == [
+        ["Transformer", "GRU", "cpu, 2 threads, 32-true", "50", "50"]
+    ]
 
 
 def test_crossings_outside_the_lengths_say_so(results) -> None:
     short = results[results["length"] < 50]
-    assert crossing_table(short).rows[0][-1] == "not within 8 to 32"
+    assert crossing_table(short, Architectures()).rows[0][-1] == "not within 8 to 32"
 
 
 def test_speedups_are_over_one_worker_with_amdahls_fraction(results) -> None:
     found = speedups(results).query("arch == 'GRU'").set_index("workers")
     assert found["speedup"].to_dict() == {1: 1.0, 2: 1.6}
     assert found.loc[2, "serial_fraction"] == pytest.approx(0.25)
-    assert serial_table(results).rows[0] == ["GRU", "cpu, 32-true", "2 threads", "1.60", "0.25"]
+    assert serial_table(results, Architectures()).rows[0] == ["GRU", "cpu, 32-true", "2 threads", "1.60", "0.25"]
 
 
 def test_batches_timed_with_different_threads_are_different_lines() -> None:
@@ -193,7 +196,7 @@ def test_devices_never_share_a_panel() -> None:
 def test_the_page_is_rebuilt_from_the_table_alone(results, tmp_path) -> None:
     skipped = row(CPU, "fixed_batch", "GRU", 256, "skipped", math.nan, note="a step would take up to 60 s")
     table_of(results.to_dict("records"), [skipped]).to_csv(tmp_path / RESULTS, index=False)
-    shown = write_report([tmp_path], tmp_path / "out")
+    shown = write_report([tmp_path], tmp_path / "out", Architectures())
     text = (tmp_path / "out" / "parallelism.md").read_text()
     assert "18 n + 4" in text
     assert "a step would take up to 60 s" in text

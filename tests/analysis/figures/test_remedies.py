@@ -9,6 +9,7 @@ from analysis.figures.gradients.command import gradient_charts
 from analysis.figures.gradients.remedies import remedies_figure
 from analysis.report.command import main
 from analysis.statistics.gradient_norms import lag_points
+from analysis.tables.architectures import Architectures
 from analysis.tables.line_names import gradients_and_results
 from tests.helpers.analysis_tables import write_trial
 from tests.helpers.gradient_tables import exponential, rows_of, seeds_of, table_of, written
@@ -74,7 +75,8 @@ def test_trials_that_nothing_tells_apart_are_refused(tmp_path):
 
 
 def test_remedies_are_judged_by_intervals_of_decay_and_of_accuracy(measured):
-    found = {one.variant: one for one in remedies(*measured)}
+    table, results = measured
+    found = {one.variant: one for one in remedies(table, results, Architectures())}
     assert set(found) == {"", IDENTITY, NO_CLIPPING}
     assert {variant: (one.slower, one.better) for variant, one in found.items()} == {
         "": (None, None), IDENTITY: (True, True), NO_CLIPPING: (None, None),
@@ -88,7 +90,7 @@ def test_a_remedy_that_makes_it_worse_is_called_so(tmp_path):
     for seed in range(2):
         remedied_trial(tmp_path, "", seed, 0.9, 0.9)
         remedied_trial(tmp_path, "dropout=0.5", seed, 0.5, 0.1, dropout=0.5)
-    _, worse = remedies(*gradients_and_results([tmp_path]))
+    _, worse = remedies(*gradients_and_results([tmp_path]), Architectures())
     assert (worse.slower, worse.better) == (False, False)
 
 
@@ -169,7 +171,7 @@ def test_models_trained_at_several_lengths_are_compared_at_the_greatest_they_sha
     table, results = gradients_and_results([tmp_path])
     assert results is not None
     assert sorted(set(lag_points(results)["lag"])) == [10, 20]
-    baseline, dropout = remedies(table, results)
+    baseline, dropout = remedies(table, results, Architectures())
     assert (baseline.length, dropout.length) == (11, 11)
     assert baseline.accuracy is not None
     assert baseline.accuracy.mean == pytest.approx(0.5)

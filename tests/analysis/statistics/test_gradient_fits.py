@@ -5,10 +5,13 @@ import math
 import numpy as np
 import pytest
 
-from analysis.claims.gradient_statements import statements
+from analysis.claims.gradients import EXPONENTIAL, statements
+from analysis.claims.verdicts import Answer
 from analysis.report.gradients import horizon_text
-from analysis.statistics.gradient_fits import changes, fits, horizon
+from analysis.statistics.gradient_fits import both_phases, horizon
+from analysis.statistics.gradient_fits import fits as fits_of
 from analysis.statistics.intervals import mean_interval
+from analysis.tables.architectures import Architectures
 from tests.helpers.gradient_tables import RECURRENT, exponential, flat, rows_of, seeds_of, seven_architectures, table_of
 
 
@@ -17,8 +20,18 @@ def table():
     return seven_architectures()
 
 
-def verdicts(table):
-    return [one.verdict for one in statements(fits(table))]
+def fits(table):
+    return fits_of(table, Architectures())
+
+
+def textbooks(table):
+    """The sentences of textbooks in their order, each with its answers in every setting; that on one line left out."""
+    settings = statements(fits(table), Architectures()).values()
+    return [part for parts in zip(*settings, strict=True) for part in parts if part.statement != EXPONENTIAL]
+
+
+def answers(table):
+    return [part.answer for part in textbooks(table)]
 
 
 def test_an_exponential_has_its_factor_as_decay_and_the_interval_of_its_slopes_over_seeds():
@@ -79,7 +92,7 @@ def test_both_phases_stand_side_by_side_and_the_last_step_counts_as_trained():
         rows_of("GRU", exponential(0.7), phase="trained", step=100),
         rows_of("GRU", exponential(0.9), phase="trained", step=200),
     )
-    (change,) = changes(both)
+    (change,) = both_phases(both, Architectures())
     assert [fit and fit.decay and round(fit.decay.mean, 6) for fit in (change.initial, change.trained)] == [0.5, 0.9]
 
 
@@ -92,29 +105,27 @@ def test_variants_and_lengths_are_fitted_apart():
 
 
 def test_textbooks_are_right_where_intervals_lie_apart(table):
-    assert verdicts(table[table["phase"] == "initial"]) == ["agrees"] * 4
+    assert answers(table[table["phase"] == "initial"]) == [Answer.HOLDS] * 4
 
 
 def test_textbooks_are_wrong_where_the_lstm_decays_faster_and_attention_exponentially():
-    said = statements(
-        fits(
-            table_of(
-                seeds_of("VanillaRNN", [exponential(decay) for decay in (0.7, 0.701)]),
-                seeds_of("LSTM", [exponential(decay) for decay in (0.5, 0.501)]),
-                seeds_of("GRU", [exponential(decay) for decay in (0.9, 0.901)]),
-                seeds_of("Bahdanau", [exponential(decay) for decay in (0.9, 0.901)]),
-            )
+    parts = textbooks(
+        table_of(
+            seeds_of("VanillaRNN", [exponential(decay) for decay in (0.7, 0.701)]),
+            seeds_of("LSTM", [exponential(decay) for decay in (0.5, 0.501)]),
+            seeds_of("GRU", [exponential(decay) for decay in (0.9, 0.901)]),
+            seeds_of("Bahdanau", [exponential(decay) for decay in (0.9, 0.901)]),
         )
     )
     # Attention leaves more than the LSTM here and as much as the GRU.
-    assert [one.verdict for one in said] == ["disagrees"] * 3 + ["agrees in part"]
-    assert "faster are LSTM; decay per step Vanilla RNN 0.700 [" in said[0].reason
-    assert "0.500 [" in said[1].reason
-    assert "an exponential fits Bahdanau attention" in said[2].reason
+    assert [part.answer for part in parts] == [Answer.FAILS] * 3 + [Answer.IN_PART]
+    assert "faster are LSTM; decay per step Vanilla RNN 0.700 [" in parts[0].measured
+    assert "0.500 [" in parts[1].measured
+    assert "an exponential fits Bahdanau attention" in parts[2].measured
 
 
 def test_textbooks_cannot_be_judged_from_one_seed_or_from_overlapping_intervals_or_without_the_architectures(table):
-    assert verdicts(table[(table["seed"] == 0) & table["arch"].isin(RECURRENT)]) == ["cannot be told"] * 8
+    assert answers(table[(table["seed"] == 0) & table["arch"].isin(RECURRENT)]) == [Answer.UNTOLD] * 8
     overlapping = [seeds_of(arch, [exponential(decay) for decay in (0.6, 0.8)]) for arch in RECURRENT]
-    assert verdicts(table_of(*overlapping)) == ["cannot be told"] * 4
-    assert verdicts(table[table["arch"] == "VanillaRNN"]) == ["cannot be told"] * 8
+    assert answers(table_of(*overlapping)) == [Answer.UNTOLD] * 4
+    assert answers(table[table["arch"] == "VanillaRNN"]) == [Answer.UNTOLD] * 8

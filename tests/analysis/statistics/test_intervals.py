@@ -8,10 +8,11 @@ import sacrebleu
 from sacrebleu.metrics.bleu import BLEU
 from scipy import stats
 
-from analysis.claims.length import length_verdict, verdict
+from analysis.claims.bottleneck import degrades
+from analysis.claims.text_length import length_answer
+from analysis.claims.verdicts import Answer
 from analysis.statistics.intervals import (
     MeanInterval,
-    bootstrap_bleu,
     bootstrap_p_value,
     bootstrap_sums,
     capacity,
@@ -88,22 +89,27 @@ HIGH, LOW = MeanInterval(0.99, 0.98, 1.0, 3), MeanInterval(0.3, 0.2, 0.4, 3)
 
 
 @pytest.mark.parametrize(
-    ("shortest", "longest", "said"),
+    ("shortest", "longest", "answer", "reason"),
     [
-        (HIGH, LOW, "degrades"),
-        (HIGH, HIGH, "does not degrade"),
-        (HIGH, MeanInterval(0.96, 0.951, 0.97, 3), "does not degrade"),
-        (HIGH, MeanInterval(0.96, 0.949, 0.971, 3), "degrades"),
-        (LOW, MeanInterval(0.25, 0.15, 0.35, 3), "cannot be told from these runs: the intervals overlap"),
-        (HIGH, MeanInterval(0.3, 0.0, 1.0, 2), "cannot be told from these runs: the intervals overlap"),
-        (HIGH, MeanInterval(0.3, math.nan, math.nan, 1), "cannot be told from these runs: one seed"),
-        (MeanInterval(1.0, math.nan, math.nan, 1), LOW, "cannot be told from these runs: one seed"),
-        (HIGH, None, "cannot be told from these runs: no complete trial at the greatest length"),
-        (None, HIGH, "cannot be told from these runs: no complete trial at the shortest length"),
+        (HIGH, LOW, Answer.HOLDS, ""),
+        (HIGH, HIGH, Answer.FAILS, ""),
+        (HIGH, MeanInterval(0.96, 0.951, 0.97, 3), Answer.FAILS, ""),
+        (HIGH, MeanInterval(0.96, 0.949, 0.971, 3), Answer.HOLDS, ""),
+        (LOW, MeanInterval(0.25, 0.15, 0.35, 3), Answer.UNTOLD, "the intervals overlap"),
+        (HIGH, MeanInterval(0.3, 0.0, 1.0, 2), Answer.UNTOLD, "the intervals overlap"),
+        (HIGH, MeanInterval(0.3, math.nan, math.nan, 1), Answer.UNTOLD, "one seed"),
+        (MeanInterval(1.0, math.nan, math.nan, 1), LOW, Answer.UNTOLD, "one seed"),
+        (HIGH, None, Answer.UNTOLD, "no complete trial at the greatest length"),
+        (None, HIGH, Answer.UNTOLD, "no complete trial at the shortest length"),
     ],
 )
-def test_verdict_follows_the_intervals(shortest, longest, said):
-    assert verdict(shortest, longest) == said
+def test_whether_accuracy_degrades_follows_the_intervals(shortest, longest, answer, reason):
+    assert degrades(shortest, longest) == (answer, reason)
+
+
+def bootstrap_bleu(statistics: np.ndarray, samples: int = 1000, seed: int = 0) -> np.ndarray:
+    """Corpus BLEU (systems, samples) of drawn test sets."""
+    return corpus_bleu(bootstrap_sums(statistics, samples, seed))
 
 
 OUTPUTS = ["the cat sat on the mat", "a dog runs fast", "two men are playing football in a park"]
@@ -248,17 +254,17 @@ def test_holm_worked_by_hand():
 
 
 @pytest.mark.parametrize(
-    ("attention", "fixed", "advantage", "said"),
+    ("attention", "fixed", "advantage", "answer", "reason"),
     [
-        ((0.91, 1.0), (0.2, 0.4), (0.5, 0.8), "holds"),
-        ((0.80, 1.0), (0.2, 0.4), (0.4, 0.8), "holds in part: attention keeps more, but not surely 90%"),
-        ((0.95, 1.1), (0.7, 0.95), (0.1, 0.3), "holds in part: attention keeps more, but fixed contexts may keep 90% "
+        ((0.91, 1.0), (0.2, 0.4), (0.5, 0.8), Answer.HOLDS, ""),
+        ((0.80, 1.0), (0.2, 0.4), (0.4, 0.8), Answer.IN_PART, "attention keeps more, but not surely 90%"),
+        ((0.95, 1.1), (0.7, 0.95), (0.1, 0.3), Answer.IN_PART, "attention keeps more, but fixed contexts may keep 90% "
          "too"),
-        ((0.95, 1.1), (0.92, 1.0), (0.01, 0.1), "does not hold"),
-        ((0.5, 0.6), (0.7, 0.8), (-0.3, -0.1), "does not hold"),
-        ((0.5, 0.8), (0.4, 0.7), (-0.1, 0.3), "cannot be told from these runs: the interval of the difference holds 0"),
+        ((0.95, 1.1), (0.92, 1.0), (0.01, 0.1), Answer.FAILS, ""),
+        ((0.5, 0.6), (0.7, 0.8), (-0.3, -0.1), Answer.FAILS, ""),
+        ((0.5, 0.8), (0.4, 0.7), (-0.1, 0.3), Answer.UNTOLD, "the interval of the difference holds 0"),
     ],
 )  # fmt: skip
-def test_verdict_on_bleu_follows_the_intervals(attention, fixed, advantage, said):
+def test_the_answer_on_bleu_follows_the_intervals(attention, fixed, advantage, answer, reason):
     first, second, third = (MeanInterval((low + high) / 2, low, high, 3) for low, high in (attention, fixed, advantage))
-    assert length_verdict(first, second, third) == said
+    assert length_answer(first, second, third) == (answer, reason)

@@ -9,6 +9,7 @@ import pytest
 from analysis.figures.length.capacity import capacity_figure, capacity_points
 from analysis.report.text import length_section
 from analysis.statistics.length_fits import fitted_capacity, half_length, length_fits
+from analysis.tables.architectures import Architectures
 from tests.helpers.analysis_tables import LENGTHS, results_of
 
 
@@ -45,7 +46,9 @@ def test_a_limit_that_was_not_reached_is_infinite():
 
 def test_fits_are_over_seeds_with_an_interval():
     limits = (90.0, 100.0, 110.0)
-    fit, *others = length_fits(results_of({("GRU", seed): saturating(limit) for seed, limit in enumerate(limits)}))
+    fit, *others = length_fits(
+        results_of({("GRU", seed): saturating(limit) for seed, limit in enumerate(limits)}), Architectures()
+    )
     assert not others and fit.seeds == 3 and fit.longest == 80 and fit.most_bits == 400
     assert fit.capacity is not None and fit.capacity.mean == pytest.approx(100, rel=1e-3)
     assert fit.capacity.low < 90 and fit.capacity.high > 110 and fit.capacity.count == 3
@@ -53,21 +56,21 @@ def test_fits_are_over_seeds_with_an_interval():
 
 
 def test_one_seed_that_never_comes_so_far_leaves_no_mean():
-    fit = length_fits(results_of({("GRU", 0): saturating(90), ("GRU", 1): saturating(1e6)}))[0]
+    fit = length_fits(results_of({("GRU", 0): saturating(90), ("GRU", 1): saturating(1e6)}), Architectures())[0]
     assert fit.half_length is None and fit.capacity is None
     assert (fit.unhalved, fit.unfilled, fit.seeds) == (1, 1, 2)
 
 
 def test_what_was_not_learnt_at_the_shortest_length_has_nothing_to_halve():
     chance = {"greedy_token_accuracy": [0.06, 0.05, 0.06, 0.07]}
-    fit = length_fits(results_of({("VanillaRNN", 0): chance, ("VanillaRNN", 1): chance}))[0]
+    fit = length_fits(results_of({("VanillaRNN", 0): chance, ("VanillaRNN", 1): chance}), Architectures())[0]
     assert fit.half_length is None and fit.unlearnt == 2
-    assert "| Vanilla RNN | copy, vocabulary 32 | not learnt |" in length_section([fit])
+    assert "| Vanilla RNN | copy, vocabulary 32 | not learnt |" in length_section([fit], Architectures())
 
 
 def test_one_length_fits_nothing():
     rows = results_of({("GRU", 0): saturating(90)})
-    assert length_fits(rows[rows["train_length"] == 10]) == []
+    assert length_fits(rows[rows["train_length"] == 10], Architectures()) == []
 
 
 def widths(sizes: dict[str, int]) -> pd.DataFrame:

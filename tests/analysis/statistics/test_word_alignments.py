@@ -15,7 +15,6 @@ from analysis.statistics.word_alignments import (
     project_to_words,
     read_gold,
     read_links,
-    score_files,
     words_from_pieces,
     words_of_pieces,
 )
@@ -128,16 +127,19 @@ def test_nothing_to_score_is_an_error():
         alignment_error_rate([links()], [GoldAlignment(links(), links())])
 
 
-def test_different_numbers_of_lines_are_an_error_that_names_both_files_and_the_line(tmp_path):
-    own, gold = written(tmp_path, "0-0\n1-1\n", "own"), written(tmp_path, "1-1\n", "gold")
-    with pytest.raises(ReportError, match=r"own against .*gold: 2 lines of links but 1 .* line 2"):
-        score_files(own, gold, gold_offset=1)
+def test_different_numbers_of_lines_are_an_error_that_names_the_line():
+    with pytest.raises(ReportError, match=r"2 lines of links but 1 .* line 2"):
+        alignment_error_rate([links((0, 0)), links((1, 1))], [GoldAlignment(links((0, 0)), links((0, 0)))])
+
+
+def score(links_path: Path, gold_path: Path, gold_offset: int = 0):
+    return alignment_error_rate(read_links(links_path), read_gold(gold_path, gold_offset))
 
 
 def test_each_file_counts_in_its_own_way(tmp_path):
-    own, gold = written(tmp_path, "0-0\n", "own"), written(tmp_path, "1-1\n", "gold")
-    assert score_files(own, gold, links_offset=0, gold_offset=1).error_rate == 0
-    assert score_files(own, gold).error_rate == 1
+    hypotheses, gold = written(tmp_path, "0-0\n", "links"), written(tmp_path, "1-1\n", "gold")
+    assert score(hypotheses, gold, gold_offset=1).error_rate == 0
+    assert score(hypotheses, gold).error_rate == 1
 
 
 @pytest.fixture
@@ -151,8 +153,8 @@ def aligned_pairs():
 
 @pytest.mark.parametrize(("pair", "percent"), [("enfr", 4.1), ("jaen", 37.4), ("roen", 20.7), ("zhen", 13.3)])
 def test_the_error_rates_of_awesome_align_are_met(aligned_pairs, pair, percent):
-    score = score_files(aligned_pairs / f"{pair}.awesome-align.out", aligned_pairs / f"{pair}.gold", gold_offset=1)
-    assert round(100 * score.error_rate, 1) == percent
+    hypotheses, gold = aligned_pairs / f"{pair}.awesome-align.out", aligned_pairs / f"{pair}.gold"
+    assert round(100 * score(hypotheses, gold, gold_offset=1).error_rate, 1) == percent
 
 
 def test_the_rate_published_for_zhen_counts_possible_links_as_sure(aligned_pairs):
@@ -163,8 +165,9 @@ def test_the_rate_published_for_zhen_counts_possible_links_as_sure(aligned_pairs
 
 
 def test_forgetting_that_the_gold_counts_from_one_shows(aligned_pairs):
-    score = score_files(aligned_pairs / "enfr.awesome-align.out", aligned_pairs / "enfr.gold")
-    assert round(100 * score.error_rate, 1) == 43.7
+    assert (
+        round(100 * score(aligned_pairs / "enfr.awesome-align.out", aligned_pairs / "enfr.gold").error_rate, 1) == 43.7
+    )
 
 
 @pytest.mark.parametrize(

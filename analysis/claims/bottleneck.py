@@ -1,0 +1,221 @@
+"""The fixed-context bottleneck: whether fixed contexts lose accuracy as sources grow, and attention does not."""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import pandas as pd
+
+from analysis.claims.text_length import BLEU_RULE, text_finding
+from analysis.claims.verdicts import Answer, Finding, Part, Verdict, across, verdict, with_reason
+from analysis.statistics.comparisons import Comparison
+from analysis.statistics.intervals import MeanInterval, mean_interval
+from analysis.statistics.pairs import accuracy_pairs
+from analysis.statistics.summaries import (
+    PROPORTION,
+    at_train_length,
+    ended_badly,
+    of_setting,
+    setting_name,
+    settings_of,
+)
+from analysis.statistics.words import interval
+from analysis.tables.architectures import Architectures
+
+NO_BOTTLENECK = ("first-token-recall",)  # one symbol has to pass, however long the source is
+LEVEL = 0.05  # of p-values, after Holm's correction
+STILL_SOLVED = 0.95
+
+RULE = (
+    f"*does not degrade*: the interval at the greatest length lies at or above {STILL_SOLVED}; *degrades*: it lies "
+    "below the interval at the shortest length; *cannot be told from these runs*: anything else."
+)
+DEGRADES = {Answer.HOLDS: "degrades", Answer.FAILS: "does not degrade", Answer.UNTOLD: str(Answer.UNTOLD)}
+
+
+def degrades(shortest: MeanInterval | None, longest: MeanInterval | None) -> tuple[Answer, str]:
+    """Whether accuracy degrades between two lengths, by `RULE`, and why it cannot be told.
+
+    Intervals that overlap do not show equality.
+
+    Args:
+        shortest: accuracy at the shortest length, with its 95% interval over seeds; None without a complete trial.
+        longest: the same at the greatest length.
+    """
+    if longest is None or shortest is None:
+        return Answer.UNTOLD, f"no complete trial at the {'greatest' if longest is None else 'shortest'} length"
+    if math.isnan(longest.low):
+        return Answer.UNTOLD, "one seed"
+    if longest.low >= STILL_SOLVED:
+        return Answer.FAILS, ""
+    if math.isnan(shortest.low):
+        return Answer.UNTOLD, "one seed"
+    if longest.high < shortest.low:
+        return Answer.HOLDS, ""
+    return Answer.UNTOLD, "the intervals overlap"
+
+
+class Change(NamedTuple):
+    """What became of one architecture between the shortest and the greatest length of a task.
+
+    Attributes:
+        arch: its name, with options where they tell it apart.
+        token_accuracy: at the greatest length.
+        exact_match: at the greatest length.
+        drop: of token accuracy, over the seeds that have both lengths.
+        degrades: whether it degrades.
+        reason: why that cannot be told.
+    """
+
+    arch: str
+    token_accuracy: MeanInterval | None
+    exact_match: MeanInterval | None
+    drop: MeanInterval | None
+    degrades: Answer
+    reason: str
+
+
+def changes(
+    results: pd.DataFrame, task: str, vocabulary: int, architectures: Architectures
+) -> tuple[int, int, list[Change]]:
+    """The shortest and the greatest train length of a task, and what became of each architecture between them.
+
+    Raises:
+        ValueError: no greedy token accuracy at a train length.
+    """
+    accuracy = of_setting(at_train_length(results, "greedy_token_accuracy"), task, vocabulary)
+    exact = of_setting(at_train_length(results, "greedy_exact_match"), task, vocabulary)
+    if accuracy.empty:
+        raise ValueError(f"no greedy token accuracy for {task}")
+    shortest, longest = int(accuracy["train_length"].min()), int(accuracy["train_length"].max())
+    changed = []
+    for arch in architectures.names(accuracy["arch"]):
+        at_longest = _interval(accuracy, arch, longest)
+        if shortest == longest:
+            answer, reason, drop = Answer.UNTOLD, "one length", None
+        else:
+            answer, reason = degrades(_interval(accuracy, arch, shortest), at_longest)
+            drop = _drop(accuracy, arch, shortest, longest)
+        changed.append(Change(arch, at_longest, _interval(exact, arch, longest), drop, answer, reason))
+    return shortest, longest, changed
+
+
+BOTTLENECK_RULE = (
+    f"Fixed-context bottleneck, on a synthetic task: each architecture *degrades*, *does not degrade*, or neither can "
+    f"be told, between the shortest and the greatest length. {RULE} The claim *holds* where every architecture that "
+    "could be told of the fixed contexts degrades and every one of those with attention does not, at least one of "
+    "each kind; it *does not hold* where fixed contexts do not degrade, or where attention degrades as well without "
+    "being ahead in any pair; it *holds in part* where the architectures of a kind differ, where attention degrades "
+    "too but is ahead, where some architecture could not be told and attention is not ahead in every pair, or where "
+    f"all that is sure is that it is ahead in every pair. Ahead: p < {LEVEL} in a pair of an architecture with "
+    "attention and one with a fixed context at the greatest length (Welch's t, corrected by Holm's method for the "
+    "number of pairs). One length tells nothing, and recall of a single symbol is no test of this claim. "
+    f"On text: {BLEU_RULE}"
+)
+
+
+def bottleneck_answer(fixed: Answer, attention: Answer, ahead: Answer, complete: bool = True) -> Answer:
+    """The answer of `BOTTLENECK_RULE` for a synthetic task.
+
+    Args:
+        fixed: whether fixed contexts degrade; IN_PART where some do and some do not.
+        attention: whether attention does not degrade.
+        ahead: whether attention is ahead at the greatest length; IN_PART where it is in some pairs.
+        complete: every architecture of both kinds could be told.
+    """
+    if fixed == Answer.FAILS:
+        return Answer.FAILS
+    if (fixed, attention) == (Answer.HOLDS, Answer.FAILS) and ahead not in (Answer.HOLDS, Answer.IN_PART):
+        return Answer.FAILS
+    if (fixed, attention) == (Answer.HOLDS, Answer.HOLDS) and (complete or ahead == Answer.HOLDS):
+        return Answer.HOLDS
+    if Answer.UNTOLD not in (fixed, attention) or ahead == Answer.HOLDS:
+        return Answer.IN_PART
+    return Answer.UNTOLD
+
+
+def bottleneck_verdict(
+    results: pd.DataFrame, failures: pd.DataFrame, compared: Sequence[Comparison], architectures: Architectures
+) -> Verdict:
+    """What synthetic tasks and translations say of the bottleneck.
+
+    Args:
+        results: the tidy table.
+        failures: trials that ended badly; they are in no mean, and each mean says how many there are.
+        compared: trials on text.
+        architectures: what the architectures say of themselves.
+    """
+    settings = settings_of(at_train_length(results, "greedy_token_accuracy"))
+    findings = [
+        _of_task(results, failures, task, vocabulary, architectures)
+        for task, vocabulary in settings
+        if task not in NO_BOTTLENECK
+    ]
+    return verdict("bottleneck", [*findings, *(text_finding(comparison, compared) for comparison in compared)])
+
+
+def _of_task(
+    results: pd.DataFrame, failures: pd.DataFrame, task: str, vocabulary: int, architectures: Architectures
+) -> Finding:
+    shortest, longest, changed = changes(results, task, vocabulary, architectures)
+    names = architectures.names(results["arch"])
+
+    def in_words(change: Change) -> str:
+        accuracy, lost = change.token_accuracy, ended_badly(failures, change.arch, task, longest)
+        numbers = [interval(accuracy), f"n = {accuracy.count}"] if accuracy else []
+        judged = "cannot be told" if change.degrades == Answer.UNTOLD else DEGRADES[change.degrades]
+        listed = ", ".join([*numbers, *([lost] if lost else [])])
+        return f"{names[change.arch]} {listed}: {with_reason(judged, change.reason)}"
+
+    def part(statement: str, of_kind: Sequence[Change], negated: bool = False) -> Part:
+        opposite = {Answer.HOLDS: Answer.FAILS, Answer.FAILS: Answer.HOLDS} if negated else {}
+        answer = across(opposite.get(change.degrades, change.degrades) for change in of_kind)
+        return Part(statement, answer, "; ".join(map(in_words, of_kind)) or "none was run")
+
+    if shortest == longest:
+        one_length = Part(
+            "Fixed contexts lose accuracy with length, models with attention keep it",
+            Answer.UNTOLD,
+            f"one length only, {longest} tokens; train at several",
+        )
+        return Finding(setting_name(task, vocabulary), Answer.UNTOLD, (one_length,))
+    where = f"{shortest} to {longest} tokens"
+    fixed, attention = (
+        [change for change in changed if architectures[change.arch].attends is attends] for attends in (False, True)
+    )
+    parts = (
+        part(f"Fixed contexts lose accuracy from {where}", fixed),
+        part(f"Models with attention keep it from {where}", attention, negated=True),
+        _ahead(results, task, vocabulary, longest, architectures),
+    )
+    complete = all(change.degrades != Answer.UNTOLD for change in [*fixed, *attention])
+    answer = bottleneck_answer(*(part.answer for part in parts), complete=complete)
+    return Finding(setting_name(task, vocabulary), answer, parts)
+
+
+def _ahead(results: pd.DataFrame, task: str, vocabulary: int, longest: int, architectures: Architectures) -> Part:
+    pairs = accuracy_pairs(results, task, vocabulary, architectures)
+    significant = [pair for pair in pairs if pair.corrected < LEVEL]
+    better = [pair for pair in significant if pair.difference.mean > 0]
+    answer = Answer.UNTOLD
+    if pairs and len(better) == len(pairs):
+        answer = Answer.HOLDS
+    elif significant:
+        answer = Answer.IN_PART if better else Answer.FAILS
+    measured = f"{len(better)} of {len(pairs)} pairs, p < {LEVEL} after Holm's correction"
+    statement = f"At {longest} tokens attention is ahead of every fixed context"
+    return Part(statement, answer, measured if pairs else "no pair with two seeds each")
+
+
+def _interval(rows: pd.DataFrame, arch: str, length: int) -> MeanInterval | None:
+    values = rows[(rows["arch"] == arch) & (rows["train_length"] == length)]["value"]
+    return mean_interval(values.to_numpy()).clipped(*PROPORTION) if len(values) else None
+
+
+def _drop(rows: pd.DataFrame, arch: str, shortest: int, longest: int) -> MeanInterval | None:
+    """Accuracy lost from the shortest to the greatest length, paired by seed."""
+    by_seed = rows[rows["arch"] == arch].pivot_table(index="seed", columns="train_length", values="value")
+    if shortest not in by_seed or longest not in by_seed:
+        return None
+    lost = (by_seed[shortest] - by_seed[longest]).dropna()
+    return mean_interval(lost.to_numpy()).clipped(-1, 1) if len(lost) else None
