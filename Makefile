@@ -30,7 +30,7 @@ report: .venv/.ready
 	$(BIN)/python docs/figures/architectures.py
 
 test: .venv/.ready
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 lint: .venv/.ready
 	$(BIN)/ruff check

@@ -1,5 +1,6 @@
 """The folders show the way of the data: imports point one way, without cycles, and folders and files stay small."""
 
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,19 @@ def test_no_python_file_has_more_than_400_lines() -> None:
 
 def test_every_folder_says_in_one_paragraph_what_it_is_for() -> None:
     assert unexplained_folders(ROOT) == set()
+
+
+def test_every_file_that_is_no_module_is_packaged() -> None:
+    setuptools = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    folders = [ROOT / pattern.removesuffix("*") for pattern in setuptools["packages"]["find"]["include"]]
+    needed = {path for folder in folders for path in folder.rglob("*") if path.is_file() and ".py" not in path.suffix}
+    packaged = {
+        path
+        for package, patterns in setuptools["package-data"].items()
+        for pattern in patterns
+        for path in ROOT.joinpath(*package.split(".")).glob(pattern)
+    }
+    assert packaged == needed
 
 
 def test_no_test_imports_from_another_test() -> None:
