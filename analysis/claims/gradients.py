@@ -7,7 +7,7 @@ from analysis.statistics.gradient_fits import LEAST_R_SQUARED, WHEN, Fit
 from analysis.statistics.intervals import lies_above
 from analysis.statistics.summaries import count_phrase
 from analysis.statistics.words import interval, r_squared_text
-from analysis.tables.architectures import BUILT_IN, Architecture, Architectures
+from analysis.tables.architectures import BUILT_IN, Architectures
 
 EXPONENTIAL = "The vanilla RNN decays exponentially with distance"
 
@@ -49,12 +49,14 @@ def _settings(fits: Sequence[Fit]) -> dict[str, list[Fit]]:
 
 def _parts(fits: Sequence[Fit], architectures: Architectures) -> tuple[Part, ...]:
     """Each sentence held against the fits of one setting."""
-    vanilla = next((fit for fit in fits if _recurrence(architectures[fit.arch]) == "plain"), None)
+    vanilla = next((fit for fit in fits if architectures[fit.arch].recurrence == "plain"), None)
     others = [fit for fit in fits if fit is not vanilla]
-    gated = [fit for fit in fits if _recurrence(architectures[fit.arch]) == "gated"]
+    gated = [fit for fit in fits if architectures[fit.arch].recurrence == "gated"]
     attention = [fit for fit in fits if architectures[fit.arch].attends]
-    known = [known.arch for known in BUILT_IN if _recurrence(known) == "gated"]
-    unmeasured = " and ".join(arch for arch in known if arch not in {fit.arch for fit in fits})
+    measured = {fit.arch for fit in fits}
+    unmeasured = " and ".join(
+        known.arch for known in BUILT_IN if known.recurrence == "gated" and known.arch not in measured
+    )
     return (
         Part(EXPONENTIAL, *_exponential(vanilla, architectures)),
         Part(
@@ -74,11 +76,6 @@ def _parts(fits: Sequence[Fit], architectures: Architectures) -> tuple[Part, ...
             *_more_signal(attention, gated, architectures),
         ),
     )
-
-
-def _recurrence(architecture: Architecture) -> str | None:
-    """The kind of an architecture that has a recurrence and nothing else to carry the signal."""
-    return None if architecture.attends else architecture.recurrence
 
 
 def _exponential(vanilla: Fit | None, architectures: Architectures) -> tuple[Answer, str]:

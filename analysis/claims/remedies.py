@@ -12,7 +12,7 @@ from analysis.statistics.gradient_fits import WHEN, Fit, fits
 from analysis.statistics.gradient_norms import lag_points, over_log_seeds, relative
 from analysis.statistics.intervals import MeanInterval, lies_above
 from analysis.statistics.summaries import interval_of
-from analysis.tables.architectures import Architectures
+from analysis.tables.architectures import Architectures, class_of, options_of
 from analysis.tables.gradient_tables import EMBEDDING_GRADIENT, LINE, curves, ends
 
 BASELINE = "baseline"
@@ -101,10 +101,7 @@ def remedy_norms(table: pd.DataFrame) -> pd.DataFrame:
 def remedy_lags(table: pd.DataFrame, results: pd.DataFrame | None) -> pd.DataFrame:
     """Accuracy by lag of the same architectures, with their `variant`, at the greatest vocabulary."""
     points: pd.DataFrame = pd.DataFrame(columns=LAG_COLUMNS) if results is None else lag_points(results)
-    names = [name.partition(" [") for name in points["arch"]]
-    points = points.assign(
-        arch=[arch for arch, _, _ in names], variant=[variant.removesuffix("]") for _, _, variant in names]
-    )
+    points = points.assign(arch=points["arch"].map(class_of), variant=points["arch"].map(options_of))
     points = points[points["arch"].isin(remedy_norms(table)["arch"])]
     points = points[points["vocabulary"] == points["vocabulary"].max()]
     return points[points.groupby("arch")["variant"].transform("nunique") > 1].reset_index(drop=True)

@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 
 from analysis.statistics.gradient_fits import FLOAT_FLOOR
-from analysis.statistics.intervals import mean_interval
+from analysis.statistics.intervals import LARGEST_LOG, mean_interval
 from analysis.statistics.summaries import PROPORTION, SETTING, measured, over_seeds
+from analysis.tables.architectures import class_of
 from analysis.tables.gradient_tables import LINE
 
 RECALL = "first-token-recall"
@@ -17,17 +18,16 @@ RECALL = "first-token-recall"
 def without_remedies(rows: pd.DataFrame, column: str = "name") -> pd.DataFrame:
     """The lines but those of variants whose baseline is there too; the figure of remedies shows these."""
     names = set(rows[column])
-    classes = [name.partition(" [")[0] for name in rows[column]]
-    kept = [name == own or own not in names for name, own in zip(rows[column], classes, strict=True)]
+    kept = [name == class_of(name) or class_of(name) not in names for name in rows[column]]
     return rows[np.array(kept, dtype=bool)]
 
 
 def relative(rows: pd.DataFrame, to: Literal["first", "max"] = "first") -> pd.DataFrame:
-    """Norms relative to that at the least distance of their seed, or to the greatest; without one, left out."""
+    """Norms relative to that at the least distance of their seed, or to the greatest; seeds without are left out."""
     rows = rows.sort_values("distance")
-    one = rows.groupby([*LINE, "seed", "phase"])["mean"].transform(to)
-    divided = rows.assign(**{column: rows[column] / one for column in ("mean", "low", "high")})
-    return divided[one > FLOAT_FLOOR]
+    norm = rows.groupby([*LINE, "seed", "phase"])["mean"].transform(to)
+    divided = rows.assign(**{column: rows[column] / norm for column in ("mean", "low", "high")})
+    return divided[norm > FLOAT_FLOOR]
 
 
 def over_log_seeds(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
@@ -39,7 +39,7 @@ def over_log_seeds(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     points = over_row_seeds(logarithms, by)
     several = points["seeds"] > 1
     points["mean"] = np.exp(points["mean"])
-    points.loc[several, ["low", "high"]] = np.exp(np.minimum(points.loc[several, ["low", "high"]], 700.0))
+    points.loc[several, ["low", "high"]] = np.exp(np.minimum(points.loc[several, ["low", "high"]], LARGEST_LOG))
     return points
 
 

@@ -41,25 +41,6 @@ class AlignmentScore(NamedTuple):
     sentences: int
 
 
-def read_links(path: Path, offset: int = 0) -> list[frozenset[Link]]:
-    """Read the links of a model or an aligner, one set a line; an empty line is a sentence without links.
-
-    Args:
-        path: a file of links `source-target`.
-        offset: the index of the first word in this file, 0 or 1. Indices returned count from 0.
-
-    Raises:
-        ReportError: a file that cannot be read, or a line that is not understood.
-    """
-    sentences = []
-    for number, line in enumerate(_lines(path), start=1):
-        marked = _parse(line, f"{path}: line {number}", offset)
-        if "p" in marked.values() or "?" in marked.values():
-            raise ReportError(f"{path}: line {number} marks possible links; only gold alignments do, write them 3-5")
-        sentences.append(frozenset(marked))
-    return sentences
-
-
 def read_gold(path: Path, offset: int = 0) -> list[GoldAlignment]:
     """Read gold alignments, one a line: `3-5` is sure, `3p5` and `3?5` are possible, and every sure link is both.
 

@@ -18,7 +18,7 @@ class Architecture(NamedTuple):
         attends: whether it attends to the source; False where a fixed-size context is all that it hands over; None
             where neither is known.
         windowed: it attends within a window only, so that no attention path leads to tokens outside.
-        recurrence: `plain` or `gated`; None for others.
+        recurrence: `plain` or `gated`, where a recurrence alone carries the source to the loss; None for others.
         work: theory of a training step, n tokens long and d units wide, as in Vaswani et al. (2017, Table 1).
         sequential_operations: operations that wait for each other, as there.
         path_length: the longest path between two positions, as there.
@@ -40,10 +40,10 @@ BUILT_IN = (  # in the order of legends and tables
     Architecture("VanillaRNN", "Vanilla RNN", attends=False, recurrence="plain", **_RECURRENT),
     Architecture("LSTM", "LSTM", attends=False, recurrence="gated", **_RECURRENT),
     Architecture("GRU", "GRU", attends=False, recurrence="gated", **_RECURRENT),
-    Architecture("Bahdanau", "Bahdanau attention", attends=True, recurrence="gated", **_ATTENDING),
-    Architecture("LuongGlobal", "Luong global", attends=True, recurrence="gated", **_ATTENDING),
+    Architecture("Bahdanau", "Bahdanau attention", attends=True, **_ATTENDING),
+    Architecture("LuongGlobal", "Luong global", attends=True, **_ATTENDING),
     # Outside its window the way leads through the encoder.
-    Architecture("LuongLocal", "Luong local", True, True, "gated", **{**_ATTENDING, "path_length": "O(n)"}),
+    Architecture("LuongLocal", "Luong local", attends=True, windowed=True, **{**_ATTENDING, "path_length": "O(n)"}),
     Architecture("Transformer", "Transformer", attends=True, **{**_ATTENDING, "sequential_operations": "O(1)"}),
 )
 _ORDER = [architecture.arch for architecture in BUILT_IN]
@@ -75,6 +75,11 @@ class Architectures(dict[str, Architecture]):
 def class_of(line: str) -> str:
     """The class of a line such as `GRU [hidden_size=64]`."""
     return line.partition(" [")[0]
+
+
+def options_of(line: str) -> str:
+    """What sets a line apart, `hidden_size=64`; empty for defaults."""
+    return line.partition(" [")[2].removesuffix("]")
 
 
 def stated_by(arch: str, description: Mapping[str, Any] | None) -> list[Architecture]:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from analysis.tables.architectures import options_of
 from analysis.tables.gradient_tables import measured_once, read_rows
 from analysis.tables.trial_folders import Runs, find_trials, load_runs
 from analysis.tables.variants import tell_variants_apart
@@ -48,8 +49,7 @@ def gradients_and_results(paths: Sequence[str | Path]) -> tuple[pd.DataFrame, pd
 def _renamed(rows: pd.DataFrame, trials: pd.DataFrame) -> pd.DataFrame:
     """Rows of complete trials with the variant that the name of the trial's architecture states."""
     variants = {
-        trial: label.partition(" [")[2].removesuffix("]")
-        for trial, label in trials[["trial", "arch"]].itertuples(index=False, name=None)
+        trial: options_of(label) for trial, label in trials[["trial", "arch"]].itertuples(index=False, name=None)
     }
     named = rows["trial"].map(variants)
     return rows.assign(variant=named.where(named.notna(), rows["variant"]))

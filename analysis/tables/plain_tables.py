@@ -24,6 +24,7 @@ import pandas as pd
 
 from analysis.errors import ReportError
 from analysis.files import replacing
+from analysis.tables.architectures import options_of
 from analysis.tables.environments import ENVIRONMENT_COLUMNS
 from analysis.tables.histories import CURVE_COLUMNS
 from analysis.tables.trial_folders import (
@@ -160,10 +161,7 @@ def _read_folder(folder: Path) -> Tables:
     if wrong := [bucket for bucket in results["bucket"].unique() if not BUCKET.fullmatch(bucket)]:
         raise ReportError(f"{folder / RESULTS}: the bucket '{wrong[0]}' is neither empty nor all nor one such as 1-10")
     trials = _optional(folder / "trials.csv", [*TRIAL_COLUMNS, "label"])
-    variants = {
-        trial: label.partition(" [")[2].removesuffix("]")
-        for trial, label in zip(trials["trial"], trials["label"], strict=True)
-    }
+    variants = {trial: options_of(label) for trial, label in zip(trials["trial"], trials["label"], strict=True)}
     trials = trials[TRIAL_COLUMNS]
     sentences = _optional(folder / "sentences.csv", SENTENCE_COLUMNS)
     if trials.empty:
