@@ -13,7 +13,7 @@ Shapes: N examples, S longest source, T longest target (no BOS or EOS here). Sym
 
 import difflib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -192,24 +192,17 @@ def generate(
             own cannot be filled.
     """
     check_parameters(task, vocabulary, min_length, max_length)
-    kept, count_kept, begin = [], 0, 0
-    # One candidate in eight belongs to validation or test: far more refusals than that mean too small a space.
-    limit = 64 * count + 4096
-    while count_kept < count:
-        if begin >= limit:
-            raise ValueError(
-                f"data.vocabulary: {task} with vocabulary {vocabulary} and length {min_length} to {max_length} has "
-                f"too few distinct examples for three disjoint splits; raise data.vocabulary or data.length"
-            )
-        block = min(max(1024, 2 * (count - count_kept)), 65536)
-        key = (seed, SPLITS.index(split))
-        symbols, lengths = _candidates(task, vocabulary, min_length, max_length, key, begin, begin + block)
-        of_split = split_of(symbols) == SPLITS.index(split)
-        kept.append((symbols[of_split], lengths[of_split]))
-        count_kept += int(of_split.sum())
-        begin += block
-    symbols = np.concatenate([block for block, _ in kept])[:count]
-    lengths = np.concatenate([block for _, block in kept])[:count]
+
+    def draw(words: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        lengths = min_length + uniform(words[:, 0], max_length - min_length + 1)
+        return TASKS[task].draw(words[:, 1 : 1 + max_length], lengths, vocabulary), lengths
+
+    too_few = ValueError(
+        f"data.vocabulary: {task} with vocabulary {vocabulary} and length {min_length} to {max_length} has "
+        f"too few distinct examples for three disjoint splits; raise data.vocabulary or data.length"
+    )
+    blocks = list(candidates_of_split(draw, 1 + max_length, count, seed, split, too_few))
+    symbols, lengths = (np.concatenate(arrays)[:count] for arrays in zip(*blocks, strict=True))
     return _as_examples(symbols, lengths, TASKS[task].target(symbols, lengths, vocabulary))
 
 
@@ -225,18 +218,44 @@ def _as_examples(symbols: np.ndarray, lengths: np.ndarray, target: Target) -> Ex
     )
 
 
-def _candidates(
-    task: str, vocabulary: int, min_length: int, max_length: int, key: tuple[int, int], begin: int, end: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Candidates begin … end-1, whatever split they belong to: symbols (N, S) and lengths (N,).
+def candidates_of_split(
+    draw: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]],
+    words_each: int,
+    count: int,
+    seed: int,
+    split: str,
+    too_few: ValueError,
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Draw candidates block by block, and keep those that belong to the split, until there are `count` or more.
 
-    Each candidate owns a fixed stretch of the generator's counter, so that any range can be drawn by itself.
+    Args:
+        draw: makes two arrays with N rows from (N, W) random words. The first, -1 behind the end of a row, decides
+            by its content which split a row belongs to.
+        words_each: random words that a candidate needs.
+        count: number of candidates wanted.
+        seed: what the words are drawn from, together with the split.
+        split: train, validation or test.
+        too_few: raised where next to no candidate belongs to the split.
+
+    Yields:
+        The rows of both arrays that belong to the split.
     """
-    words_each = -(-(1 + max_length) // 4) * 4  # Philox yields four words a counter
-    stream = np.random.Philox(key=np.array(key, dtype=np.uint64), counter=begin * words_each // 4)
-    words = stream.random_raw((end - begin) * words_each).reshape(end - begin, words_each)
-    lengths = min_length + uniform(words[:, 0], max_length - min_length + 1)
-    return TASKS[task].draw(words[:, 1 : 1 + max_length], lengths, vocabulary), lengths
+    number = SPLITS.index(split)
+    # Each candidate owns a fixed stretch of the generator's counter. Philox yields four words a counter.
+    counters_each = -(-words_each // 4)
+    # One candidate in eight belongs to validation or test: far more refusals than that mean too small a space.
+    limit = 64 * count + 4096
+    kept, begin = 0, 0
+    while kept < count:
+        if begin >= limit:
+            raise too_few
+        block = min(max(1024, 2 * (count - kept)), 65536)
+        stream = np.random.Philox(key=np.array([seed, number], dtype=np.uint64), counter=begin * counters_each)
+        first, second = draw(stream.random_raw(4 * block * counters_each).reshape(block, 4 * counters_each))
+        of_split = split_of(first) == number
+        yield first[of_split], second[of_split]
+        kept += int(of_split.sum())
+        begin += block
 
 
 def uniform(words: np.ndarray, size: int) -> np.ndarray:

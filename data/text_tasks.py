@@ -13,7 +13,7 @@ Shapes: N examples, W places of the longest (digits, or dates).
 import copy
 import datetime
 import difflib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Any
@@ -23,7 +23,7 @@ from babel import Locale, UnknownLocaleError
 from babel.dates import format_date
 from num2words import CONVERTER_CLASSES
 
-from data.tasks import SPLITS, split_of, uniform
+from data.tasks import candidates_of_split, uniform
 
 LONGEST_NUMBER = 30  # digits
 LONGEST_LINE = 1000  # dates; of more the drawing of examples would take more memory than most machines have
@@ -207,58 +207,23 @@ def generate_text(
             its own cannot be filled.
     """
     check_text_parameters(task, source_language, target_language, min_length, max_length)
-    _check_space(task, min_length, max_length, count)
-    lines = []
-    for places, styles in _kept_blocks(task, min_length, max_length, count, (seed, SPLITS.index(split))):
-        for row, style in zip(places.tolist(), styles.tolist(), strict=True):
-            if len(lines) == count:
-                break
-            shown = [value for value in row if value >= 0]
-            lines.append(_TASKS[task].write(shown, style, source_language, target_language))
-    return [source for source, _ in lines], [target for _, target in lines]
-
-
-def _check_space(task: str, min_length: int, max_length: int, count: int) -> None:
-    """Refuse a task whose smallest split, an eighth of all examples, is next to empty."""
-    distinct = _TASKS[task].values ** max_length
-    if distinct // 8 < min(count, ENOUGH):
-        raise _too_few(task, min_length, max_length)
-
-
-def _too_few(task: str, min_length: int, max_length: int) -> ValueError:
-    return ValueError(
+    too_few = ValueError(
         f"data.length: {task} of {min_length} to {max_length} {_TASKS[task].unit} have too few distinct examples "
         f"for three disjoint splits; raise data.length"
     )
+    # The smallest split, an eighth of all examples, must not be next to empty.
+    if _TASKS[task].values ** max_length // 8 < min(count, ENOUGH):
+        raise too_few
 
+    def draw(words: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        lengths = min_length + uniform(words[:, 0], max_length - min_length + 1)
+        return _TASKS[task].draw(words[:, 2 : 2 + max_length], lengths), uniform(words[:, 1], len(STYLES))
 
-def _kept_blocks(
-    task: str, min_length: int, max_length: int, count: int, key: tuple[int, int]
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield places (n, W) and styles (n,) of the split's own candidates until there are `count` of them."""
-    count_kept, begin = 0, 0
-    # One candidate in eight belongs to validation or test: far more refusals than that mean too small a space.
-    limit = 64 * count + 4096
-    while count_kept < count:
-        if begin >= limit:
-            raise _too_few(task, min_length, max_length)
-        block = min(max(1024, 2 * (count - count_kept)), 65536)
-        places, styles = _candidates(task, min_length, max_length, key, begin, begin + block)
-        of_split = split_of(places) == key[1]
-        yield places[of_split], styles[of_split]
-        count_kept += int(of_split.sum())
-        begin += block
-
-
-def _candidates(
-    task: str, min_length: int, max_length: int, key: tuple[int, int], begin: int, end: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Candidates begin … end-1, whatever split they belong to: places (N, W) and styles (N,).
-
-    Each candidate owns a fixed stretch of the generator's counter, so that any range can be drawn by itself.
-    """
-    words_each = -(-(2 + max_length) // 4) * 4  # Philox yields four words a counter
-    stream = np.random.Philox(key=np.array(key, dtype=np.uint64), counter=begin * words_each // 4)
-    words = stream.random_raw((end - begin) * words_each).reshape(end - begin, words_each)
-    lengths = min_length + uniform(words[:, 0], max_length - min_length + 1)
-    return _TASKS[task].draw(words[:, 2 : 2 + max_length], lengths), uniform(words[:, 1], len(STYLES))
+    lines = []
+    for places, styles in candidates_of_split(draw, 2 + max_length, count, seed, split, too_few):
+        for row, style in zip(places.tolist(), styles.tolist(), strict=True):
+            if len(lines) == count:
+                break
+            values = [value for value in row if value >= 0]
+            lines.append(_TASKS[task].write(values, style, source_language, target_language))
+    return [source for source, _ in lines], [target for _, target in lines]
