@@ -10,27 +10,22 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import pandas as pd
-
 from analysis.arguments import OneLineParser
 from analysis.errors import ReportError
 from analysis.figures.chart import Chart, save_chart
-from analysis.figures.style import styles
 from analysis.files import replacing
-from analysis.report import markdown
-from analysis.report.failures import not_in_means
+from analysis.report.context import Report
+from analysis.report.document import compose
 from analysis.report.figures import Gallery, draw
-from analysis.report.html import page
-from analysis.report.latex import figure_snippet, table_snippets
-from analysis.report.text import TITLES, compose, verdicts
-from analysis.statistics.comparisons import comparisons, line_name, scored, setting_title
-from analysis.statistics.summaries import SETTING, at_train_length, over_seeds, seeds_phrase, setting_name, synthetic
+from analysis.report.overview import overview
+from analysis.report.render import markdown, terminal
+from analysis.report.render.html import page
+from analysis.report.render.latex import figure_snippet, table_snippets
 from analysis.statistics.words import listing
-from analysis.tables.attention_files import Sentence
 from analysis.tables.evidence import Evidence, gather
 from analysis.tables.export import export, write_evidence
 from analysis.tables.plain_tables import TABLES
-from analysis.tables.trial_folders import Runs, is_trial
+from analysis.tables.trial_folders import is_trial
 from analysis.tables.wandb_mirror import local_folder
 
 
@@ -53,37 +48,31 @@ def main(argv: list[str] | None = None) -> int:
                 print(path)
             return 0
         output = ["--output", options.output] if options.output else []
-        path = write_report(evidence, gallery, folder, ["lengthwise", "report", *options.runs, *output])
+        report = Report(evidence, gallery, ["lengthwise", "report", *options.runs, *output])
+        path = write_report(report, folder)
     except (ReportError, OSError) as error:
         print(f"lengthwise report: error: {error}", file=sys.stderr)
         return 2
-    print(overview(evidence))
+    print(terminal.plain_text(overview(evidence)))
     print(f"\nreport: {path.with_suffix('.html')}, {path}")
     return 0
 
 
-def write_report(evidence: Evidence, gallery: Gallery, folder: Path, command: Sequence[str]) -> Path:
+def write_report(report: Report, folder: Path) -> Path:
     """Write the tables, figures, LaTeX snippets, report.html and report.md into a folder; returns that of report.md.
-
-    Args:
-        evidence: what was found.
-        gallery: its figures.
-        folder: where to.
-        command: the words that the user called.
 
     Raises:
         OSError: the folder cannot be written.
     """
-    charts = {chart.name: chart for chart in gallery.charts()}
-    text = compose(evidence, gallery, command)
-    sources = {f"alignment_{number}": one for file in evidence.attention for number, one in file.sentences.items()}
-    maps = {chart.name: _map_label(chart, sources[chart.name]) for chart in gallery.attention if _is_map(chart)}
-    html = page(text, charts, maps)
-    write_figures(list(charts.values()), folder)
-    snippets = {name: figure_snippet(chart) for name, chart in charts.items()} | table_snippets(text)
+    charts = list(report.gallery.charts())
+    blocks = compose(report)
+    text = markdown.document(blocks)
+    html = page(blocks, [architecture.display_name for architecture in report.architectures.values()])
+    write_figures(charts, folder)
+    snippets = {chart.name: figure_snippet(chart) for chart in charts} | table_snippets(blocks)
     for name, snippet in snippets.items():
         _write(folder / "latex" / f"{name}.tex", snippet)
-    _write_evidence(evidence, folder)
+    _write_evidence(report.evidence, folder)
     _write(folder / "report.html", html)
     _write(folder / "report.md", text)
     return folder / "report.md"
@@ -98,51 +87,6 @@ def write_figures(charts: Sequence[Chart], folder: Path) -> list[Path]:
     return [save_chart(chart, folder / "figures")["png"] for chart in charts]
 
 
-def overview(evidence: Evidence) -> str:
-    """The main scores of synthetic tasks and of text, and the verdicts, as plain text for a terminal."""
-    runs = evidence.runs
-    parts = [] if synthetic(runs.results).empty else [accuracy_overview(runs.results)]
-    said = [f"{TITLES[each.key]}: {each.answer}" for each in verdicts(evidence) if each.findings]
-    lost = not_in_means(runs.failures)
-    return "\n\n".join([*parts, *bleu_overviews(runs), "\n".join(said), *([lost] if lost else [])])
-
-
-def bleu_overviews(runs: Runs) -> list[str]:
-    """Mean BLEU of each trained model by range of source lengths, a plain table for each comparison."""
-    compared = comparisons(runs)
-    parts = []
-    for comparison in compared:
-        buckets = [*comparison.buckets, comparison.whole]
-        lines = []
-        for arch, look in styles(comparison.archs).items():
-            found = [scored(comparison, arch, bucket) for bucket in buckets]
-            name = line_name(look.name, comparison.train_length)
-            lines.append([name, *(f"{one.mean:.1f}" for one in found), str(found[-1].seeds)])
-        header = ["source length", *(bucket.name for bucket in buckets), "seeds"]
-        title = f"mean BLEU: {', '.join(setting_title(comparison.setting, compared))}"
-        parts.append(f"{title}\n{markdown.plain_table(header, lines)}")
-    return parts
-
-
-def accuracy_overview(results: pd.DataFrame) -> str:
-    """Mean greedy token accuracy, architectures by train length, as plain text for a terminal."""
-    rows = at_train_length(results, "greedy_token_accuracy")
-    if rows.empty:
-        return "no model was tested with greedy decoding at its train length"
-    parts = []
-    for key, group in rows.groupby(SETTING):
-        points = over_seeds(group, ["arch", "train_length"])
-        means = points.pivot_table(index="arch", columns="train_length", values="mean")
-        lines = [
-            [look.name, *("-" if pd.isna(mean) else f"{mean:.3f}" for mean in means.loc[arch].to_numpy(float))]
-            for arch, look in styles(group["arch"]).items()
-        ]
-        header = ["length", *map(str, means.columns)]
-        title = f"mean greedy token accuracy, {seeds_phrase(points)}: {setting_name(*key)}"
-        parts.append(f"{title}\n{markdown.plain_table(header, lines)}")
-    return "\n\n".join(parts)
-
-
 def _chosen(gallery: Gallery, names: Sequence[str]) -> list[Chart]:
     """The figures of these names.
 
@@ -151,7 +95,7 @@ def _chosen(gallery: Gallery, names: Sequence[str]) -> list[Chart]:
     """
     charts = {chart.name: chart for chart in gallery.charts()}
     if unknown := [name for name in names if name not in charts]:
-        raise ReportError(f"--figures: these runs have no figure {unknown[0]}; they have {listing(list(charts))}")
+        raise ReportError(f"--figures: these runs have no figure {unknown[0]}; they have {listing(charts)}")
     return [charts[name] for name in names]
 
 
@@ -165,16 +109,6 @@ def _write_evidence(evidence: Evidence, folder: Path) -> None:
 def _write(path: Path, text: str) -> None:
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
-
-
-def _is_map(chart: Chart) -> bool:
-    return chart.name.startswith("alignment_")
-
-
-def _map_label(chart: Chart, sentence: Sentence) -> str:
-    """What the slider says of an attention map: how long its source is, `</s>` not counted."""
-    words = int(chart.points.groupby("label")["source_position"].max().max())
-    return sentence.example or f"{words} words"
 
 
 def _output_folder(first: str, chosen: str | None, plain: Sequence[str]) -> Path:
@@ -232,7 +166,3 @@ def _parser() -> argparse.ArgumentParser:
         "--made_by", metavar="TEXT", default="", help="for origin.json: the commands that measured, in your words"
     )
     return parser
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -204,10 +204,10 @@ def measure(probed: Probed, batch: Batch, position: int = 0) -> list[Row]:
 def _write_figures(rows: list[Row], folder: Path) -> str:
     import pandas as pd
 
-    from analysis.report.gradients import write_report
+    from analysis.report.probe_pages import write_gradients
     from analysis.tables.architectures import Architectures
 
-    return write_report(pd.DataFrame(rows, columns=list(Row._fields)), folder, Architectures())
+    return write_gradients(pd.DataFrame(rows, columns=list(Row._fields)), folder, Architectures())
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -15,7 +15,7 @@ import torch
 from tqdm import tqdm
 
 from analysis.errors import ReportError
-from analysis.report.parallelism import write_report
+from analysis.report.probe_pages import write_parallelism
 from analysis.tables.architectures import Architectures
 from analysis.tables.parallelism_tables import COLUMNS, RESULTS
 from data.batch import FIRST_TOKEN
@@ -79,7 +79,7 @@ def main(arguments: list[str]) -> int:
             with whole_file(options.output / RESULTS) as partial:
                 pd.DataFrame(rows, columns=COLUMNS).to_csv(partial, index=False, lineterminator="\n")
             write_environment(options.output, device_name(torch.device(options.device)))
-            print(write_report([options.output], options.output, Architectures()))
+            print(write_parallelism([options.output], options.output, Architectures()))
     except (ReportError, OSError) as error:
         raise UsageError(f"--output: {error}") from None
     except KeyboardInterrupt:

@@ -22,14 +22,12 @@ KNOWN_CYCLES = {
     "experiments.tracking.wandb_run, experiments.trial.trial",
 }
 KNOWN_CROWDED_FOLDERS = {
-    "analysis/report",
     "analysis/tables",
 }
 KNOWN_LONG_FILES = {
     "experiments/trial/trial.py",
     "lit_models/layers/recurrent.py",
     "lit_models/transformer.py",
-    "tests/analysis/report/test_report.py",
     "tests/experiments/trial/test_resilience.py",
     "tests/experiments/trial/test_text_trial.py",
     "tests/lit_models/decoding/test_search.py",

@@ -8,7 +8,7 @@ from analysis.claims.bottleneck import bottleneck_answer, bottleneck_verdict
 from analysis.claims.gradients import gradient_verdict
 from analysis.claims.parallelism import parallelism_verdict
 from analysis.claims.verdicts import Answer, Part, across, together
-from analysis.report.text import RULES
+from analysis.report.sections.claims import RULES
 from analysis.statistics.comparisons import comparisons
 from analysis.statistics.gradient_fits import fits
 from analysis.statistics.pairs import accuracy_pairs

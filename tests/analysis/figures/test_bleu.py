@@ -12,7 +12,8 @@ from analysis.figures.chart import save_chart
 from analysis.figures.length import bleu as by_length
 from analysis.figures.length.bleu import length_ratio, points_by_length
 from analysis.report.command import main as report
-from analysis.report.sections import bleu_by_length
+from analysis.report.render import markdown
+from analysis.report.sections.text import bleu_by_length
 from analysis.statistics.comparisons import comparisons
 from analysis.statistics.pairs import bleu_pairs
 from analysis.tables.trial_folders import BLEU_STATISTICS, load_runs
@@ -266,7 +267,7 @@ def test_claim_follows_what_each_kind_keeps(tmp_path, attention_lost, fixed_lost
 def test_claim_cannot_be_told_without_both_kinds_and_two_seeds(tmp_path, archs, seeds, reason):
     runs = load_runs([write_text_sweep(tmp_path, archs, (30,), seeds)])
     assert length_claim(comparisons(runs)[0])[:2] == (Answer.UNTOLD, reason)
-    text = bleu_by_length(runs)
+    text = markdown.document(bleu_by_length(runs))
     assert f"a fixed context loses it cannot be told from these runs: {reason}." in text
 
 
@@ -278,7 +279,7 @@ def test_models_that_translate_nothing_leave_the_claim_open(tmp_path):
         write_text_trial(tmp_path, arch, sentences=nothing)
     runs = load_runs([tmp_path])
     assert length_claim(comparisons(runs)[0])[:2] == (Answer.UNTOLD, "BLEU of 0 on the shortest sentences")
-    assert "| GRU | 0.0 [0.0, 0.0] | 0.0 [0.0, 0.0] |" in bleu_by_length(runs)
+    assert "| GRU | 0.0 [0.0, 0.0] | 0.0 [0.0, 0.0] |" in markdown.document(bleu_by_length(runs))
 
 
 def test_one_range_of_lengths_leaves_the_claim_open(tmp_path):
@@ -297,7 +298,7 @@ def test_a_report_without_a_bucket_of_enough_sentences_can_be_made(tmp_path, cap
 
 def test_report_shows_the_table_with_the_size_of_each_bucket(tmp_path):
     runs = load_runs([write_text_sweep(tmp_path, ("GRU", "Bahdanau"), (30,))])
-    text = bleu_by_length(runs)
+    text = markdown.document(bleu_by_length(runs))
     count = sum(sentence["source_length"] <= 10 for sentence in plausible_sentences("GRU", 30, 0))
     assert f"| Architecture | 1-10 (n = {count}) | 11-20 (n = " in text
     [point] = points_by_length(comparisons(runs)).query("arch == 'GRU' and bucket == '1-10'").to_dict("records")

@@ -10,7 +10,7 @@ from analysis.figures.gradients.command import gradient_charts
 from analysis.figures.gradients.distance import gradient_norm_figure
 from analysis.figures.gradients.recall import accuracy_by_lag_figure
 from analysis.figures.style import styles
-from analysis.report.gradients import write_report
+from analysis.report.probe_pages import write_gradients
 from analysis.statistics.intervals import mean_interval
 from analysis.tables.architectures import Architectures
 from analysis.tables.gradient_tables import COLUMNS, read_gradients
@@ -101,7 +101,7 @@ def test_a_table_with_only_initial_measurements_gives_one_panel_and_one_pair_of_
     assert [axes.get_title(loc="left") for axes in chart.figure.axes] == [
         "first-token-recall, length 30, at initialisation"
     ]
-    header = write_report(initial, tmp_path, Architectures()).splitlines()[0]
+    header = write_gradients(initial, tmp_path, Architectures()).splitlines()[0]
     assert "at initialisation" in header
     assert "after training" not in header
 
@@ -154,7 +154,7 @@ def test_the_page_of_several_folders_has_figures_points_and_text(table, tmp_path
     written(one[one["seed"] == 0], tmp_path / "sweep" / "GRU-s0")
     written(one[one["seed"] > 0], tmp_path / "sweep" / "GRU-s1")
     read = read_gradients([tmp_path / "sweep"])
-    assert "0.810 [" in write_report(read, tmp_path / "out", Architectures())
+    assert "0.810 [" in write_gradients(read, tmp_path / "out", Architectures())
     for chart in gradient_charts(read):
         files = [tmp_path / "out" / "figures" / f"{chart.name}.{suffix}" for suffix in ("png", "pdf", "csv")]
         assert all(file.stat().st_size > 100 for file in files)

@@ -6,7 +6,7 @@ import pytest
 from analysis.errors import ReportError
 from analysis.figures.direct_labels import spread
 from analysis.figures.length.learning_curves import learning_figure, learning_points
-from analysis.report.svg import inline_svg
+from analysis.report.render.svg import inline_svg
 from analysis.tables.histories import CURVE_COLUMNS, read_histories
 from tests.helpers.analysis_tables import write_trial
 from tests.helpers.report_folders import with_history

@@ -11,7 +11,8 @@ from analysis.errors import ReportError
 from analysis.figures.parallelism.step_cost import parallelism_charts
 from analysis.figures.style import styles
 from analysis.report.command import main as report
-from analysis.report.parallelism import crossing_table, serial_table, vaswani_table, write_report
+from analysis.report.probe_pages import write_parallelism
+from analysis.report.sections.parallelism import crossing_table, serial_table, vaswani_table
 from analysis.statistics.time_fits import crossing, exact_line, serial_fraction, speedups, upper_exponent
 from analysis.tables.architectures import Architectures
 from analysis.tables.parallelism_tables import COLUMNS, RESULTS, load
@@ -143,7 +144,7 @@ def test_an_architecture_nobody_has_heard_of_has_no_theory(results) -> None:
 
 def test_crossings_pair_constant_depth_with_growing_depth(results) -> None:
     assert crossing_table(results, Architectures()).rows == [
-        ["Transformer", "GRU", "cpu, 2 threads, 32-true", "50", "50"]
+        ("Transformer", "GRU", "cpu, 2 threads, 32-true", "50", "50")
     ]
 
 
@@ -156,7 +157,7 @@ def test_speedups_are_over_one_worker_with_amdahls_fraction(results) -> None:
     found = speedups(results).query("arch == 'GRU'").set_index("workers")
     assert found["speedup"].to_dict() == {1: 1.0, 2: 1.6}
     assert found.loc[2, "serial_fraction"] == pytest.approx(0.25)
-    assert serial_table(results, Architectures()).rows[0] == ["GRU", "cpu, 32-true", "2 threads", "1.60", "0.25"]
+    assert serial_table(results, Architectures()).rows[0] == ("GRU", "cpu, 32-true", "2 threads", "1.60", "0.25")
 
 
 def test_batches_timed_with_different_threads_are_different_lines() -> None:
@@ -196,7 +197,7 @@ def test_devices_never_share_a_panel() -> None:
 def test_the_page_is_rebuilt_from_the_table_alone(results, tmp_path) -> None:
     skipped = row(CPU, "fixed_batch", "GRU", 256, "skipped", math.nan, note="a step would take up to 60 s")
     table_of(results.to_dict("records"), [skipped]).to_csv(tmp_path / RESULTS, index=False)
-    shown = write_report([tmp_path], tmp_path / "out", Architectures())
+    shown = write_parallelism([tmp_path], tmp_path / "out", Architectures())
     text = (tmp_path / "out" / "parallelism.md").read_text()
     assert "18 n + 4" in text
     assert "a step would take up to 60 s" in text

@@ -5,43 +5,40 @@ from html.parser import HTMLParser
 
 import pytest
 
-from analysis.report.html import page
-from analysis.report.latex import column_types, escaped, figure_snippet, table_snippet, table_snippets
-from analysis.report.svg import inline_svg
+from analysis.claims.verdicts import Answer
+from analysis.report.blocks import Block, Figure, Heading, Paragraph, Table
+from analysis.report.render import markdown
+from analysis.report.render.html import page
+from analysis.report.render.latex import column_types, escaped, figure_snippet, table_snippet, table_snippets
+from analysis.report.render.svg import inline_svg
 from tests.helpers.charts import line_chart, map_chart
 
-REPORT = """# What length did
 
-## The three claims
-
-| Claim | Verdict |
-| --- | --- |
-| 1. Bottle\\|neck | **holds in part** |
-
-## Figures
-
-![Accuracy](figures/accuracy.png)
-
-**What to see.** Lines < and & more.
-
-[PDF](figures/accuracy.pdf), [points (CSV)](figures/accuracy.csv). Made by `lengthwise report runs --figures accuracy`
-
-![Map](figures/map.png)
-
-**What to see.** Cells.
-
-[PDF](figures/map.pdf)
-
-## Figures
-
-A second section of one name.
-"""
+def report() -> list[Block]:
+    return [
+        Heading("What length did", 1),
+        Heading("The three claims"),
+        Table(("Claim", "Verdict"), [("1. Bottle|neck", Answer.IN_PART)], prose=True),
+        Heading("Figures"),
+        Figure(
+            line_chart("accuracy"),
+            (
+                Paragraph("**What to see.** Lines < and & more."),
+                Paragraph(
+                    "[PDF](figures/accuracy.pdf), [points (CSV)](figures/accuracy.csv). "
+                    "Made by `lengthwise report runs --figures accuracy`"
+                ),
+            ),
+        ),
+        Figure(map_chart("map", 90), (Paragraph("**What to see.** Cells."),), "12 words"),
+        Heading("Figures"),
+        Paragraph("A second section of one name."),
+    ]
 
 
 @pytest.fixture(scope="module")
 def html():
-    charts = {"accuracy": line_chart("accuracy"), "map": map_chart("map", 90)}
-    return page(REPORT, charts, {"map": "12 words"})
+    return page(report())
 
 
 class Tags(HTMLParser):
@@ -131,20 +128,20 @@ def test_figures_become_latex_as_wide_as_they_are():
 
 
 def test_tables_become_latex_named_after_their_heading():
-    [(name, snippet)] = table_snippets(REPORT).items()
+    [(name, snippet)] = table_snippets(report()).items()
     assert name == "table_the_three_claims"
     assert r"1. Bottle\textbar{}neck & holds in part \\" in snippet and r"\begin{tabular}{ll}" in snippet
     assert snippet.index(r"\toprule") < snippet.index("Claim") < snippet.index(r"\midrule") < snippet.index("holds")
 
 
 def test_a_table_as_wide_as_a_page_takes_both_of_its_columns():
-    narrow, wide = table_snippet("a", "A", ["a"], [["b" * 40]]), table_snippet("a", "A", ["a"], [["b" * 60]])
+    narrow, wide = (table_snippet("a", "A", Table(["a"], [["b" * letters]])) for letters in (40, 60))
     assert r"\begin{table}[t]" in narrow and r"\begin{table*}[t]" in wide and r"\end{table*}" in wide
     assert r"\begin{tabular}{l}" in narrow and r"\begin{tabular}{l}" in wide
 
 
 def test_cells_too_long_for_a_page_are_broken_into_lines_that_fill_it():
-    snippet = table_snippet("a", "A", ["short", "long"], [["a", "many words " * 20]])
+    snippet = table_snippet("a", "A", Table(["short", "long"], [["a", "many words " * 20]]))
     shares = [float(share) for share in re.findall(r"p{\\dimexpr ([\d.]+)\\linewidth-2\\tabcolsep}", snippet)]
     assert len(shares) == 2 and shares[0] < shares[1] and sum(shares) == pytest.approx(1, abs=0.002)
 
@@ -156,8 +153,8 @@ def test_a_column_has_room_for_its_longest_word():
 
 
 def test_second_tables_of_a_heading_are_numbered():
-    table = "| a |\n| --- |\n| b |\n"
-    assert list(table_snippets(f"## One\n\n{table}\n{table}\n## Two\n\n{table}")) == [
+    table = Table(["a"], [["b"]])
+    assert list(table_snippets([Heading("One"), table, table, Heading("Two"), table])) == [
         "table_one", "table_one_2", "table_two",
     ]  # fmt: skip
 
@@ -169,3 +166,9 @@ def test_second_tables_of_a_heading_are_numbered():
 )  # fmt: skip
 def test_letters_that_latex_reads_otherwise_are_escaped(text, latex):
     assert escaped(text) == latex
+
+
+def test_the_same_blocks_are_a_page_and_a_text_of_markdown():
+    text = markdown.document(report())
+    assert "| 1. Bottle\\|neck | **holds in part** |" in text
+    assert "![Accuracy](figures/accuracy.png)\n\n**What to see.** Lines < and & more.\n\n[PDF]" in text

@@ -13,26 +13,15 @@ from typing import Any
 
 import pytest
 
+from analysis.claims.verdicts import Answer
+from analysis.report.blocks import Block, Figure, Heading, Paragraph, Table
 from analysis.report.command import main
-from analysis.report.html import page
+from analysis.report.render.html import page
 from tests.helpers.charts import line_chart, map_chart
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="no chromium on this machine")
 
-REPORT = """# What length did
-
-## The three claims
-
-| Claim | Verdict | What is claimed | By whom | And a column that makes it wide |
-| --- | --- | --- | --- | --- |
-| 1. Fixed-context bottleneck | **cannot be told from these runs** | Something long enough to wrap | Cho et al. | x |
-
-""" + "".join(
-    f"![{name}](figures/{name}.png)\n\n**What to see.** Words.\n\n[PDF](figures/{name}.pdf). Made by "
-    f"`lengthwise report runs/a_rather_long_name_of_a_folder_without_any_space --figures {name}`\n\n"
-    for name in ("accuracy", "bits", "alignment_1", "alignment_2", "alignment_3")
-)
 REFERENCE = Path(__file__).parents[3] / "docs" / "reference"
 COMMITTED = ("bottleneck", "gradients", "parallelism", "by_length")
 WIDTHS = {"phone": 390, "desktop": 1280}
@@ -87,10 +76,32 @@ frame.addEventListener("load", () => {
 """
 
 
+def report() -> list[Block]:
+    charts = [line_chart(name) for name in ("accuracy", "bits")] + [map_chart(name, 4) for name in MAPS]
+    claims = Table(
+        ("Claim", "Verdict", "What is claimed", "By whom", "And a column that makes it wide"),
+        [("1. Fixed-context bottleneck", Answer.UNTOLD, "Something long enough to wrap", "Cho et al.", "x")],
+        prose=True,
+    )
+    figures = [
+        Figure(
+            chart,
+            (
+                Paragraph("**What to see.** Words."),
+                Paragraph(
+                    f"[PDF](figures/{chart.name}.pdf). Made by `lengthwise report "
+                    f"runs/a_rather_long_name_of_a_folder_without_any_space --figures {chart.name}`"
+                ),
+            ),
+            MAPS.get(chart.name, ""),
+        )
+        for chart in charts
+    ]
+    return [Heading("What length did", 1), Heading("The three claims"), claims, *figures]
+
+
 def write_report(folder: Path, script: bool = True) -> Path:
-    charts = {name: line_chart(name) for name in ("accuracy", "bits")}
-    charts |= {name: map_chart(name, 4) for name in MAPS}
-    html = page(REPORT, charts, MAPS)
+    html = page(report(), ["LSTM", "GRU"])
     if not script:
         html = re.sub(r"<script>.*</script>", "", html, flags=re.S)
     (folder / "report.html").write_text(html, encoding="utf-8")

@@ -7,7 +7,7 @@ import pytest
 
 from analysis.claims.gradients import EXPONENTIAL, statements
 from analysis.claims.verdicts import Answer
-from analysis.report.gradients import horizon_text
+from analysis.report.sections.gradients import horizon_text
 from analysis.statistics.gradient_fits import both_phases, horizon
 from analysis.statistics.gradient_fits import fits as fits_of
 from analysis.statistics.intervals import mean_interval

@@ -7,7 +7,9 @@ import pandas as pd
 import pytest
 
 from analysis.figures.length.capacity import capacity_figure, capacity_points
-from analysis.report.text import length_section
+from analysis.report.blocks import titled
+from analysis.report.render import markdown
+from analysis.report.sections.lengths import halving_lengths
 from analysis.statistics.length_fits import fitted_capacity, half_length, length_fits
 from analysis.tables.architectures import Architectures
 from tests.helpers.analysis_tables import LENGTHS, results_of
@@ -65,7 +67,8 @@ def test_what_was_not_learnt_at_the_shortest_length_has_nothing_to_halve():
     chance = {"greedy_token_accuracy": [0.06, 0.05, 0.06, 0.07]}
     fit = length_fits(results_of({("VanillaRNN", 0): chance, ("VanillaRNN", 1): chance}), Architectures())[0]
     assert fit.half_length is None and fit.unlearnt == 2
-    assert "| Vanilla RNN | copy, vocabulary 32 | not learnt |" in length_section([fit], Architectures())
+    text = markdown.document(titled(halving_lengths([fit], Architectures())))
+    assert "| Vanilla RNN | copy, vocabulary 32 | not learnt |" in text
 
 
 def test_one_length_fits_nothing():

@@ -4,7 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.report.another_seed import another_seed
+from analysis.report.blocks import titled
+from analysis.report.render import markdown
+from analysis.report.sections.lengths import another_seed
 from analysis.statistics.summaries import next_seed
 from analysis.tables.architectures import Architectures
 from tests.helpers.analysis_tables import results_of
@@ -40,11 +42,11 @@ def test_intervals_stay_inside_what_an_accuracy_can_be():
 def test_the_section_has_a_row_an_architecture_and_a_column_a_length():
     rows = pd.concat([accuracies([0.50, 0.51, 0.52]), accuracies([0.2, 0.2, 0.2], length=20),
                       accuracies([0.9, 0.9, 0.9], length=20, arch="Transformer")])  # fmt: skip
-    text = another_seed(rows, Architectures())
+    text = markdown.document(titled(another_seed(rows, Architectures())))
     assert "| Architecture | Task | Length 10 | Length 20 | n (seeds) |" in text
     assert "| GRU | copy, vocabulary 32 | [0.460, 0.560] | 0.200 in all | 3 |" in text
     assert "| Transformer | copy, vocabulary 32 | - | 0.900 in all | 3 |" in text
 
 
 def test_two_seeds_say_too_little_about_a_third():
-    assert another_seed(accuracies([0.5, 0.6]), Architectures()) == ""
+    assert not list(titled(another_seed(accuracies([0.5, 0.6]), Architectures())))

@@ -6,8 +6,10 @@ import shutil
 import pytest
 
 from analysis.errors import ReportError
+from analysis.report.context import Report
+from analysis.report.document import compose
 from analysis.report.figures import Gallery
-from analysis.report.text import compose
+from analysis.report.render import markdown
 from analysis.tables.evidence import gather
 from analysis.tables.plain_tables import TABLES, read_tables, write_tables
 from tests.helpers.analysis_tables import write_sweep, write_text_trial, write_trial
@@ -18,7 +20,7 @@ NO_FIGURES = Gallery([], [], [], [], [], [], "")
 
 
 def text_of(path) -> str:
-    return compose(gather([str(path)]), NO_FIGURES, ["lengthwise", "report"])
+    return markdown.document(compose(Report(gather([str(path)]), NO_FIGURES, ["lengthwise", "report"])))
 
 
 def tables_of(path, folder):

@@ -5,10 +5,14 @@ They need the packages graphicx and booktabs.
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+
+from markdown_it import MarkdownIt
 
 from analysis.figures.chart import Chart
 from analysis.figures.style import COLUMN_WIDTH
+from analysis.report.blocks import Block, Heading, Table
+from analysis.report.render.markdown import marked
 
 # What LaTeX reads as a command, and letters that its default fonts lack.
 ESCAPES = {
@@ -20,9 +24,7 @@ ESCAPES = {
 COLUMN_LETTERS, PAGE_LETTERS = 45, 95  # what fits into one column of a page, and into both, in small type
 SHORT_CELL = 3.5  # the root of the letters that any column has room for
 WORD_ENDS = re.compile(r"[\s-]+")
-TABLE = re.compile(r"(?:^\|.*\n)+", re.M)
-HEADING = re.compile(r"^#+ (.*)$", re.M)
-CELLS = re.compile(r"(?<!\\)\|")
+INLINE = MarkdownIt("zero").enable(["emphasis", "backticks"])
 
 
 def figure_snippet(chart: Chart, folder: str = "figures") -> str:
@@ -45,29 +47,31 @@ def figure_snippet(chart: Chart, folder: str = "figures") -> str:
     ])  # fmt: skip
 
 
-def table_snippets(report: str) -> dict[str, str]:
-    """Every table of a report in Markdown, by a name made from the heading above it: `table_models`.
+def table_snippets(blocks: Iterable[Block]) -> dict[str, str]:
+    """Every table of a report, by a name made from the heading above it: `table_models`.
 
     A second table below the same heading is `table_models_2`.
     """
-    found: dict[str, str] = {}
-    for table in TABLE.finditer(report + "\n"):
-        headings = HEADING.findall(report[: table.start()])
-        title = headings[-1] if headings else "report"
-        name = base = "table_" + re.sub(r"\W+", "_", title.lower()).strip("_")
-        number = 1
-        while name in found:
-            number += 1
-            name = f"{base}_{number}"
-        header, _, *rows = [_cells(line) for line in table[0].splitlines()]
-        found[name] = table_snippet(name, title, header, rows)
-    return found
+    snippets: dict[str, str] = {}
+    title = "report"
+    for block in blocks:
+        if isinstance(block, Heading):
+            title = block.text
+        elif isinstance(block, Table):
+            name = base = "table_" + re.sub(r"\W+", "_", title.lower()).strip("_")
+            number = 1
+            while name in snippets:
+                number += 1
+                name = f"{base}_{number}"
+            snippets[name] = table_snippet(name, title, block)
+    return snippets
 
 
-def table_snippet(name: str, title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def table_snippet(name: str, title: str, table: Table) -> str:
     """A table environment, across both columns where it would not fit into one."""
-    lines = [" & ".join(map(escaped, cells)) + r" \\" for cells in [header, *rows]]
-    columns, wide = column_types([header, *rows])
+    cells = [[marked(cell) for cell in line] for line in [table.header, *table.rows]]
+    header, *rows = [" & ".join(map(escaped, line)) + r" \\" for line in cells]
+    columns, wide = column_types(cells)
     environment = "table*" if wide else "table"
     return "\n".join([
         rf"\begin{{{environment}}}[t]",
@@ -76,9 +80,9 @@ def table_snippet(name: str, title: str, header: Sequence[str], rows: Sequence[S
         rf"  \label{{tab:{name.removeprefix('table_')}}}",
         rf"  \begin{{tabular}}{{{columns}}}",
         r"    \toprule",
-        f"    {lines[0]}",
+        f"    {header}",
         r"    \midrule",
-        *(f"    {line}" for line in lines[1:]),
+        *(f"    {row}" for row in rows),
         r"    \bottomrule",
         r"  \end{tabular}",
         rf"\end{{{environment}}}",
@@ -92,25 +96,20 @@ def column_types(lines: Sequence[Sequence[str]]) -> tuple[str, bool]:
     All columns are aligned to the left, as intervals are. Where they do not fit side by side, their cells are broken
     into lines, and each gets room by its longest cell and its longest word.
     """
-    longest = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
+    columns = list(zip(*lines, strict=True))
+    longest = [max(map(len, column)) for column in columns]
     letters = sum(longest) + 2 * len(longest)
     if letters <= PAGE_LETTERS:
         return "l" * len(longest), letters > COLUMN_LETTERS
-    words = [
-        max(len(word) for line in lines for word in WORD_ENDS.split(line[column])) for column in range(len(longest))
-    ]
+    words = [max(len(word) for cell in column for word in WORD_ENDS.split(cell)) for column in columns]
     room = [max(SHORT_CELL, math.sqrt(cell), word / 2.5) for cell, word in zip(longest, words, strict=True)]
-    shares = [each / sum(room) for each in room]
+    shares = [width / sum(room) for width in room]
     return "".join(rf"p{{\dimexpr {share:.3f}\linewidth-2\tabcolsep}}" for share in shares), True
 
 
 def escaped(text: str) -> str:
     """Text, with Markdown's emphasis taken off, as LaTeX prints it."""
-    plain = re.sub(r"\*\*?([^*]+)\*\*?|`([^`]+)`", r"\1\2", text)
-    # A row that begins with a bracket would be read as an option of the line break before it.
+    plain = "".join(token.content for token in INLINE.parseInline(text)[0].children or ())
     safe = "".join(ESCAPES.get(letter, letter) for letter in plain)
+    # A row that begins with a bracket would be read as an option of the line break before it.
     return f"{{}}{safe}" if safe.startswith("[") else safe
-
-
-def _cells(line: str) -> list[str]:
-    return [cell.strip().replace("\\|", "|") for cell in CELLS.split(line)[1:-1]]

@@ -1,0 +1,53 @@
+"""What `lengthwise report` prints: the main scores, the verdicts, and what is in no mean."""
+
+from collections.abc import Iterator
+
+from analysis.report.blocks import Cell, Paragraph, Table
+from analysis.report.failures import not_in_means
+from analysis.report.sections.claims import TITLES, verdicts
+from analysis.statistics.comparisons import comparisons, line_name, scored, setting_title
+from analysis.statistics.summaries import SETTING, at_train_length, over_seeds, seeds_phrase, setting_name, synthetic
+from analysis.tables.evidence import Evidence
+from analysis.tables.trial_folders import Runs
+
+
+def overview(evidence: Evidence) -> Iterator[Table | Paragraph]:
+    """The main scores of synthetic tasks and of text, and the verdicts."""
+    runs = evidence.runs
+    yield from _accuracy(runs)
+    yield from _bleu(runs)
+    judged = [verdict for verdict in verdicts(evidence) if verdict.findings]
+    if judged:
+        yield Paragraph("\n".join(f"{TITLES[verdict.key]}: {verdict.answer}" for verdict in judged))
+    if lost := not_in_means(runs.failures, runs.architectures):
+        yield Paragraph(lost)
+
+
+def _accuracy(runs: Runs) -> Iterator[Table | Paragraph]:
+    """Mean greedy token accuracy, architectures by train length, a table for each task."""
+    rows = at_train_length(runs.results, "greedy_token_accuracy")
+    if rows.empty and not synthetic(runs.results).empty:
+        yield Paragraph("no model was tested with greedy decoding at its train length")
+    for setting, group in rows.groupby(SETTING):
+        points = over_seeds(group, ["arch", "train_length"])
+        means = points.pivot_table(index="arch", columns="train_length", values="mean")
+        lines = [
+            [name, *(None if mean != mean else f"{mean:.3f}" for mean in means.loc[arch])]
+            for arch, name in runs.architectures.names(group["arch"]).items()
+        ]
+        title = f"mean greedy token accuracy, {seeds_phrase(points)}: {setting_name(*setting)}"
+        yield Table(["length", *map(str, means.columns)], lines, title)
+
+
+def _bleu(runs: Runs) -> Iterator[Table]:
+    """Mean BLEU of each trained model by range of source lengths, a table for each comparison."""
+    compared = comparisons(runs)
+    for comparison in compared:
+        buckets = [*comparison.buckets, comparison.whole]
+        lines: list[list[Cell]] = []
+        for arch, name in runs.architectures.names(comparison.archs).items():
+            scores = [scored(comparison, arch, bucket) for bucket in buckets]
+            means = [f"{score.mean:.1f}" for score in scores]
+            lines.append([line_name(name, comparison.train_length), *means, scores[-1].seeds])
+        header = ["source length", *(bucket.name for bucket in buckets), "seeds"]
+        yield Table(header, lines, f"mean BLEU: {', '.join(setting_title(comparison.setting, compared))}")
