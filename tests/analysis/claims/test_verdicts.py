@@ -1,16 +1,19 @@
 """Each rule turns made-up numbers of every kind into the verdict that it promises."""
 
+import math
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.claims.bottleneck import bottleneck_answer, bottleneck_verdict
+from analysis.claims.bottleneck import bottleneck_answer, bottleneck_verdict, degrades
 from analysis.claims.gradients import gradient_verdict
 from analysis.claims.parallelism import parallelism_verdict
 from analysis.claims.verdicts import Answer, Part, across, together
 from analysis.report.sections.claims import RULES
 from analysis.statistics.comparisons import comparisons
 from analysis.statistics.gradient_fits import fits
+from analysis.statistics.intervals import MeanInterval
 from analysis.statistics.pairs import accuracy_pairs
 from analysis.tables.architectures import Architectures
 from analysis.tables.trial_folders import COLUMNS, FAILURE_COLUMNS, load_runs
@@ -36,6 +39,28 @@ def results_of(curves: dict[str, dict[int, float]], seeds=(0, 1, 2), spread=0.00
 
 def bottleneck(results, failures=NO_FAILURES):
     return bottleneck_verdict(results, failures, [], BUILT_IN)
+
+
+HIGH, LOW = MeanInterval(0.99, 0.98, 1.0, 3), MeanInterval(0.3, 0.2, 0.4, 3)
+
+
+@pytest.mark.parametrize(
+    ("shortest", "longest", "answer", "reason"),
+    [
+        (HIGH, LOW, Answer.HOLDS, ""),
+        (HIGH, HIGH, Answer.FAILS, ""),
+        (HIGH, MeanInterval(0.96, 0.951, 0.97, 3), Answer.FAILS, ""),
+        (HIGH, MeanInterval(0.96, 0.949, 0.971, 3), Answer.HOLDS, ""),
+        (LOW, MeanInterval(0.25, 0.15, 0.35, 3), Answer.UNTOLD, "the intervals overlap"),
+        (HIGH, MeanInterval(0.3, 0.0, 1.0, 2), Answer.UNTOLD, "the intervals overlap"),
+        (HIGH, MeanInterval(0.3, math.nan, math.nan, 1), Answer.UNTOLD, "one seed"),
+        (MeanInterval(1.0, math.nan, math.nan, 1), LOW, Answer.UNTOLD, "one seed"),
+        (HIGH, None, Answer.UNTOLD, "no complete trial at the greatest length"),
+        (None, HIGH, Answer.UNTOLD, "no complete trial at the shortest length"),
+    ],
+)
+def test_whether_accuracy_degrades_follows_the_intervals(shortest, longest, answer, reason):
+    assert degrades(shortest, longest) == (answer, reason)
 
 
 def test_the_bottleneck_holds_where_fixed_contexts_lose_and_attention_keeps():

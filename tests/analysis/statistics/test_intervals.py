@@ -8,9 +8,6 @@ import sacrebleu
 from sacrebleu.metrics.bleu import BLEU
 from scipy import stats
 
-from analysis.claims.bottleneck import degrades
-from analysis.claims.text_length import length_answer
-from analysis.claims.verdicts import Answer
 from analysis.statistics.intervals import (
     MeanInterval,
     bootstrap_p_value,
@@ -83,28 +80,6 @@ def test_capacity_is_the_largest_mean_over_lengths():
     assert length == 20
     assert bits.mean == 85.0
     assert bits.low < 85.0 < bits.high
-
-
-HIGH, LOW = MeanInterval(0.99, 0.98, 1.0, 3), MeanInterval(0.3, 0.2, 0.4, 3)
-
-
-@pytest.mark.parametrize(
-    ("shortest", "longest", "answer", "reason"),
-    [
-        (HIGH, LOW, Answer.HOLDS, ""),
-        (HIGH, HIGH, Answer.FAILS, ""),
-        (HIGH, MeanInterval(0.96, 0.951, 0.97, 3), Answer.FAILS, ""),
-        (HIGH, MeanInterval(0.96, 0.949, 0.971, 3), Answer.HOLDS, ""),
-        (LOW, MeanInterval(0.25, 0.15, 0.35, 3), Answer.UNTOLD, "the intervals overlap"),
-        (HIGH, MeanInterval(0.3, 0.0, 1.0, 2), Answer.UNTOLD, "the intervals overlap"),
-        (HIGH, MeanInterval(0.3, math.nan, math.nan, 1), Answer.UNTOLD, "one seed"),
-        (MeanInterval(1.0, math.nan, math.nan, 1), LOW, Answer.UNTOLD, "one seed"),
-        (HIGH, None, Answer.UNTOLD, "no complete trial at the greatest length"),
-        (None, HIGH, Answer.UNTOLD, "no complete trial at the shortest length"),
-    ],
-)
-def test_whether_accuracy_degrades_follows_the_intervals(shortest, longest, answer, reason):
-    assert degrades(shortest, longest) == (answer, reason)
 
 
 def bootstrap_bleu(statistics: np.ndarray, samples: int = 1000, seed: int = 0) -> np.ndarray:
@@ -251,20 +226,3 @@ def test_holm_worked_by_hand():
     assert holm([0.04, 0.01, 0.03]) == pytest.approx([0.06, 0.03, 0.06])
     assert holm([0.6, 0.7]) == [1.0, 1.0]
     assert holm([]) == []
-
-
-@pytest.mark.parametrize(
-    ("attention", "fixed", "advantage", "answer", "reason"),
-    [
-        ((0.91, 1.0), (0.2, 0.4), (0.5, 0.8), Answer.HOLDS, ""),
-        ((0.80, 1.0), (0.2, 0.4), (0.4, 0.8), Answer.IN_PART, "attention keeps more, but not surely 90%"),
-        ((0.95, 1.1), (0.7, 0.95), (0.1, 0.3), Answer.IN_PART, "attention keeps more, but fixed contexts may keep 90% "
-         "too"),
-        ((0.95, 1.1), (0.92, 1.0), (0.01, 0.1), Answer.FAILS, ""),
-        ((0.5, 0.6), (0.7, 0.8), (-0.3, -0.1), Answer.FAILS, ""),
-        ((0.5, 0.8), (0.4, 0.7), (-0.1, 0.3), Answer.UNTOLD, "the interval of the difference holds 0"),
-    ],
-)  # fmt: skip
-def test_the_answer_on_bleu_follows_the_intervals(attention, fixed, advantage, answer, reason):
-    first, second, third = (MeanInterval((low + high) / 2, low, high, 3) for low, high in (attention, fixed, advantage))
-    assert length_answer(first, second, third) == (answer, reason)
