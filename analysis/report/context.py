@@ -1,7 +1,7 @@
 """What a section of the report is, and what it is made from."""
 
 import shlex
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -32,26 +32,28 @@ class Report:
         """What the architectures say of themselves."""
         return self.evidence.runs.architectures
 
-    def figures(self, charts: Iterable[Chart], lost: str | None = None) -> Iterator[Figure]:
-        """Figures with their captions.
+    def figures(self, section: str, lost: Callable[[str], str] | None = None) -> Iterator[Figure]:
+        """The figures of a section with their captions.
 
         Args:
-            charts: what to show.
-            lost: a sentence on trials that the figures lack; by default on those that are in no mean.
+            section: its name.
+            lost: the sentence on the trials that the figure of a name lacks; by default on those that are in no mean.
         """
-        lost = not_in_means(self.runs.failures, self.architectures) if lost is None else lost
-        return (self.figure(chart, f" {lost} See *Trials left out*." if lost else "") for chart in charts)
+        charts: list[Chart] = getattr(self.gallery, section)
+        in_no_mean = not_in_means(self.runs.failures, self.architectures)
+        return (self._figure(chart, in_no_mean if lost is None else lost(chart.name)) for chart in charts)
 
-    def figure(self, chart: Chart, lost: str = "", source: str = "") -> Figure:
+    def _figure(self, chart: Chart, lost: str) -> Figure:
         """A figure above two paragraphs: what it shows, and where its points and its making are."""
         see = what_to_see(chart.name)
         made = shlex.join([*self.command, "--figures", chart.name])
-        shown = f"{f'**What to see.** {see} ' if see else ''}**How it was measured.** {chart.caption}{lost}"
+        caption = f"{chart.caption} {lost} See *Trials left out*." if lost else chart.caption
+        shown = f"{f'**What to see.** {see} ' if see else ''}**How it was measured.** {caption}"
         files = (
             f"[PDF](figures/{chart.name}.pdf), [points (CSV)](figures/{chart.name}.csv), "
             f"[LaTeX](latex/{chart.name}.tex). Made by `{made}`"
         )
-        return Figure(chart, (Paragraph(shown), Paragraph(files)), source)
+        return Figure(chart, (Paragraph(shown), Paragraph(files)))
 
 
 class Section(NamedTuple):

@@ -39,8 +39,8 @@ def alignment_accuracy(report: Report) -> Iterator[Block]:
 
 def maps(report: Report) -> Iterator[Block]:
     """Maps of a few sentences, which a slider leafs through by the length of their source."""
-    charts, note = report.gallery.attention, report.gallery.note
-    if charts or note:
+    figures, note = list(report.figures("attention")), report.gallery.note
+    if figures or note:
         yield Heading("Where attention looks")
     if note:
         yield Paragraph(note)
@@ -49,7 +49,7 @@ def maps(report: Report) -> Iterator[Block]:
         for file in report.evidence.attention
         for number, sentence in file.sentences.items()
     }
-    for figure in report.figures(charts):
+    for figure in figures:
         name, points = figure.chart.name, figure.chart.points
         if name in sentences:
             words = int(points.groupby("label")["source_position"].max().max())

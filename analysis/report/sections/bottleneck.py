@@ -32,7 +32,7 @@ def bottleneck(report: Report) -> Iterator[Block]:
     if not synthetic(report.runs.results).empty:
         yield from _accuracy(report)
         yield from titled(_pairs(report), 3)
-        yield from report.figures(report.gallery.bottleneck)
+        yield from report.figures("bottleneck")
         yield from _capacities(report)
 
 

@@ -9,7 +9,7 @@ from analysis.claims.remedies import Remedy, remedies, variant_label
 from analysis.claims.verdicts import Answer
 from analysis.report.blocks import Block, Cell, Heading, Listing, Paragraph, Table
 from analysis.report.context import Report, Section
-from analysis.report.failures import cut_short
+from analysis.report.failures import cut_short, not_in_means
 from analysis.statistics.gradient_fits import FLOAT_FLOOR, LEAST_R_SQUARED, WHEN, Fit, Horizon, both_phases, fits
 from analysis.statistics.summaries import count_phrase
 from analysis.statistics.words import interval, r_squared_text
@@ -42,8 +42,8 @@ def gradients(report: Report) -> Iterator[Block]:
     yield Paragraph(LITERATURE)
     yield from gradient_tables(table, report.runs.results, report.architectures, 3)
     ended = cut_short(failures, table, report.architectures)
-    for chart in report.gallery.gradients:
-        yield from report.figures([chart], None if chart.name in WITH_ACCURACIES else ended)
+    in_no_mean = not_in_means(failures, report.architectures)
+    yield from report.figures("gradients", lambda name: in_no_mean if name in WITH_ACCURACIES else ended)
 
 
 def gradient_tables(

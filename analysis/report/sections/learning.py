@@ -8,9 +8,10 @@ from analysis.report.context import Report, Section
 
 def learning_curves(report: Report) -> Iterator[Block]:
     """Accuracy or BLEU by steps and by the clock."""
-    if report.gallery.learning:
+    figures = list(report.figures("learning"))
+    if figures:
         yield Heading("Learning curves")
-        yield from report.figures(report.gallery.learning)
+        yield from figures
 
 
 SECTIONS = (Section(80, learning_curves),)

@@ -21,7 +21,7 @@ def parallelism(report: Report) -> Iterator[Block]:
         yield Heading("Training-time parallelism")
         for table in parallelism_tables(results, report.architectures):
             yield from titled(table, 3)
-        yield from report.figures(report.gallery.parallelism, "")
+        yield from report.figures("parallelism", lambda name: "")
         yield from titled(skipped_table(results), 3)
 
 

@@ -37,7 +37,7 @@ SAME_BLEU = 0.01  # scores of one test set that differ by more were not computed
 def text(report: Report) -> Iterator[Block]:
     """BLEU by source length, its figures, and the scores of whole test sets."""
     yield from bleu_by_length(report.runs)
-    yield from report.figures(report.gallery.text)
+    yield from report.figures("text")
     yield from translations(report.runs)
 
 
