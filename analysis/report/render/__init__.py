@@ -1,1 +1,1 @@
-"""The blocks of a report as Markdown, HTML, LaTeX or lines of a terminal, one file each; begin with markdown.py."""
+"""The blocks of a report as Markdown, HTML, LaTeX or lines of a terminal, one file each. Begin with markdown.py."""
