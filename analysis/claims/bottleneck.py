@@ -7,7 +7,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from analysis.claims.text_length import BLEU_RULE, text_finding
-from analysis.claims.verdicts import Answer, Finding, Part, Verdict, across, verdict, with_reason
+from analysis.claims.verdicts import Answer, Claim, Finding, Part, Verdict, across, verdict, with_reason
 from analysis.statistics.comparisons import Comparison
 from analysis.statistics.intervals import MeanInterval, mean_interval
 from analysis.statistics.pairs import accuracy_pairs
@@ -22,6 +22,14 @@ from analysis.statistics.summaries import (
 from analysis.statistics.words import interval
 from analysis.tables.architectures import Architectures
 
+CLAIM = Claim(
+    "Fixed-context bottleneck",
+    "An encoder that hands over one fixed-size vector loses information as the source grows; attention removes the "
+    "limit.",
+    "Cho et al. (2014b, arXiv:1409.1259), Bahdanau et al. (2015, arXiv:1409.0473)",
+    "No trial of a task that tests it was found (recall of one symbol does not); `lengthwise sweep sweep.yaml` runs "
+    "some.",
+)
 NO_BOTTLENECK = ("first-token-recall",)  # one symbol has to pass, however long the source is
 LEVEL = 0.05  # of p-values, after Holm's correction
 STILL_SOLVED = 0.95
@@ -151,7 +159,7 @@ def bottleneck_verdict(
         for task, vocabulary in settings
         if task not in NO_BOTTLENECK
     ]
-    return verdict("bottleneck", [*findings, *(text_finding(comparison, compared) for comparison in compared)])
+    return verdict(CLAIM, [*findings, *(text_finding(comparison, compared) for comparison in compared)])
 
 
 def _of_task(

@@ -2,13 +2,20 @@
 
 from collections.abc import Sequence
 
-from analysis.claims.verdicts import Answer, Finding, Part, Verdict, answer_to, together, verdict
+from analysis.claims.verdicts import Answer, Claim, Finding, Part, Verdict, answer_to, together, verdict
 from analysis.statistics.gradient_fits import LEAST_R_SQUARED, WHEN, Fit
 from analysis.statistics.intervals import lies_above
 from analysis.statistics.summaries import count_phrase
 from analysis.statistics.words import interval, r_squared_text
 from analysis.tables.architectures import BUILT_IN, Architectures
 
+CLAIM = Claim(
+    "Vanishing gradients",
+    "The learning signal that reaches a source token shrinks with its distance from the loss: exponentially in a "
+    "vanilla RNN, slower in LSTM and GRU, hardly at all along an attention path.",
+    "Hochreiter (1991), Bengio et al. (1994), Pascanu et al. (2013, arXiv:1211.5063)",
+    "No gradient flow was found; `lengthwise gradients --output DIR` measures it.",
+)
 EXPONENTIAL = "The vanilla RNN decays exponentially with distance"
 
 GRADIENT_RULE = (
@@ -28,7 +35,7 @@ def gradient_verdict(fits: Sequence[Fit], architectures: Architectures) -> Verdi
         parts = _parts(at_longest, architectures)
         seeds = count_phrase({fit.decay.count for fit in at_longest if fit.decay} or {0})
         findings.append(Finding(f"{where}, n = {seeds} seeds", together(parts), parts))
-    return verdict("gradients", findings)
+    return verdict(CLAIM, findings)
 
 
 def statements(fits: Sequence[Fit], architectures: Architectures) -> dict[str, tuple[Part, ...]]:

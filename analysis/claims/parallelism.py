@@ -4,12 +4,19 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from analysis.claims.verdicts import Answer, Finding, Part, Verdict, across, answer_to, together, verdict
+from analysis.claims.verdicts import Answer, Claim, Finding, Part, Verdict, across, answer_to, together, verdict
 from analysis.statistics.time_fits import law, law_text, machine_name
 from analysis.statistics.words import listing
 from analysis.tables.architectures import Architectures
 from analysis.tables.parallelism_tables import MACHINE
 
+CLAIM = Claim(
+    "Training-time parallelism",
+    "In training, a recurrent model needs O(n) operations one after the other, a transformer O(1), which makes its "
+    "step the faster one.",
+    "Vaswani et al. (2017, arXiv:1706.03762, Table 1)",
+    "No counts or timings were found; `lengthwise parallelism --output DIR` makes them.",
+)
 LEAST_REPEATS = 3  # of a timed step; fewer have no quartiles worth the name
 
 PARALLELISM_RULE = (
@@ -28,7 +35,7 @@ def parallelism_verdict(results: pd.DataFrame, architectures: Architectures) -> 
     timed = results[(results["metric"] == "step_seconds") & (results["sweep"] == "fixed_batch")]
     for machine in timed[MACHINE].drop_duplicates().itertuples(index=False, name=None):
         findings.append(_on_the_clock(timed[(timed[MACHINE] == list(machine)).all(axis=1)], machine, architectures))
-    return verdict("parallelism", findings)
+    return verdict(CLAIM, findings)
 
 
 def _of_order(lines: pd.Series, order: str, architectures: Architectures) -> list[str]:

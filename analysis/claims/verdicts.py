@@ -34,33 +34,22 @@ class Finding(NamedTuple):
     parts: tuple[Part, ...]
 
 
-class Verdict(NamedTuple):
-    """A claim, who made it, and what these runs say of it."""
+class Claim(NamedTuple):
+    """What courses and papers repeat: its title, what it says, who said it, and how to measure it with the suite."""
 
-    key: str
-    claim: str
+    title: str
+    statement: str
     by_whom: str
+    how_to_measure: str
+
+
+class Verdict(NamedTuple):
+    """A claim and what these runs say of it."""
+
+    claim: Claim
     answer: Answer
     findings: tuple[Finding, ...]
 
-
-CLAIMS = {
-    "bottleneck": (
-        "An encoder that hands over one fixed-size vector loses information as the source grows; attention removes "
-        "the limit.",
-        "Cho et al. (2014b, arXiv:1409.1259), Bahdanau et al. (2015, arXiv:1409.0473)",
-    ),
-    "gradients": (
-        "The learning signal that reaches a source token shrinks with its distance from the loss: exponentially in a "
-        "vanilla RNN, slower in LSTM and GRU, hardly at all along an attention path.",
-        "Hochreiter (1991), Bengio et al. (1994), Pascanu et al. (2013, arXiv:1211.5063)",
-    ),
-    "parallelism": (
-        "In training, a recurrent model needs O(n) operations one after the other, a transformer O(1), which makes its "
-        "step the faster one.",
-        "Vaswani et al. (2017, arXiv:1706.03762, Table 1)",
-    ),
-}
 
 SETTINGS_RULE = (
     "A claim is judged in each setting (a task, a test set, a phase of training, a machine) and then as a whole, by "
@@ -102,6 +91,6 @@ def with_reason(words: str, reason: str) -> str:
     return f"{words}: {reason}" if reason else words
 
 
-def verdict(key: str, findings: Sequence[Finding]) -> Verdict:
-    """The verdict on a claim of `CLAIMS` from what its settings say."""
-    return Verdict(key, *CLAIMS[key], across(finding.answer for finding in findings), tuple(findings))
+def verdict(claim: Claim, findings: Sequence[Finding]) -> Verdict:
+    """The verdict on a claim from what its settings say."""
+    return Verdict(claim, across(finding.answer for finding in findings), tuple(findings))

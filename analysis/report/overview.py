@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from analysis.report.blocks import Cell, Paragraph, Table
 from analysis.report.failures import not_in_means
-from analysis.report.sections.claims import TITLES, verdicts
+from analysis.report.sections.claims import verdicts
 from analysis.statistics.comparisons import comparisons, line_name, scored, setting_title
 from analysis.statistics.summaries import SETTING, at_train_length, over_seeds, seeds_phrase, setting_name, synthetic
 from analysis.tables.evidence import Evidence
@@ -18,7 +18,7 @@ def overview(evidence: Evidence) -> Iterator[Table | Paragraph]:
     yield from _bleu(runs)
     judged = [verdict for verdict in verdicts(evidence) if verdict.findings]
     if judged:
-        yield Paragraph("\n".join(f"{TITLES[verdict.key]}: {verdict.answer}" for verdict in judged))
+        yield Paragraph("\n".join(f"{verdict.claim.title}: {verdict.answer}" for verdict in judged))
     if lost := not_in_means(runs.failures, runs.architectures):
         yield Paragraph(lost)
 

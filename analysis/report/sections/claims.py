@@ -12,17 +12,6 @@ from analysis.statistics.comparisons import comparisons
 from analysis.statistics.gradient_fits import fits
 from analysis.tables.evidence import Evidence
 
-TITLES = {
-    "bottleneck": "Fixed-context bottleneck",
-    "gradients": "Vanishing gradients",
-    "parallelism": "Training-time parallelism",
-}
-HOW_TO_MEASURE = {
-    "bottleneck": "No trial of a task that tests it was found (recall of one symbol does not); `lengthwise sweep "
-    "sweep.yaml` runs some.",
-    "gradients": "No gradient flow was found; `lengthwise gradients --output DIR` measures it.",
-    "parallelism": "No counts or timings were found; `lengthwise parallelism --output DIR` makes them.",
-}
 RULES = (SETTINGS_RULE, BOTTLENECK_RULE, GRADIENT_RULE, PARALLELISM_RULE, PARTS_RULE)
 OF_PARTS = {Answer.HOLDS: "yes", Answer.FAILS: "no", Answer.IN_PART: "in part", Answer.UNTOLD: "cannot be told"}
 
@@ -43,10 +32,10 @@ def claims(report: Report) -> Iterator[Block]:
     yield Heading("The three claims")
     yield _overview(judged)
     for number, verdict in enumerate(judged, start=1):
-        yield Heading(f"{number}. {TITLES[verdict.key]}", 3)
-        yield Paragraph(verdict.claim)
+        yield Heading(f"{number}. {verdict.claim.title}", 3)
+        yield Paragraph(verdict.claim.statement)
         if not verdict.findings:
-            yield Paragraph(HOW_TO_MEASURE[verdict.key])
+            yield Paragraph(verdict.claim.how_to_measure)
         for finding in verdict.findings:
             yield Paragraph(f"{finding.where[0].upper()}{finding.where[1:]}: ", finding.answer)
             rows = [(part.statement, OF_PARTS[part.answer], part.measured) for part in finding.parts]
@@ -63,7 +52,7 @@ def _overview(judged: Sequence[Verdict]) -> Table:
         answers = [finding.answer for finding in verdict.findings]
         told = f"{sum(answer != Answer.UNTOLD for answer in answers)} of {len(answers)} settings" if answers else "-"
         answer = verdict.answer if answers else "not measured"
-        rows.append((f"{number}. {TITLES[verdict.key]}", answer, told, verdict.claim, verdict.by_whom))
+        rows.append((f"{number}. {verdict.claim.title}", answer, told, verdict.claim.statement, verdict.claim.by_whom))
     return Table(("Claim", "Verdict", "Told by", "What is claimed", "By whom"), rows, prose=True)
 
 
