@@ -1,4 +1,4 @@
-"""Folders that one process owns, and files that are whole or not there."""
+"""Folders that one process has to itself, and files that are whole or not there."""
 
 import contextlib
 import fcntl
@@ -12,7 +12,7 @@ from experiments.errors import UsageError
 
 
 @contextlib.contextmanager
-def owned(folder: Path, option: str) -> Iterator[None]:
+def exclusive_lock(folder: Path, option: str) -> Iterator[None]:
     """Make a folder and keep other processes out of it as long as the context lasts.
 
     Args:
@@ -20,7 +20,7 @@ def owned(folder: Path, option: str) -> Iterator[None]:
         option: the command-line option that named it, for the message.
 
     Raises:
-        UsageError: it cannot be written, or another process owns it.
+        UsageError: it cannot be written, or another process has it.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)

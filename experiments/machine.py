@@ -36,6 +36,6 @@ def keep_freed_memory() -> None:
         library.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
 
 
-def is_follower() -> bool:
+def is_nonzero_rank() -> bool:
     """Whether this is one of the further processes that data parallelism starts; the first one owns the folder."""
     return os.environ.get("LOCAL_RANK", "0") != "0" or os.environ.get("NODE_RANK", "0") != "0"

@@ -104,7 +104,7 @@ def buckets_of(lengths: list[int], edges: list[int]) -> list[tuple[str, int, lis
     return found
 
 
-def describe(data: Seq2SeqDataModule, decoding: Decoding, results: TextResults) -> dict[str, Any]:
+def summary_of_text(data: Seq2SeqDataModule, decoding: Decoding, results: TextResults) -> dict[str, Any]:
     """What a summary says of a trial on text."""
     return {
         "decoding": str(decoding),

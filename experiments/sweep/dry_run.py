@@ -14,9 +14,9 @@ from lightning.pytorch.callbacks import Callback
 
 from data.datamodule import Seq2SeqDataModule
 from experiments.config.parser import TrialCLI, parse_config
+from experiments.config.trial import Trial
 from experiments.errors import UsageError
 from experiments.trial.outcome import read_summary, reason
-from experiments.trial.trial import Trial
 from lit_models import LitSeq2Seq
 
 STEPS = 5  # of each kind of trial

@@ -24,38 +24,38 @@ MOST_MAPS = 4
 SENTENCE_COLUMNS = ("line", "source_length", "source", "reference", "output")
 
 
-def tell_samples(logger: WandbLogger, model: LitSeq2Seq, data: Seq2SeqDataModule) -> None:
+def log_samples(logger: WandbLogger, model: LitSeq2Seq, data: Seq2SeqDataModule) -> None:
     """A table of what the model makes of test examples of a task on symbols, and its attention in the longest
     that can be shown."""
     samples = symbol_samples(model, data, SAMPLES_PER_LENGTH)
     rows = [
         [sample.length, *(" ".join(part) for part in sample[1:4]), sample.output == sample.target] for sample in samples
     ]
-    _tell_table(logger, ["length", "source", "target", "output", "right"], rows)
+    _log_table(logger, ["length", "source", "target", "output", "right"], rows)
     with tempfile.TemporaryDirectory() as folder:
-        _tell_maps(logger, Path(folder), [
+        _log_maps(logger, Path(folder), [
             (sample.source, sample.output, sample.attention, f"length_{sample.length}")
             for sample in _longest_shown(samples)
         ])  # fmt: skip
 
 
-def tell_files(logger: WandbLogger, folder: Path) -> None:
+def log_files(logger: WandbLogger, folder: Path) -> None:
     """Sentences, attention and gradient flow of a trial, as far as its folder has them."""
     if (path := folder / "sentences.csv").exists():
         with path.open(newline="", encoding="utf-8") as file:
             rows = [[row[column] for column in SENTENCE_COLUMNS] for row in csv.DictReader(file)]
-        _tell_table(logger, list(SENTENCE_COLUMNS), rows[:MOST_SENTENCES])
+        _log_table(logger, list(SENTENCE_COLUMNS), rows[:MOST_SENTENCES])
     with tempfile.TemporaryDirectory() as drawn:
         if (path := folder / "attention.json").exists() and (folder / "sentences.csv").exists():
             sentences = json.loads(path.read_text(encoding="utf-8"))["sentences"][:MOST_MAPS]
-            _tell_maps(logger, Path(drawn), [
-                (each["source"], each["target"], each["attention"], f"sentence_{each['id']}") for each in sentences
+            _log_maps(logger, Path(drawn), [
+                (one["source"], one["target"], one["attention"], f"sentence_{one['id']}") for one in sentences
             ])  # fmt: skip
         if (folder / "gradients.csv").exists():
-            _tell_gradient_figures(logger, folder, Path(drawn))
+            _log_gradient_figures(logger, folder, Path(drawn))
 
 
-def tell_artifacts(logger: WandbLogger, name: str, folder: Path, data: Seq2SeqDataModule) -> None:
+def log_artifacts(logger: WandbLogger, name: str, folder: Path, data: Seq2SeqDataModule) -> None:
     """The best checkpoint with its configuration as an artifact of type model, and tokenizers as one of their own."""
     import wandb
 
@@ -80,27 +80,27 @@ def _longest_shown(samples: list[Sample]) -> list[Sample]:
     return [first[length] for length in sorted(first)[-MOST_MAPS:]]
 
 
-def _tell_table(logger: WandbLogger, columns: list[Any], rows: list[Any]) -> None:
+def _log_table(logger: WandbLogger, columns: list[Any], rows: list[Any]) -> None:
     import wandb
 
     logger.experiment.log({"samples": wandb.Table(columns=columns, data=rows)})
 
 
-def _tell_maps(logger: WandbLogger, folder: Path, maps: list[tuple[list[str], list[str], Any, str]]) -> None:
+def _log_maps(logger: WandbLogger, folder: Path, maps: list[tuple[list[str], list[str], Any, str]]) -> None:
     """Heatmaps of attention; one picture for each (source, output, weights (T, S), name)."""
     for number, (source, output, weights, name) in enumerate(maps):
         path = folder / f"{number}.png"
         draw_attention(path, source, output, weights)
-        _tell_image(logger, f"attention/{name}", path, "Columns: the source. Rows: the model's own output.")
+        _log_image(logger, f"attention/{name}", path, "Columns: the source. Rows: the model's own output.")
 
 
-def _tell_image(logger: WandbLogger, key: str, path: Path, caption: str) -> None:
+def _log_image(logger: WandbLogger, key: str, path: Path, caption: str) -> None:
     import wandb
 
     logger.experiment.log({key: wandb.Image(str(path), caption=caption)})
 
 
-def _tell_gradient_figures(logger: WandbLogger, folder: Path, drawn: Path) -> None:
+def _log_gradient_figures(logger: WandbLogger, folder: Path, drawn: Path) -> None:
     """The figures that the gradients.csv of a single trial gives."""
     try:
         charts = gradient_charts(read_gradients([folder]))
@@ -110,4 +110,4 @@ def _tell_gradient_figures(logger: WandbLogger, folder: Path, drawn: Path) -> No
         path = drawn / f"{chart.name}.png"
         with paper_style():
             chart.figure.savefig(path, dpi=200)
-        _tell_image(logger, f"gradients/{chart.name}", path, chart.caption)
+        _log_image(logger, f"gradients/{chart.name}", path, chart.caption)

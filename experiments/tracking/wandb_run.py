@@ -10,31 +10,111 @@ import shutil
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import lightning.pytorch as pl
 from lightning.pytorch.loggers import Logger, WandbLogger
 
 from analysis.tables.wandb_mirror import KEPT_FILES, WHOLE_TEST_SET
+from data.datamodule import Seq2SeqDataModule
+from experiments.config.trial import Trial
 from experiments.errors import UsageError
-from experiments.trial.stopping import agent_is_gone
+from experiments.machine import is_nonzero_rank
+from experiments.tracking.agent import agent_is_gone, in_sweep
+from lit_models import LitSeq2Seq
 
-if TYPE_CHECKING:
-    from experiments.trial.trial import Trial
-
-INTERRUPTED = 255  # the exit code by which W&B calls a run killed
-
-
-def in_sweep() -> bool:
-    """Whether a W&B agent started this process and wants its run."""
-    return "WANDB_SWEEP_ID" in os.environ
+# W&B takes a run that exits with 255 for one that was killed and can be continued.
+EXIT_CODES = {"complete": 0, "interrupted": 255, "failed": 1, "diverged": 1}
 
 
-def wanted(config: dict[str, Any]) -> bool:
-    """Whether a trial of this configuration is to have a run in W&B."""
-    return (config["wandb"] or in_sweep()) and os.environ.get("WANDB_MODE") != "disabled"
+class Tracker:
+    """What is told of a trial as it runs. This one knows Lightning's own loggers alone, if the trainer has any."""
+
+    def begin_run(self, trainer: pl.Trainer, model: LitSeq2Seq, curves: Iterable[list[str]]) -> None:
+        """Before training: begin a run, which the trainer then logs to.
+
+        Args:
+            trainer: is given a logger.
+            model: the model as it is built.
+            curves: the rows of history.csv that the trial wrote before it was resumed.
+        """
+        for logger in trainer.loggers:
+            log_history(logger, curves)
+
+    def log_trial(self, summary: dict[str, Any], model: LitSeq2Seq, data: Seq2SeqDataModule) -> None:
+        """Once the trial's folder is complete: results, examples and artifacts."""
+
+    def log_complete_trial(self, summary: dict[str, Any]) -> None:
+        """Instead of all others, where the trial was complete already."""
+
+    def end_run(self, status: str, **failure: Any) -> None:
+        """At the end: complete, interrupted, failed or diverged, and for the latter two the reason."""
 
 
-def begin_run(trial: "Trial", folder: Path, options: dict[str, Any], num_params: int) -> WandbLogger:
+def tracker_of(trial: Trial, folder: Path) -> Tracker:
+    """W&B, where the options or a sweep's agent ask for it, and then only the first of several processes."""
+    wanted = trial.config["wandb"] or in_sweep()
+    if wanted and os.environ.get("WANDB_MODE") != "disabled" and not is_nonzero_rank():
+        return WandbTracker(trial, folder)
+    return Tracker()
+
+
+class WandbTracker(Tracker):
+    """A run in W&B."""
+
+    def __init__(self, trial: Trial, folder: Path) -> None:
+        self.trial = trial
+        self.folder = folder
+        self.logger: WandbLogger | None = None
+
+    def begin_run(self, trainer: pl.Trainer, model: LitSeq2Seq, curves: Iterable[list[str]]) -> None:
+        self.logger = begin_run(self.trial, self.folder, model.options, model.num_params)
+        trainer.loggers = [self.logger]
+        super().begin_run(trainer, model, curves)
+
+    def log_trial(self, summary: dict[str, Any], model: LitSeq2Seq, data: Seq2SeqDataModule) -> None:
+        from experiments.tracking.wandb_media import log_artifacts, log_files, log_samples  # drawing is slow to import
+
+        assert self.logger is not None
+        log_results(self.logger, self.folder, summary)
+        if data.text is None:
+            log_samples(self.logger, model, data)
+        log_files(self.logger, self.folder)
+        if self.trial.config["wandb_artifacts"]:
+            log_artifacts(self.logger, self.trial.name, self.folder, data)
+
+    def log_complete_trial(self, summary: dict[str, Any]) -> None:
+        """A W&B agent waits for the run it has handed out; nobody else does."""
+        from experiments.tracking.wandb_media import log_files
+
+        if not in_sweep():
+            return
+        logger = begin_run(self.trial, self.folder, summary["model"], summary["num_params"])
+        with (self.folder / "history.csv").open(newline="") as file:
+            _, *curves = csv.reader(file)
+        log_history(logger, curves)
+        log_results(logger, self.folder, summary)
+        log_files(logger, self.folder)
+        self.end_run("complete")
+
+    def end_run(self, status: str, **failure: Any) -> None:
+        """End the run, if it ever began.
+
+        A run whose agent has gone goes back to its sweep: W&B hands it out again, and where the trial's folder is
+        within reach training continues. One that the agent itself has stopped, as the server tells it to, does not.
+        """
+        import wandb
+
+        if wandb.run is None:
+            return
+        if failure:
+            wandb.run.summary.update({"status": status, **failure})
+        if status == "interrupted" and in_sweep() and agent_is_gone():
+            wandb.run.mark_preempting()
+        wandb.run.finish(exit_code=EXIT_CODES[status])
+
+
+def begin_run(trial: Trial, folder: Path, options: dict[str, Any], num_params: int) -> WandbLogger:
     """Begin the run of a trial, with flat keys to group by.
 
     The configuration goes under dotted names: inside a sweep, W&B locks the sweep's own keys, and a nested `model`
@@ -75,24 +155,24 @@ def begin_run(trial: "Trial", folder: Path, options: dict[str, Any], num_params:
     return WandbLogger(experiment=run)
 
 
-def tell_again(loggers: Iterable[Logger], rows: Iterable[list[str]]) -> None:
-    """Tell what a trial wrote into its history before this run of it began, so that the curves of the run are whole.
+def log_history(logger: Logger, rows: Iterable[list[str]]) -> None:
+    """Log what a trial wrote into its history before this run of it began, so that the curves of the run are whole.
 
     Args:
-        loggers: of the trainer. A run that W&B has taken up again knows its curves.
+        logger: of the run. A run that W&B has taken up again knows its curves.
         rows: lines of history.csv.
     """
+    if isinstance(logger, WandbLogger) and logger.experiment.resumed:
+        return
     points: dict[tuple[int, str], dict[str, float]] = defaultdict(dict)
     for step, _, split, metric, value in rows:
         points[int(step), split][f"{split}/{metric}"] = float(value)
-    for logger in loggers:
-        if not (isinstance(logger, WandbLogger) and logger.experiment.resumed):
-            for (step, _), values in points.items():
-                logger.log_metrics(values, step)
+    for (step, _), values in points.items():
+        logger.log_metrics(values, step)
 
 
-def tell_results(logger: WandbLogger, folder: Path, summary: dict[str, Any]) -> None:
-    """Tell the results of a complete trial: curves by length and position, the summary, and files.
+def log_results(logger: WandbLogger, folder: Path, summary: dict[str, Any]) -> None:
+    """Log the results of a complete trial: curves by length and position, the summary, and files.
 
     A row of history holds a test length, or bucket of text, or a target position; `analysis.tables.wandb_mirror`
     reads them.
@@ -137,42 +217,6 @@ def _curves(rows: list[dict[str, str]]) -> Iterable[tuple[str, list[dict[str, An
     yield "test/eval_length", list(lengths.values())
     yield "test/all/eval_length", [whole] if whole else []
     yield "test/position", list(positions.values())
-
-
-def end_run(trial: "Trial", exit_code: int, **summary: Any) -> None:
-    """End the run of a trial, if it has one.
-
-    A run whose agent has gone goes back to its sweep: W&B hands it out again, and where the trial's folder is within
-    reach training continues. One that the agent itself has stopped, as the server tells it to, does not.
-
-    Args:
-        trial: the trial.
-        exit_code: 0 for a complete trial; `INTERRUPTED` for one that can be continued.
-        **summary: what the run's summary is to say besides, such as the reason of a failure.
-    """
-    if not wanted(trial.config):
-        return
-    import wandb
-
-    if wandb.run is None:  # it ended before its run began
-        return
-    wandb.run.summary.update(summary)
-    if exit_code == INTERRUPTED and in_sweep() and agent_is_gone():
-        wandb.run.mark_preempting()
-    wandb.run.finish(exit_code=exit_code)
-
-
-def tell_complete(trial: "Trial", folder: Path, summary: dict[str, Any]) -> None:
-    """Give a W&B agent its run of a trial that was complete already."""
-    from experiments.tracking.wandb_media import tell_files  # drawing is slow to import
-
-    logger = begin_run(trial, folder, summary["model"], summary["num_params"])
-    with (folder / "history.csv").open(newline="") as file:
-        _, *rows = csv.reader(file)
-    tell_again([logger], rows)
-    tell_results(logger, folder, summary)
-    tell_files(logger, folder)
-    end_run(trial, 0)
 
 
 def _dotted(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -26,13 +26,13 @@ def read_summary(folder: Path) -> dict[str, Any] | None:
     return summary if whole and isinstance(summary, dict) and summary.get("status") == "complete" else None
 
 
-def write_failure(folder: Path, error: Exception, labels: dict[str, Any]) -> None:
-    """Leave failure.json: status, reason, step and labels. Where the disk is full it stays away, and nothing else."""
+def write_failure(folder: Path, failure: dict[str, Any]) -> None:
+    """Leave failure.json: status, reason, step and labels of a trial. On a full disk the file stays away, no more."""
     with contextlib.suppress(OSError):
-        write_json(folder / "failure.json", {**ending(error), **labels})
+        write_json(folder / "failure.json", failure)
 
 
-def ending(error: Exception) -> dict[str, Any]:
+def failure_of(error: Exception) -> dict[str, Any]:
     """Whether a trial failed or diverged, why, and for the latter the step."""
     step = error.step if isinstance(error, TrialDiverged) else None
     return {"status": "failed" if step is None else "diverged", "reason": reason(error), "step": step}

@@ -8,13 +8,9 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-LOOK_SECONDS = 1.0  # between two looks whether the agent is still there
-_PARENT = os.getppid()  # as it was at the start
+from experiments.tracking.agent import agent_is_gone
 
-
-def agent_is_gone() -> bool:
-    """Whether the process that started this one has ended."""
-    return os.getppid() != _PARENT
+POLL_SECONDS = 1.0  # between two looks whether the agent is still there
 
 
 @contextlib.contextmanager
@@ -44,5 +40,5 @@ def stops_like_ctrl_c(follow_agent: bool) -> Iterator[None]:
 
 def _end_with_agent() -> None:
     while not agent_is_gone():
-        time.sleep(LOOK_SECONDS)
+        time.sleep(POLL_SECONDS)
     os.kill(os.getpid(), signal.SIGTERM)

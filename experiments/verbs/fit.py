@@ -12,17 +12,18 @@ from data.datamodule import Seq2SeqDataModule
 from experiments.config.decoding_options import Decoding
 from experiments.config.help import short_help
 from experiments.config.parser import TrialCLI, parse_config, trial_parser
+from experiments.config.trial import Trial, resolve_trial
 from experiments.errors import UsageError
 from experiments.evaluation.samples import symbols
-from experiments.evaluation.text import evaluate_text
 from experiments.evaluation.translator import Translator
-from experiments.machine import is_follower
-from experiments.tracking.wandb_run import in_sweep
+from experiments.machine import is_nonzero_rank
+from experiments.tracking.agent import in_sweep
 from experiments.trial.callbacks import TrialDiverged
 from experiments.trial.checkpoints import load_weights
+from experiments.trial.evaluation import evaluate
 from experiments.trial.outcome import read_summary, reason
+from experiments.trial.run import run_trial
 from experiments.trial.stopping import stops_like_ctrl_c
-from experiments.trial.trial import Trial, evaluate, resolve_trial, run_trial
 from lit_models import LitSeq2Seq
 
 HELP = {
@@ -66,7 +67,7 @@ def _fit(trial: Trial) -> int:
 
     def report(share: float, note: str) -> None:
         nonlocal bar
-        if is_follower():
+        if is_nonzero_rank():
             return
         if bar is None:  # only once there is something to show
             calm = 0.1 if sys.stderr.isatty() else 10.0  # a log file wants few lines
@@ -91,7 +92,7 @@ def _fit(trial: Trial) -> int:
     finally:
         if bar is not None:
             bar.close()
-    if is_follower():
+    if is_nonzero_rank():
         return 0
     print(f"{summary['arch']} with {summary['num_params']:,} parameters, {summary['steps']} steps")
     _print_accuracy(trial.folder / "results.csv")
@@ -142,21 +143,21 @@ def _use(verb: str, trial: Trial, checkpoint: Path) -> int:
     cli = TrialCLI(parse_config({**trial.config, "checkpoint": {"dirpath": str(checkpoint.parent)}}))
     model, data, trainer = cli.model, cli.datamodule, cli.trainer
     assert isinstance(model, LitSeq2Seq)
+    assert isinstance(data, Seq2SeqDataModule)
     load_weights(model, checkpoint)
+    decoding = Decoding(**trial.config["decoding"])
     if verb == "validate":
         trainer.validate(model, data, verbose=False)
         for name, value in trainer.callback_metrics.items():
             print(f"{name.removeprefix('validation/'):24} {float(value):.6f}")
     elif verb == "test":
-        rows = evaluate(trainer, model, data)
-        if data.text is not None:
-            rows.extend(evaluate_text(model, data, Decoding(**trial.config["decoding"])).rows)
+        rows = evaluate(trainer, model, data, decoding).rows
         print(f"{'length':>8}  {'metric':24} value")
         for row in rows:
             if row.position is None:
                 print(f"{row.bucket or row.eval_length:>8}  {row.metric:24} {row.value:.6f}")
     elif data.text is not None:
-        _predict_text(model, data, Decoding(**trial.config["decoding"]))
+        _predict_text(model, data, decoding)
     else:
         _predict(model, data)
     return 0
@@ -181,9 +182,3 @@ def _predict(model: LitSeq2Seq, data) -> None:
             outputs = model.predict_step(batch, index)
             for row in zip(batch.source, batch.target_out, outputs, strict=True):
                 print("\t".join(" ".join(symbols(tokens.tolist())) for tokens in row))
-
-
-if __name__ == "__main__":
-    from experiments.main import main as lengthwise
-
-    sys.exit(lengthwise(sys.argv[1:]))

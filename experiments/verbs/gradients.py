@@ -15,12 +15,12 @@ from data.batch import FIRST_TOKEN, Batch
 from data.batching import ExampleStore
 from data.tasks import TASKS, generate
 from experiments.config.arguments import OneLineParser, require_architectures, require_at_least, require_threads
+from experiments.config.widths import pick_width
 from experiments.errors import UsageError
-from experiments.files import owned
+from experiments.files import exclusive_lock
 from experiments.probes.gradient_table import EMBEDDING_GRADIENT, JACOBIAN, Row, Subject, variant, write_table
 from experiments.trial.checkpoints import load_checkpoint
 from experiments.trial.environment import write_environment
-from experiments.verbs.sizes import pick_width
 from lit_models import LitSeq2Seq, architectures
 from lit_models.probes.gradient_flow import curve, distances, embedding_gradients, jacobian_norms, spaced_distances
 
@@ -63,7 +63,7 @@ def main(arguments: list[str]) -> int:
     probed = [*_trained(options.checkpoint), *_initial(options)]
     for each in probed:
         _try(each, lengths, options.position)
-    with owned(options.output, "--output"):
+    with exclusive_lock(options.output, "--output"):
         rows = _measure_all(probed, lengths, options)
         try:
             write_table(options.output / "gradients.csv", rows)

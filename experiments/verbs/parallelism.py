@@ -20,8 +20,9 @@ from analysis.tables.architectures import Architectures
 from analysis.tables.parallelism_tables import COLUMNS, RESULTS
 from data.batch import FIRST_TOKEN
 from experiments.config.arguments import OneLineParser, require_architectures, require_at_least, require_threads
+from experiments.config.widths import nearest_width, pick_width
 from experiments.errors import UsageError
-from experiments.files import owned, whole_file
+from experiments.files import exclusive_lock, whole_file
 from experiments.machine import available_cores, processor
 from experiments.probes.timing import (
     PRECISIONS,
@@ -34,7 +35,6 @@ from experiments.probes.timing import (
     uniform_batch,
 )
 from experiments.trial.environment import device_name, write_environment
-from experiments.verbs.sizes import nearest_width, pick_width
 from lit_models import LitSeq2Seq, architectures
 from lit_models.probes.sequential_depth import path_lengths, sequential_depth
 
@@ -74,7 +74,7 @@ def main(arguments: list[str]) -> int:
     """
     options = _checked(_parser().parse_args(arguments))
     try:
-        with owned(options.output, "--output"):
+        with exclusive_lock(options.output, "--output"):
             rows = _measure(options)
             with whole_file(options.output / RESULTS) as partial:
                 pd.DataFrame(rows, columns=COLUMNS).to_csv(partial, index=False, lineterminator="\n")

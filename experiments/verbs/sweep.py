@@ -1,7 +1,6 @@
 """`lengthwise sweep FILE`: run the trials of a W&B sweep file here, in parallel, without W&B."""
 
 import argparse
-import contextlib
 import re
 import sys
 import time
@@ -14,13 +13,14 @@ from typing import Any
 from tqdm import tqdm
 
 from experiments.config.arguments import OneLineParser, require_at_least
+from experiments.config.trial import Trial, resolve_trial
 from experiments.errors import UsageError
-from experiments.files import owned, write_json
+from experiments.files import exclusive_lock
 from experiments.machine import available_cores
 from experiments.sweep.sweep_file import LARGEST_SEED, MOST_TRIALS, expand, read_sweep, to_arguments
 from experiments.sweep.workers import Job, Outcome, Watcher, run_jobs
-from experiments.trial.outcome import read_summary
-from experiments.trial.trial import Trial, resolve_trial, run_trial
+from experiments.trial.outcome import read_summary, write_failure
+from experiments.trial.run import run_trial
 
 
 class SweepProgress(Watcher):
@@ -146,7 +146,7 @@ def main(arguments: list[str]) -> int:
         print(f"note: {note}", file=sys.stderr)
     if options.dry_run:
         return _dry_run(trials, workers, threads)
-    with owned(runs, "--output"):
+    with exclusive_lock(runs, "--output"):
         if options.ray is not None:
             from experiments.sweep.ray_cluster import run_on_ray
 
@@ -188,9 +188,7 @@ def _run(trials: list[Trial], runs: Path, place: Callable[..., list[Outcome]], t
         if outcome.status == "failed" and not (outcome.job.folder / "failure.json").exists():
             # The worker died before it could say why itself.
             labels = outcome.job.payload[0].labels
-            failure = {"status": "failed", "reason": outcome.reason, "step": None, **labels}
-            with contextlib.suppress(OSError):  # a full disk, of which the worker has died
-                write_json(outcome.job.folder / "failure.json", failure)
+            write_failure(outcome.job.folder, {"status": "failed", "reason": outcome.reason, "step": None, **labels})
     return _summary(outcomes, already, len(jobs), runs, time.monotonic() - begin)
 
 

@@ -6,8 +6,9 @@ from typing import Any
 
 import yaml
 
+from experiments.config.trial import Trial, resolve_trial
 from experiments.main import main
-from experiments.trial.trial import Trial, resolve_trial, run_trial
+from experiments.trial.run import run_trial
 from tests.helpers.text_files import write_corpus
 
 SMALL = {

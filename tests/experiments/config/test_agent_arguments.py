@@ -7,7 +7,7 @@ import pytest
 
 from experiments.config.agent_arguments import as_spelt
 from experiments.config.parser import trial_parser
-from experiments.trial.trial import resolve_trial
+from experiments.config.trial import resolve_trial
 from tests.helpers.trials import small_trial
 
 

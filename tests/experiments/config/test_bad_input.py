@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 import yaml
 
+from experiments.config.trial import resolve_trial
 from experiments.errors import UsageError
 from experiments.main import main
 from experiments.sweep.sweep_file import expand, read_sweep
-from experiments.trial.trial import resolve_trial
 from tests.helpers.trials import SMALL
 
 hypothesis = pytest.importorskip("hypothesis")
@@ -195,7 +195,7 @@ def test_a_file_or_folder_that_does_not_exist_is_named(path: str, capsys: pytest
 def test_a_folder_that_cannot_be_made_is_named(
     arguments: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
-    from experiments.trial.trial import run_trial
+    from experiments.trial.run import run_trial
 
     monkeypatch.setattr("experiments.verbs.fit.run_trial", run_trial)
     line = refused(capsys, *arguments)

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from experiments.config.agent_arguments import in_order
+from experiments.config.widths import pick_width
 from experiments.main import main
-from experiments.verbs.sizes import pick_width
 from lit_models import architectures
 from tests.helpers.trials import run, small_trial
 

@@ -10,8 +10,9 @@ import torch
 from lightning.pytorch.loggers.logger import DummyLogger
 
 from analysis.tables.gradient_tables import read_gradients
+from experiments.config.trial import Trial, resolve_trial
 from experiments.errors import UsageError
-from experiments.trial.trial import Trial, resolve_trial, run_trial
+from experiments.trial.run import run_trial
 from tests.helpers.trials import Killed, arguments, history, results, run, run_until, small_trial
 
 
@@ -171,8 +172,8 @@ class Recorder(DummyLogger):
 def test_loggers_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     recorder = Recorder()
     monkeypatch.setenv("WANDB_MODE", "offline")
-    monkeypatch.setattr("experiments.trial.trial.begin_run", lambda *_: recorder)
-    monkeypatch.setattr("experiments.trial.trial._tell_wandb", lambda *_: None)
+    monkeypatch.setattr("experiments.tracking.wandb_run.begin_run", lambda *_: recorder)
+    monkeypatch.setattr("experiments.tracking.wandb_run.WandbTracker.log_trial", lambda *_: None)
     trial = measured_trial(tmp_path, wandb="true", trainer__max_steps=10)
     run(trial)
     for step in (0, 4, 8, 10):

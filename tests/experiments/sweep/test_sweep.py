@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.files import owned
+from experiments.files import exclusive_lock
 from experiments.main import main
 from experiments.verbs.sweep import make_trials
 from tests.helpers.text_files import stand_in_corpora
@@ -97,7 +97,7 @@ def test_the_default_folder_stays_below_runs(tmp_path: Path) -> None:
 
 def test_two_sweeps_do_not_share_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     output = tmp_path / "runs"
-    with owned(output, "--output"):
+    with exclusive_lock(output, "--output"):
         assert run_sweep(sweep_file(tmp_path), output) == 2
     assert f"--output: {output} is in use by another process" in capsys.readouterr().err
     assert not list(output.glob("*/"))

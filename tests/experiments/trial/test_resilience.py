@@ -18,10 +18,10 @@ import torch
 
 from analysis.errors import ReportError
 from analysis.tables.trial_folders import load_runs
+from experiments.config.trial import Trial, resolve_trial
 from experiments.main import main
 from experiments.trial.callbacks import read_history
 from experiments.trial.outcome import read_summary
-from experiments.trial.trial import Trial, resolve_trial
 from experiments.verbs.sweep import make_trials
 from tests.helpers.processes.killed_sweep import kill_workers
 from tests.helpers.trials import (

@@ -14,12 +14,13 @@ import pytest
 import torch
 
 from data.tokenizer import Tokenizer
+from experiments.config.trial import Trial, resolve_trial
 from experiments.errors import UsageError
 from experiments.evaluation.text import buckets_of
 from experiments.evaluation.text_metrics import text_metrics
 from experiments.main import main
 from experiments.trial.checkpoints import load_checkpoint
-from experiments.trial.trial import Trial, resolve_trial, run_trial
+from experiments.trial.run import run_trial
 from tests.helpers.text_files import write_corpus
 from tests.helpers.trials import run, run_until, small_trial, text_trial
 

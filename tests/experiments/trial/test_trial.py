@@ -19,10 +19,11 @@ import torch
 
 from analysis.figures.attention.alignments import alignment_charts
 from analysis.tables.attention_files import read_attention
+from experiments.config.trial import resolve_trial
 from experiments.errors import UsageError
 from experiments.main import main
 from experiments.trial.callbacks import TrialDiverged
-from experiments.trial.trial import resolve_trial, run_trial
+from experiments.trial.run import run_trial
 from lit_models.gru import GRU
 from lit_models.lit_module import schedule_factor
 from tests.helpers.text_files import stand_in_corpora

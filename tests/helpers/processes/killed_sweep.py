@@ -13,9 +13,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+from experiments.config.trial import Trial
 from experiments.sweep.workers import Job, Outcome, run_jobs
 from experiments.trial.outcome import read_summary
-from experiments.trial.trial import Trial
 from experiments.verbs.sweep import work
 
 KILLS = 20

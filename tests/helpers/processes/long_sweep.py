@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from experiments.config.trial import Trial, resolve_trial
 from experiments.sweep.workers import Job, Outcome, Watcher, run_jobs
-from experiments.trial.trial import Trial, resolve_trial
 from experiments.verbs.sweep import work
 from tests.helpers.trials import arguments
 

@@ -1,0 +1,195 @@
+"""What a trial is: a resolved configuration, and the name that follows from it."""
+
+import hashlib
+import inspect
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any
+
+import torch
+from jsonargparse import Namespace
+
+from data.datamodule import Seq2SeqDataModule
+from data.parallel_text import ParallelFiles
+from data.tasks import SPLITS
+from experiments.config.checks import check_numbers, check_settings, refuse_foreign_code, require_groups
+from experiments.config.decoding_options import Decoding
+from experiments.config.monitors import check_monitor
+from experiments.config.parser import SOLVED, parse_trial, trial_parser
+from experiments.config.widths import pick_width
+from experiments.errors import UsageError
+from lit_models import LitSeq2Seq, architectures
+
+# What says where and how a trial runs, not what it computes: not part of its name.
+NOT_IN_NAME = ("config", "runs", "wandb", "wandb_artifacts", "threads", "parameter_budget", "gradients")
+NOT_IN_NAME_TRAINER = (
+    "accelerator",
+    "strategy",
+    "devices",
+    "num_nodes",
+    "logger",
+    "callbacks",
+    "default_root_dir",
+    "enable_progress_bar",
+    "enable_model_summary",
+    "enable_checkpointing",
+    "profiler",
+    "log_every_n_steps",
+)
+
+# Options that came later, with the default at which they leave the name of a trial as it was before them.
+LATER_OPTIONS = {("early_stopping", "halvings"): 0}
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A resolved configuration and the name that follows from it.
+
+    Attributes:
+        name: name of the trial's folder.
+        group: the same without the seed.
+        config: the configuration as nested plain values.
+        labels: arch, task, train_length and seed.
+        cost: relative cost, steps x tokens a step, for estimates of the time.
+    """
+
+    name: str
+    group: str
+    config: dict[str, Any]
+    labels: dict[str, Any]
+    cost: float
+
+    @property
+    def folder(self) -> Path:
+        """Where the trial lives."""
+        return Path(self.config["runs"]) / self.name
+
+
+def resolve_trial(arguments: list[str]) -> Trial:
+    """Read the options of a trial, fill in defaults and the matched width, and check them all.
+
+    Raises:
+        UsageError: one line that names the option. Nothing has been written then.
+    """
+    refuse_foreign_code(arguments)
+    parsed = parse_trial(arguments)
+    require_groups(parsed)
+    check_numbers(parsed)
+    model_class = architectures()[parsed.model.class_path.rpartition(".")[2]]
+    data = _checked("data", Seq2SeqDataModule, _data_options(parsed))
+    _checked("decoding", Decoding, parsed.decoding.as_dict())
+    try:
+        if data.text is not None:
+            data.text.check()
+        sizes = {"source_vocab_size": data.source_vocab_size, "target_vocab_size": data.target_vocab_size}
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    options = {**parsed.model.init_args.as_dict(), **sizes}
+    if parsed.parameter_budget is not None:
+        if parsed.model.init_args.hidden_size != _default_width(model_class):
+            raise UsageError(
+                "--parameter_budget: it chooses model.hidden_size, which is given too; leave one of them out, "
+                "or undo the budget of a configuration file with --parameter_budget null"
+            )
+        try:
+            parsed.model.init_args.hidden_size, _ = pick_width(model_class, options, parsed.parameter_budget)
+        except ValueError as error:
+            raise UsageError(str(error)) from None
+        parsed.parameter_budget = None
+    else:
+        with torch.device("meta"):
+            _checked("model", model_class, options)
+    _settle_trainer(parsed)
+    check_settings(parsed)
+    options = {**parsed.model.init_args.as_dict(), **sizes}  # with the width that was picked
+    for group in ("early_stopping", "checkpoint"):
+        check_monitor(f"{group}.monitor", parsed[group].monitor, data, model_class, options)
+    # Valid, as it has been parsed and checked; and Python reads JSON much faster than YAML.
+    config = json.loads(trial_parser().dump(parsed, format="json", skip_unset=False, skip_validation=True))
+    config["model"]["class_path"] = model_class.__name__
+    labels = {
+        "arch": model_class.__name__,
+        "task": data.name,
+        "train_length": data.length,
+        "seed": int(parsed.seed_everything),
+    }
+    cell = "{arch}-{task}-L{train_length}".format(**labels)
+    text_key = None if data.text is None else data.text.content_key()
+    name = f"{cell}-s{labels['seed']}-{_fingerprint(config, text_key)}"
+    seedless = {**config, "seed_everything": None, "data": {**config["data"], "seed": None}}
+    group = f"{cell}-{_fingerprint(seedless, text_key)}"
+    return Trial(name, group, config, labels, cost=parsed.trainer.max_steps * data.batch_tokens)
+
+
+def _data_options(parsed: Namespace) -> dict[str, Any]:
+    """The options of the DataModule as its constructor takes them."""
+    options = parsed.data.as_dict()
+    for split in SPLITS:
+        if options[split] is not None:
+            options[split] = ParallelFiles(**options[split])
+    return options
+
+
+def _default_width(model_class: type[LitSeq2Seq]) -> int | None:
+    """The hidden_size of a model nobody has given one."""
+    for base in model_class.__mro__:
+        parameter = inspect.signature(base.__init__).parameters.get("hidden_size")
+        if parameter is not None:
+            return parameter.default
+    return None
+
+
+def _checked(part: str, make: type, options: dict[str, Any]) -> Any:
+    """Build something from options, with any complaint in one line."""
+    for option, kind in _annotations(make).items():
+        if options.get(option, ...) is None and not (isinstance(kind, UnionType) and NoneType in kind.__args__):
+            raise UsageError(f"{part}.{option}: null is not a value for it")
+    try:
+        return make(**options)
+    except (ValueError, TypeError, RuntimeError, OverflowError, MemoryError) as error:
+        message = str(error).partition("\n")[0]
+        raise UsageError(message if message.startswith(f"{part}.") else f"{part}: {message}") from None
+
+
+def _annotations(kind: type) -> dict[str, Any]:
+    """Type of every constructor option of a class and its bases."""
+    merged: dict[str, Any] = {}
+    for base in reversed(kind.__mro__):
+        merged.update(getattr(vars(base).get("__init__"), "__annotations__", {}))
+    return merged
+
+
+def _settle_trainer(parsed: Namespace) -> None:
+    if parsed.trainer.max_steps < 1:
+        raise UsageError(
+            f"trainer.max_steps: {parsed.trainer.max_steps} must be at least 1; training is counted in steps"
+        )
+    if parsed.trainer.max_epochs not in (None, -1):
+        raise UsageError("trainer.max_epochs: training is counted in steps here; use trainer.max_steps")
+    interval = parsed.trainer.val_check_interval
+    if not isinstance(interval, int) or interval < 1:
+        raise UsageError(f"trainer.val_check_interval: {interval} must be a number of steps, at least 1")
+    if parsed.gradients.every < 0:
+        raise UsageError(f"gradients.every: {parsed.gradients.every} must be at least 0, which measures nothing")
+    stopping = parsed.early_stopping
+    if stopping.monitor != "validation/loss" and stopping.stopping_threshold == SOLVED:
+        stopping.stopping_threshold = None  # the default is a loss; as a BLEU it would end training at once
+    # A short run is validated once, at its end: without that no checkpoint would be chosen.
+    parsed.trainer.val_check_interval = min(interval, parsed.trainer.max_steps)
+
+
+def _fingerprint(config: dict[str, Any], text_key: str | None) -> str:
+    """Eight hexadecimal digits of the configuration, less what does not change the result.
+
+    Files of text count by their content, not by where they lie.
+    """
+    kept = {key: value for key, value in config.items() if key not in NOT_IN_NAME}
+    if text_key is not None:
+        kept["data"] = {**config["data"], **dict.fromkeys(SPLITS, text_key)}
+    for (group, option), default in LATER_OPTIONS.items():
+        if kept[group].get(option) == default:
+            kept[group] = {key: value for key, value in kept[group].items() if key != option}
+    kept["trainer"] = {key: value for key, value in config["trainer"].items() if key not in NOT_IN_NAME_TRAINER}
+    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:8]
