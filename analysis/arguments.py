@@ -14,11 +14,17 @@ class OneLineParser(argparse.ArgumentParser):
     mistake: type[Exception] = ReportError
 
     def parse_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:  # type: ignore[override]
-        """Also refuses `--option=--`, which argparse up to Python 3.12 takes for an empty list."""
+        """Also refuses `--option=--`, which argparse up to Python 3.12 takes for an empty list, and an unknown
+        `--option=value with spaces`, which argparse takes for a positional argument."""
         args = sys.argv[1:] if args is None else args
         for argument in args:
-            if argument.startswith("--") and argument.endswith("=--"):
-                self.error(f"{argument.removesuffix('=--')}: -- is no value for it")
+            name, equals, value = argument.partition("=")
+            if not (argument.startswith("--") and equals):
+                continue
+            if value == "--":
+                self.error(f"{name}: -- is no value for it")
+            if " " in value and not any(option.startswith(name) for option in self._option_string_actions):
+                self.error(f"unrecognized arguments: {argument}")
         return super().parse_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:

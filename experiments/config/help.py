@@ -1,8 +1,13 @@
 """`lengthwise fit --help`: the options people use, on one screen or two; --help-all prints the rest."""
 
+import argparse
+import copy
 import textwrap
 from argparse import Action
 
+from jsonargparse import ArgumentParser
+
+from experiments.config.options import Option, choose_model
 from experiments.config.parser import trial_parser
 from lit_models import architectures
 
@@ -41,9 +46,32 @@ SHORTER = {
 }
 
 
+def full_help(verb: str, description: str) -> str:
+    """Every option of a training verb, those of a model by way of example."""
+    parser = copy.copy(trial_parser(next(iter(architectures()))))
+    parser.prog, parser.description, parser.usage = f"lengthwise {verb}", description, "%(prog)s [options]"
+    return parser.format_help()
+
+
+def model_help(name: str) -> str:
+    """The options of an architecture.
+
+    Raises:
+        UsageError: no architecture has that name.
+    """
+    model, _ = choose_model([Option("", "model", name)])
+    parser = ArgumentParser(prog="lengthwise fit", usage=argparse.SUPPRESS, add_help=False)
+    parser.add_class_arguments(architectures()[model], "model", skip={"source_vocab_size", "target_vocab_size"})
+    return parser.format_help()
+
+
 def short_help(verb: str, description: str) -> str:
     """The help of a training verb."""
-    actions = {option: action for action in trial_parser()._actions for option in action.option_strings}
+    actions = {
+        option: action
+        for action in trial_parser(next(iter(architectures())))._actions
+        for option in action.option_strings
+    }
     data, decoding = (
         [option for option in actions if option.startswith(f"--{part}.") and not option.endswith(("+", ".help"))]
         for part in ("data", "decoding")

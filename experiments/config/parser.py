@@ -2,24 +2,28 @@
 
 import difflib
 import functools
-import itertools
 import logging
 import os
 import re
+import typing
 import warnings
-from argparse import ArgumentError
-from pathlib import Path
-from typing import Any
+from argparse import Action, ArgumentError
+from collections.abc import Iterable
+from types import NoneType, UnionType
+from typing import Any, Literal
 
+import lightning.pytorch as pl
 from jsonargparse import ArgumentParser, Namespace
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from data.datamodule import Seq2SeqDataModule
-from experiments.config.agent_arguments import as_spelt, in_order
+from data.parallel_text import ParallelFiles
+from data.tasks import SPLITS
 from experiments.config.decoding_options import Decoding
+from experiments.config.options import Option, choose_model, read_options
 from experiments.errors import UsageError
 from experiments.trial.callbacks import EarlyStopping, ModelCheckpoint
-from lit_models import LitSeq2Seq, architectures
+from lit_models import architectures
 
 logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
 logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
@@ -44,27 +48,37 @@ TRAINER_DEFAULTS = {
 
 
 SOLVED = 0.002  # validation loss at which a task counts as solved
+# Options of the Trainer of which Lightning also takes objects: here they are words and switches.
+PLAIN_TRAINER_OPTIONS = {
+    "accelerator": str, "strategy": str, "logger": bool | None, "profiler": Literal["simple", "advanced", "pytorch"] | None,
+}  # fmt: skip
+# Options that configurations of earlier versions have with the value null.
+FORMER_OPTIONS = (
+    "optimizer", "lr_scheduler", "trainer.callbacks", "trainer.plugins", *(f"data.{split}" for split in SPLITS),
+)  # fmt: skip
+WHOLE_NUMBER = re.compile(r"-?\d+\.0")  # as a W&B agent writes one
 
 
 class TrialCLI(LightningCLI):
-    """LightningCLI over the one DataModule and every architecture.
+    """LightningCLI over the one DataModule and one architecture. No option takes a class or an object.
 
     Args:
+        model: name of the architecture.
         config: a resolved configuration, from which trainer, model and data are made; None makes the parser only.
     """
 
-    def __init__(self, config: Namespace | None) -> None:
+    def __init__(self, model: str, config: Namespace | None) -> None:
+        self._model = model
         self._given = config
-        architectures()  # imports them, so that their names are known
         super().__init__(
-            LitSeq2Seq,
+            architectures()[model],
             Seq2SeqDataModule,
-            subclass_mode_model=True,
             save_config_callback=None,
             seed_everything_default=0,
             trainer_defaults=TRAINER_DEFAULTS,
             parser_kwargs={"exit_on_error": False, "allow_abbrev": False},
             run=False,
+            auto_configure_optimizers=False,
             load_from_checkpoint_support=False,  # no model keeps hyperparameters; config.yaml has them
         )
 
@@ -72,7 +86,21 @@ class TrialCLI(LightningCLI):
         if self._given is None:
             super().setup_parser(*args, **kwargs)
         else:
-            self.parser = trial_parser()
+            self.parser = trial_parser(self._model)
+
+    def add_core_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        objects = {*PLAIN_TRAINER_OPTIONS, "callbacks", "plugins"}
+        parser.add_class_arguments(pl.Trainer, "trainer", fail_untyped=False, instantiate=False, skip=objects)
+        for name, kind in PLAIN_TRAINER_OPTIONS.items():
+            default = "auto" if kind is str else None
+            parser.add_argument(f"--trainer.{name}", type=kind, default=default)
+        parser.set_defaults({f"trainer.{name}": value for name, value in self.trainer_defaults.items()})
+        parser.add_class_arguments(architectures()[self._model], "model", fail_untyped=False)
+        parser.add_class_arguments(Seq2SeqDataModule, "data", fail_untyped=False, skip=set(SPLITS))
+        for split in SPLITS:
+            for side in ("source", "target"):
+                text = f"files of {split}, one segment a line; without target tab-separated, source first"
+                parser.add_argument(f"--data.{split}.{side}", type=list[str] | str | None, default=None, help=text)
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.add_argument("--runs", type=str, default="runs", help="folder in which the trial's own folder is made")
@@ -110,9 +138,7 @@ class TrialCLI(LightningCLI):
         )
         parser.link_arguments("seed_everything", "data.seed", compute_fn=int)
         for side in ("source", "target"):
-            parser.link_arguments(
-                f"data.{side}_vocab_size", f"model.init_args.{side}_vocab_size", apply_on="instantiate"
-            )
+            parser.link_arguments(f"data.{side}_vocab_size", f"model.{side}_vocab_size", apply_on="instantiate")
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         self.config = self._given or Namespace(seed_everything=False)
@@ -121,113 +147,98 @@ class TrialCLI(LightningCLI):
         if self._given is not None:
             super().instantiate_classes()
 
+    def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
+        return super().instantiate_trainer(callbacks=[], **kwargs)
+
 
 @functools.cache
-def trial_parser() -> ArgumentParser:
-    """The parser of `lengthwise fit`."""
-    return TrialCLI(None).parser
+def trial_parser(model: str) -> ArgumentParser:
+    """The parser of `lengthwise fit` for one architecture."""
+    return TrialCLI(model, None).parser
 
 
-def parse_trial(arguments: list[str]) -> Namespace:
+def parse_trial(arguments: list[str]) -> tuple[str, Namespace]:
     """Parse the options of a trial.
+
+    Returns:
+        The name of the architecture, and the options; those of the architecture under `model`.
 
     Raises:
         UsageError: one line that names the option.
     """
-    arguments = in_order(as_spelt(arguments, trial_parser()))
+    model, options = choose_model(read_options(arguments))
+    return model, _parsed(model, options)
+
+
+def make_cli(config: dict[str, Any]) -> TrialCLI:
+    """Trainer, model and data of a resolved configuration."""
+    model = config["model"]["class_path"]
+    data = {name: value for name, value in config["data"].items() if name not in SPLITS or value is not None}
+    parsed = trial_parser(model).parse_object({**config, "model": config["model"]["init_args"], "data": data})
+    for split in SPLITS:
+        parsed.data[split] = files_of(parsed, split)
+    return TrialCLI(model, parsed)
+
+
+def files_of(parsed: Namespace, split: str) -> ParallelFiles | None:
+    """The files of a split of text, if it has any."""
+    files = parsed.data[split].as_dict()
+    return None if files["source"] is None and files["target"] is None else ParallelFiles(**files)
+
+
+def _parsed(model: str, options: Iterable[Option]) -> Namespace:
+    parser = trial_parser(model)
+    actions = {action.dest: action for action in parser._actions if hasattr(action, "_typehint")}
+    given: dict[str, Option] = {}
+    values = Namespace()
+    for option in options:
+        if option.name in actions:
+            given[option.name] = option
+            values[option.name] = _respelt(option, actions[option.name])
+        elif option.value not in (None, "null") or option.name not in FORMER_OPTIONS:
+            raise UsageError(_unknown(option, model, list(actions)))
     try:
-        return trial_parser().parse_args(arguments)
-    except ArgumentError as error:
-        raise UsageError(_one_line(str(error), arguments)) from None
+        return parser.parse_object(values)
+    except (ArgumentError, ValueError, RecursionError) as error:
+        key = re.search(r'Parser key "([\w.]+)"', message := " ".join(str(error).split()))
+        if key is None or key[1] not in given:
+            raise UsageError(message[:300]) from None
+        option = given[key[1]]
+        if option.value in (None, "null"):
+            raise UsageError(f"{option.where}{option.name}: null is not a value for it") from None
+        kind = _kind(actions[option.name]._typehint)
+        raise UsageError(f"{option.where}--{option.name}: {str(option.value).strip()[:200]} is not {kind}") from None
 
 
-def parse_config(config: dict[str, Any]) -> Namespace:
-    """A resolved configuration, as a nested dictionary, back into the parser's form."""
-    return trial_parser().parse_object(config)
+def _respelt(option: Option, action: Action) -> Any:
+    """A value as the parser reads it: a W&B agent writes --name=None for null, and --name=256.0 for a whole number."""
+    kind = action._typehint  # type: ignore[attr-defined]
+    whole = set(typing.get_args(kind) or (kind,)) in ({int}, {int, NoneType}, {int, bool})
+    if option.joined and option.value == "None":
+        return None
+    if option.joined and whole and WHOLE_NUMBER.fullmatch(option.value):
+        return option.value.removesuffix(".0")
+    return option.value
 
 
-def _one_line(message: str, arguments: list[str]) -> str:
-    """The gist of a jsonargparse message, which can take sixty lines."""
-    if match := re.search(r"unrecognized arguments: ([^\s=]+)", message):
-        return _unknown_option(match[1], [*_trial_options(), *_model_options(arguments)])
-    if match := re.search(r"class_path '[\w.]*?(\w+)':.*?Option '([\w.]+)' is not accepted", message, re.S):
-        options = _options_of(match[1])
-        return f"{_unknown_option(f'--model.{match[2]}', options)} ({match[1]} has no such option)"
-    if match := re.search(r"Expected a dot import path string: (\S+)|Unexpected import path format: (\S+)", message):
-        return unknown_model(match[1] or match[2])
-    if "LitSeq2Seq is abstract" in message or "arguments are required: model" in message:
-        return f"--model: say which architecture: {', '.join(architectures())}"
-    if match := re.search(r"File does not exist: '(.*)'", message):
-        return f"--config: {match[1]} does not exist"
-    if message.startswith("Unexpected config:"):
-        return "--config: is empty; name a YAML file"
-    if match := re.search(r"Problems parsing config:.*line (\d+)", message, re.S):
-        return f"--config: {_config_hint(arguments)}not valid YAML near line {match[1]}"
-    if match := re.search(r"(?:Group '([\w.]+)' does not accept option|^Option) '([\w.]+)'", message):
-        option = ".".join(filter(None, match.groups()))
-        return _config_hint(arguments) + _unknown_option(option, [each[2:] for each in _trial_options()])
-    given = re.search(r"Given value: (\S+)$", message) if 'key "model"' in message else None
-    if given and given[1].isidentifier() and given[1] not in architectures():
-        return unknown_model(given[1])
-    if expected := re.findall(r'Parser key "([\w.]+)":\s+(?:[^"]*?)Expected an? (.+?)\. Got value: (.*)', message):
-        key, kind, value = expected[-1]
-        prefix = "model." if 'Parser key "model"' in message else ""
-        return f"--{prefix}{key}: {value.strip()} is not {_kind(kind)}"
-    if union := re.search(r'Parser key "([\w.]+)":.*?Expected an? (\S.*?)\n.*Given value: (.*)$', message, re.S):
-        key, kind, value = union.groups()  # of several types, such as a number or nothing, the first
-        return f"--{key}: {value.strip()} is not {_kind(kind)}"
-    return re.sub(r'^Parser key "([\w.]+)":', r"--\1:", re.sub(r"\s+", " ", message))[:300]
+def _kind(typehint: Any) -> str:
+    """A type as people say it; of several, such as a number or nothing, the first."""
+    if typing.get_origin(typehint) is typing.Literal:
+        return "one of " + ", ".join(map(str, typing.get_args(typehint)))
+    if typing.get_origin(typehint) in (typing.Union, UnionType):
+        return _kind(typing.get_args(typehint)[0])
+    names = {int: "an integer", float: "a number", bool: "true or false", str: "a text"}
+    return names.get(typehint, str(typehint))
 
 
-def _kind(kind: str) -> str:
-    """A type as people say it: `<class 'int'>` is an integer, a Literal one of its values."""
-    if literal := re.match(r"typing.Literal\[(.*)\]", kind):
-        return "one of " + literal[1].replace("'", "")
-    names = {"int": "an integer", "float": "a number", "bool": "true or false", "str": "a text"}
-    name = re.sub(r"<class '(.*)'>", r"\1", kind)
-    return names.get(name, name)
-
-
-def _unknown_option(option: str, valid: list[str]) -> str:
-    near = difflib.get_close_matches(option, valid, n=1)
-    hint = f"did you mean {near[0]}?" if near else "see lengthwise fit --help"
-    return f"{option} is not an option; {hint}"
-
-
-def unknown_model(name: str) -> str:
-    """What to say of a model name nobody has."""
-    names = list(architectures())
-    near = difflib.get_close_matches(name.lower(), [each.lower() for each in names], n=1)
-    hint = "".join(f"did you mean {each}? " for each in names if [each.lower()] == near)
-    return f"--model: '{name}' is unknown; {hint}The models are {', '.join(names)}"
-
-
-def _trial_options() -> list[str]:
-    return [option for option in trial_parser()._option_string_actions if option.startswith("--")]
-
-
-def _options_of(model: str) -> list[str]:
-    """Options of a model as written on the command line."""
-    if model not in architectures():
-        return []
-    from jsonargparse import ArgumentParser as Parser
-
-    parser = Parser()
-    parser.add_class_arguments(architectures()[model], "model")
-    return [option for option in parser._option_string_actions if option.startswith("--model.")]
-
-
-def _model_options(arguments: list[str]) -> list[str]:
-    named = [value for value in " ".join(arguments).replace("=", " ").split() if value in architectures()]
-    return _options_of(named[0]) if named else []
-
-
-def _config_hint(arguments: list[str]) -> str:
-    """Name the configuration file, and the version that wrote it if it says so."""
-    joined = " ".join(arguments).replace("=", " ").split()
-    paths = [Path(after) for before, after in itertools.pairwise(joined) if before == "--config"]
-    for path in paths:
-        first = path.read_text(errors="replace").partition("\n")[0] if path.is_file() else ""
-        written_by = re.match(r"# lengthwise (\S+)", first)
-        return f"{path}{f' (written by version {written_by[1]})' if written_by else ''}: "
-    return ""
+def _unknown(option: Option, model: str, valid: list[str]) -> str:
+    dashes = "--" if not option.where or option.name.startswith("model.") else ""
+    group = [name for name in valid if name.startswith(f"{option.name}.")]
+    if group:
+        return (
+            f"{option.where}{dashes}{option.name}: {option.value} cannot be given; its options are such as {group[0]}"
+        )
+    near = difflib.get_close_matches(option.name, valid, n=1)
+    hint = f"did you mean {dashes}{near[0]}?" if near else "see lengthwise fit --help"
+    whose = f" ({model} has no such option)" if option.name.startswith("model.") else ""
+    return f"{option.where}{dashes}{option.name} is not an option; {hint}{whose}"

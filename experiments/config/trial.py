@@ -1,26 +1,23 @@
 """What a trial is: a resolved configuration, and the name that follows from it."""
 
 import hashlib
-import inspect
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from types import NoneType, UnionType
 from typing import Any
 
 import torch
 from jsonargparse import Namespace
 
 from data.datamodule import Seq2SeqDataModule
-from data.parallel_text import ParallelFiles
 from data.tasks import SPLITS
-from experiments.config.checks import check_numbers, check_settings, refuse_foreign_code, require_groups
+from experiments.config.checks import check_numbers, check_settings
 from experiments.config.decoding_options import Decoding
 from experiments.config.monitors import check_monitor
-from experiments.config.parser import SOLVED, parse_trial, trial_parser
+from experiments.config.parser import SOLVED, files_of, parse_trial, trial_parser
 from experiments.config.widths import pick_width
 from experiments.errors import UsageError
-from lit_models import LitSeq2Seq, architectures
+from lit_models import architectures
 
 # What says where and how a trial runs, not what it computes: not part of its name.
 NOT_IN_NAME = ("config", "runs", "wandb", "wandb_artifacts", "threads", "parameter_budget", "gradients")
@@ -39,6 +36,8 @@ NOT_IN_NAME_TRAINER = (
     "log_every_n_steps",
 )
 
+# Options that there were: they stay in the name of a trial, empty as they always were.
+FORMER_OPTIONS, FORMER_TRAINER_OPTIONS = ("optimizer", "lr_scheduler"), ("plugins",)
 # Options that came later, with the default at which they leave the name of a trial as it was before them.
 LATER_OPTIONS = {("early_stopping", "halvings"): 0}
 
@@ -73,12 +72,11 @@ def resolve_trial(arguments: list[str]) -> Trial:
     Raises:
         UsageError: one line that names the option. Nothing has been written then.
     """
-    refuse_foreign_code(arguments)
-    parsed = parse_trial(arguments)
-    require_groups(parsed)
+    model, parsed = parse_trial(arguments)
+    model_class = architectures()[model]
     check_numbers(parsed)
-    model_class = architectures()[parsed.model.class_path.rpartition(".")[2]]
-    data = _checked("data", Seq2SeqDataModule, _data_options(parsed))
+    files = {split: files_of(parsed, split) for split in SPLITS}
+    data = _checked("data", Seq2SeqDataModule, {**parsed.data.as_dict(), **files})
     _checked("decoding", Decoding, parsed.decoding.as_dict())
     try:
         if data.text is not None:
@@ -86,15 +84,15 @@ def resolve_trial(arguments: list[str]) -> Trial:
         sizes = {"source_vocab_size": data.source_vocab_size, "target_vocab_size": data.target_vocab_size}
     except ValueError as error:
         raise UsageError(str(error)) from None
-    options = {**parsed.model.init_args.as_dict(), **sizes}
+    options = {**parsed.model.as_dict(), **sizes}
     if parsed.parameter_budget is not None:
-        if parsed.model.init_args.hidden_size != _default_width(model_class):
+        if parsed.model.hidden_size != trial_parser(model).get_default("model.hidden_size"):
             raise UsageError(
                 "--parameter_budget: it chooses model.hidden_size, which is given too; leave one of them out, "
                 "or undo the budget of a configuration file with --parameter_budget null"
             )
         try:
-            parsed.model.init_args.hidden_size, _ = pick_width(model_class, options, parsed.parameter_budget)
+            parsed.model.hidden_size, _ = pick_width(model_class, options, parsed.parameter_budget)
         except ValueError as error:
             raise UsageError(str(error)) from None
         parsed.parameter_budget = None
@@ -102,15 +100,13 @@ def resolve_trial(arguments: list[str]) -> Trial:
         with torch.device("meta"):
             _checked("model", model_class, options)
     _settle_trainer(parsed)
-    check_settings(parsed)
-    options = {**parsed.model.init_args.as_dict(), **sizes}  # with the width that was picked
+    check_settings(model, parsed)
+    options = {**parsed.model.as_dict(), **sizes}  # with the width that was picked
     for group in ("early_stopping", "checkpoint"):
         check_monitor(f"{group}.monitor", parsed[group].monitor, data, model_class, options)
-    # Valid, as it has been parsed and checked; and Python reads JSON much faster than YAML.
-    config = json.loads(trial_parser().dump(parsed, format="json", skip_unset=False, skip_validation=True))
-    config["model"]["class_path"] = model_class.__name__
+    config = _plain(model, parsed)
     labels = {
-        "arch": model_class.__name__,
+        "arch": model,
         "task": data.name,
         "train_length": data.length,
         "seed": int(parsed.seed_everything),
@@ -123,42 +119,23 @@ def resolve_trial(arguments: list[str]) -> Trial:
     return Trial(name, group, config, labels, cost=parsed.trainer.max_steps * data.batch_tokens)
 
 
-def _data_options(parsed: Namespace) -> dict[str, Any]:
-    """The options of the DataModule as its constructor takes them."""
-    options = parsed.data.as_dict()
-    for split in SPLITS:
-        if options[split] is not None:
-            options[split] = ParallelFiles(**options[split])
-    return options
-
-
-def _default_width(model_class: type[LitSeq2Seq]) -> int | None:
-    """The hidden_size of a model nobody has given one."""
-    for base in model_class.__mro__:
-        parameter = inspect.signature(base.__init__).parameters.get("hidden_size")
-        if parameter is not None:
-            return parameter.default
-    return None
+def _plain(model: str, parsed: Namespace) -> dict[str, Any]:
+    """The options as nested plain values: what config.yaml holds, and what the name of a trial is made of."""
+    # Valid, as it has been parsed and checked; and Python reads JSON much faster than YAML.
+    dumped = trial_parser(model).dump(parsed, format="json", skip_unset=False, skip_validation=True)
+    config = json.loads(dumped)
+    config["model"] = {"class_path": model, "init_args": config["model"]}
+    config["data"] |= {split: None for split in SPLITS if files_of(parsed, split) is None}
+    return config
 
 
 def _checked(part: str, make: type, options: dict[str, Any]) -> Any:
     """Build something from options, with any complaint in one line."""
-    for option, kind in _annotations(make).items():
-        if options.get(option, ...) is None and not (isinstance(kind, UnionType) and NoneType in kind.__args__):
-            raise UsageError(f"{part}.{option}: null is not a value for it")
     try:
         return make(**options)
     except (ValueError, TypeError, RuntimeError, OverflowError, MemoryError) as error:
         message = str(error).partition("\n")[0]
         raise UsageError(message if message.startswith(f"{part}.") else f"{part}: {message}") from None
-
-
-def _annotations(kind: type) -> dict[str, Any]:
-    """Type of every constructor option of a class and its bases."""
-    merged: dict[str, Any] = {}
-    for base in reversed(kind.__mro__):
-        merged.update(getattr(vars(base).get("__init__"), "__annotations__", {}))
-    return merged
 
 
 def _settle_trainer(parsed: Namespace) -> None:
@@ -186,10 +163,12 @@ def _fingerprint(config: dict[str, Any], text_key: str | None) -> str:
     Files of text count by their content, not by where they lie.
     """
     kept = {key: value for key, value in config.items() if key not in NOT_IN_NAME}
+    kept |= dict.fromkeys(FORMER_OPTIONS)
     if text_key is not None:
         kept["data"] = {**config["data"], **dict.fromkeys(SPLITS, text_key)}
     for (group, option), default in LATER_OPTIONS.items():
         if kept[group].get(option) == default:
             kept[group] = {key: value for key, value in kept[group].items() if key != option}
     kept["trainer"] = {key: value for key, value in config["trainer"].items() if key not in NOT_IN_NAME_TRAINER}
+    kept["trainer"] |= dict.fromkeys(FORMER_TRAINER_OPTIONS)
     return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:8]

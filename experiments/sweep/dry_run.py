@@ -13,7 +13,7 @@ import torch
 from lightning.pytorch.callbacks import Callback
 
 from data.datamodule import Seq2SeqDataModule
-from experiments.config.parser import TrialCLI, parse_config
+from experiments.config.parser import make_cli
 from experiments.config.trial import Trial
 from experiments.errors import UsageError
 from experiments.trial.outcome import read_summary, reason
@@ -107,7 +107,7 @@ def measure(cell: Cell, threads: int) -> None:
     torch.set_num_threads(config["threads"] or threads)
     stopwatch = Stopwatch()
     try:
-        cli = TrialCLI(parse_config(config))
+        cli = make_cli(config)
         model, data = cli.model, cli.datamodule
         cli.trainer.callbacks = [stopwatch]  # type: ignore[attr-defined]
         cli.trainer.fit(model, data)

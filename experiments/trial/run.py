@@ -17,7 +17,7 @@ from data.datamodule import Seq2SeqDataModule
 from data.tasks import SPLITS
 from data.text import TextCorpus
 from experiments.config.decoding_options import Decoding
-from experiments.config.parser import TrialCLI, parse_config
+from experiments.config.parser import make_cli
 from experiments.config.trial import Trial
 from experiments.evaluation.validation_bleu import ValidationBleu
 from experiments.files import exclusive_lock, whole_file, write_json
@@ -81,9 +81,8 @@ def _train_and_evaluate(trial: Trial, folder: Path, report: Report, tracker: Tra
     keep_freed_memory()
     if trial.config["threads"] is not None:
         torch.set_num_threads(trial.config["threads"])
-    parsed = parse_config(trial.config)
-    parsed.checkpoint.dirpath = str(folder / "checkpoints")
-    cli = TrialCLI(parsed)
+    checkpoints = {**trial.config["checkpoint"], "dirpath": str(folder / "checkpoints")}
+    cli = make_cli({**trial.config, "checkpoint": checkpoints})
     model, data, trainer = cli.model, cli.datamodule, cli.trainer
     assert isinstance(model, LitSeq2Seq)
     assert isinstance(data, Seq2SeqDataModule)

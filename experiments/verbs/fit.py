@@ -6,12 +6,13 @@ import time
 from pathlib import Path
 
 import torch
+import yaml
 from tqdm import tqdm
 
 from data.datamodule import Seq2SeqDataModule
 from experiments.config.decoding_options import Decoding
-from experiments.config.help import short_help
-from experiments.config.parser import TrialCLI, parse_config, trial_parser
+from experiments.config.help import full_help, model_help, short_help
+from experiments.config.parser import make_cli
 from experiments.config.trial import Trial, resolve_trial
 from experiments.errors import UsageError
 from experiments.evaluation.samples import symbols
@@ -48,10 +49,14 @@ def main(verb: str, arguments: list[str]) -> int:
         print(short_help(verb, description))
         return 0
     if "--help-all" in arguments:
-        parser = trial_parser()
-        parser.prog = f"lengthwise {verb}"
-        parser.description = description
-        parser.print_help()
+        print(full_help(verb, description))
+        return 0
+    if helped := [word for word in arguments if word.partition("=")[0] == "--model.help"]:
+        print(model_help(helped[0].partition("=")[2] or arguments[-1]))
+        return 0
+    if "--print_config" in arguments:
+        trial = resolve_trial([word for word in arguments if word != "--print_config"])
+        print(yaml.safe_dump(trial.config, sort_keys=False), end="")
         return 0
     if verb == "fit":
         with stops_like_ctrl_c(follow_agent=in_sweep()):
@@ -140,7 +145,7 @@ def _take_checkpoint(verb: str, arguments: list[str]) -> tuple[Path, list[str]]:
 
 
 def _use(verb: str, trial: Trial, checkpoint: Path) -> int:
-    cli = TrialCLI(parse_config({**trial.config, "checkpoint": {"dirpath": str(checkpoint.parent)}}))
+    cli = make_cli({**trial.config, "checkpoint": {"dirpath": str(checkpoint.parent)}})
     model, data, trainer = cli.model, cli.datamodule, cli.trainer
     assert isinstance(model, LitSeq2Seq)
     assert isinstance(data, Seq2SeqDataModule)

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from experiments.config.agent_arguments import as_spelt
-from experiments.config.parser import trial_parser
+from experiments.config.parser import parse_trial
 from experiments.config.trial import resolve_trial
+from experiments.errors import UsageError
 from tests.helpers.trials import small_trial
 
 
@@ -41,5 +41,7 @@ def test_values_mean_the_same_however_they_are_spelt(tmp_path: Path, plain: dict
 
 
 def test_a_share_stays_a_share_and_a_fraction_a_fraction() -> None:
-    given = ["--trainer.limit_val_batches=1.0", "--model.hidden_size=8.5", "--model", "GRU"]
-    assert as_spelt(given, trial_parser()) == given
+    _, parsed = parse_trial(["--trainer.limit_val_batches=1.0", "--model.dropout=0.0", "--model", "GRU"])
+    assert isinstance(parsed.trainer.limit_val_batches, float) and isinstance(parsed.model.dropout, float)
+    with pytest.raises(UsageError, match=r"^--model.hidden_size: 8.5 is not an integer$"):
+        parse_trial(["--model.hidden_size=8.5", "--model", "GRU"])

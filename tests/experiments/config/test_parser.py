@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from experiments.config.agent_arguments import in_order
+from experiments.config.options import read_options
+from experiments.config.parser import trial_parser
 from experiments.config.widths import pick_width
 from experiments.main import main
 from lit_models import architectures
@@ -167,10 +168,19 @@ def test_a_checkpoint_there_is_no_memory_for_is_one_line(
     assert printed.count("\n") == 1
 
 
-def test_the_model_may_stand_behind_its_options() -> None:
-    given = ["--config=a", "--model.hidden_size=3", "--data.length=4", "--model", "GRU"]
-    assert in_order(given) == ["--config=a", "--model", "GRU", "--model.hidden_size=3", "--data.length=4"]
-    assert in_order(["--model.hidden_size=3", "--model=GRU"]) == ["--model=GRU", "--model.hidden_size=3"]
+def test_the_model_may_stand_behind_its_options(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("data: {length: 9}\n")
+    given = ["--model.hidden_size=3", "--data.length=4", "--model", "GRU", f"--config={tmp_path / 'mine.yaml'}"]
+    names = [(option.name, option.value) for option in read_options(given)]
+    assert names == [("data.length", 9), ("model", "GRU"), ("model.hidden_size", "3"), ("data.length", "4")]
+    names = [(option.name, option.value) for option in read_options(["--model.hidden_size=3", "--model=GRU"])]
+    assert names == [("model", "GRU"), ("model.hidden_size", "3")]
+
+
+def test_no_option_takes_a_class() -> None:
+    for model in architectures():
+        options = trial_parser(model)._option_string_actions
+        assert not [name for name in options if name.endswith(".help")]  # by which jsonargparse explains classes
 
 
 @pytest.mark.parametrize("verb", ["fit", "validate", "test", "predict", "sweep", "report", "sizes"])

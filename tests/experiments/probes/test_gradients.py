@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from analysis.tables.gradient_tables import read_gradients
-from experiments.config.parser import TrialCLI, parse_config
+from experiments.config.parser import make_cli
 from experiments.main import main
 from experiments.verbs.gradients import initial_model
 from lit_models import architectures
@@ -63,7 +63,7 @@ def test_positions_of_the_target_count_in_the_distance(tmp_path: Path) -> None:
 
 def test_initial_weights_are_those_a_trial_of_the_same_seed_begins_with(tmp_path: Path) -> None:
     trial = small_trial(tmp_path, seed_everything=3)
-    model = TrialCLI(parse_config(trial.config)).model
+    model = make_cli(trial.config).model
     own = initial_model(GRU, {"source_vocab_size": 12, "target_vocab_size": 12, "hidden_size": 12}, 3)
     for first, second in zip(model.parameters(), own.parameters(), strict=True):
         assert torch.equal(first, second)
