@@ -49,9 +49,8 @@ TRAINER_DEFAULTS = {
 
 SOLVED = 0.002  # validation loss at which a task counts as solved
 # Options of the Trainer of which Lightning also takes objects: here they are words and switches.
-PLAIN_TRAINER_OPTIONS = {
-    "accelerator": str, "strategy": str, "logger": bool | None, "profiler": Literal["simple", "advanced", "pytorch"] | None,
-}  # fmt: skip
+PROFILERS = Literal["simple", "advanced", "pytorch"]
+PLAIN_TRAINER_OPTIONS = {"accelerator": str, "strategy": str, "logger": bool | None, "profiler": PROFILERS | None}
 # Options that configurations of earlier versions have with the value null.
 FORMER_OPTIONS = (
     "optimizer", "lr_scheduler", "trainer.callbacks", "trainer.plugins", *(f"data.{split}" for split in SPLITS),
