@@ -19,11 +19,11 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from data.datamodule import Seq2SeqDataModule
 from data.parallel_text import ParallelFiles
 from data.tasks import SPLITS
-from experiments.config.decoding_options import Decoding
 from experiments.config.options import Option, choose_model, read_options
 from experiments.errors import UsageError
 from experiments.trial.callbacks import EarlyStopping, ModelCheckpoint
 from lit_models import architectures
+from lit_models.decoding.decoder import Decoding
 
 logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
 logging.getLogger("lightning.fabric").setLevel(logging.WARNING)

@@ -12,12 +12,12 @@ from jsonargparse import Namespace
 from data.datamodule import Seq2SeqDataModule
 from data.tasks import SPLITS
 from experiments.config.checks import check_numbers, check_settings
-from experiments.config.decoding_options import Decoding
 from experiments.config.monitors import check_monitor
 from experiments.config.parser import SOLVED, files_of, parse_trial, trial_parser
 from experiments.config.widths import pick_width
 from experiments.errors import UsageError
 from lit_models import architectures
+from lit_models.decoding.decoder import Decoding
 
 # What says where and how a trial runs, not what it computes: not part of its name.
 NOT_IN_NAME = ("config", "runs", "wandb", "wandb_artifacts", "threads", "parameter_budget", "gradients")
@@ -105,12 +105,7 @@ def resolve_trial(arguments: list[str]) -> Trial:
     for group in ("early_stopping", "checkpoint"):
         check_monitor(f"{group}.monitor", parsed[group].monitor, data, model_class, options)
     config = _plain(model, parsed)
-    labels = {
-        "arch": model,
-        "task": data.name,
-        "train_length": data.length,
-        "seed": int(parsed.seed_everything),
-    }
+    labels = {"arch": model, "task": data.name, "train_length": data.length, "seed": int(parsed.seed_everything)}
     cell = "{arch}-{task}-L{train_length}".format(**labels)
     text_key = None if data.text is None else data.text.content_key()
     name = f"{cell}-s{labels['seed']}-{_fingerprint(config, text_key)}"

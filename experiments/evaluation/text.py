@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from data.datamodule import Seq2SeqDataModule
-from experiments.config.decoding_options import Decoding
 from experiments.evaluation.text_metrics import BLEU_COLUMNS, sentence_scores, signatures, text_metrics
 from experiments.evaluation.translator import Translation, Translator
 from experiments.files import whole_file
 from lit_models import LitSeq2Seq
+from lit_models.decoding.decoder import Decoding
 
 ALL = "all"
 SHOWN_SENTENCES = 8  # whose attention is kept

@@ -11,8 +11,8 @@ from torch import Tensor
 from data.batch import BOS, EOS, PAD, UNK, Batch
 from data.batching import decode_limits, plan_batches
 from data.tokenizer import Tokenizer
-from experiments.config.decoding_options import Decoding, decode
 from lit_models import LitSeq2Seq
+from lit_models.decoding.decoder import Decoding, decode
 
 BATCH_TOKENS = 4096  # source positions decoded together, hypotheses counted
 

@@ -77,11 +77,7 @@ Work = Callable[[Any, Path, Callable[[float, str], None]], None]
 
 
 def run_jobs(
-    jobs: Sequence[Job],
-    work: Work,
-    workers: int,
-    preload: Sequence[str] = (),
-    watcher: Watcher | None = None,
+    jobs: Sequence[Job], work: Work, workers: int, preload: Sequence[str] = (), watcher: Watcher | None = None
 ) -> list[Outcome]:
     """Run every job, at most `workers` at a time, in the given order.
 

@@ -10,12 +10,12 @@ from typing import Any, NamedTuple
 import lightning.pytorch as pl
 
 from data.datamodule import Seq2SeqDataModule
-from experiments.config.decoding_options import Decoding
 from experiments.evaluation.symbol_attention import symbol_attention
 from experiments.evaluation.text import ALL, Row, evaluate_text, summary_of_text, write_attention, write_sentences
 from experiments.files import whole_file
 from experiments.machine import is_nonzero_rank
 from lit_models import LitSeq2Seq
+from lit_models.decoding.decoder import Decoding
 
 # Teacher-forced figures that mean something of text; free-running text is scored as text.
 FORCED = ("loss", "perplexity", "token_accuracy", "padding")

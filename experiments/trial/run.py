@@ -16,7 +16,6 @@ import yaml
 from data.datamodule import Seq2SeqDataModule
 from data.tasks import SPLITS
 from data.text import TextCorpus
-from experiments.config.decoding_options import Decoding
 from experiments.config.parser import make_cli
 from experiments.config.trial import Trial
 from experiments.evaluation.validation_bleu import ValidationBleu
@@ -31,6 +30,7 @@ from experiments.trial.environment import device_name, write_environment
 from experiments.trial.evaluation import evaluate, write_evaluation
 from experiments.trial.outcome import failure_of, out_of_memory, read_summary, write_failure
 from lit_models import LitSeq2Seq
+from lit_models.decoding.decoder import Decoding
 
 Report = Callable[[float, str], None]
 
@@ -120,6 +120,7 @@ def _train_and_evaluate(trial: Trial, folder: Path, report: Report, tracker: Tra
         "train_seconds": round(history.seconds, 3),
         "version": version("lengthwise"),
         "model": model.options,
+        "architecture": model.describe(),
         **evaluation.summary,
     }
     if not is_nonzero_rank():

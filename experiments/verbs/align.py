@@ -43,10 +43,7 @@ def main(arguments: list[str]) -> int:
     if gold is not None and len(gold) != len(text):
         raise UsageError(f"--gold: {options.gold} has {len(gold):,} lines for {len(text):,} pairs")
     pairs = tqdm(
-        zip(text.source, text.target, strict=True),
-        total=len(text),
-        unit="sentence",
-        disable=not sys.stderr.isatty(),
+        zip(text.source, text.target, strict=True), total=len(text), unit="sentence", disable=not sys.stderr.isatty()
     )
     links = list(_links(translator, pairs))
     lines = [" ".join(f"{i}-{j}" for i, j in sorted(each)) for each in links]

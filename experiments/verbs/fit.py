@@ -10,7 +10,6 @@ import yaml
 from tqdm import tqdm
 
 from data.datamodule import Seq2SeqDataModule
-from experiments.config.decoding_options import Decoding
 from experiments.config.help import full_help, model_help, short_help
 from experiments.config.parser import make_cli
 from experiments.config.trial import Trial, resolve_trial
@@ -26,6 +25,7 @@ from experiments.trial.outcome import read_summary, reason
 from experiments.trial.run import run_trial
 from experiments.trial.stopping import stops_like_ctrl_c
 from lit_models import LitSeq2Seq
+from lit_models.decoding.decoder import Decoding
 
 HELP = {
     "fit": "Train a model, keep the best checkpoint, and test it at every length asked for. The trial's folder is "

@@ -17,10 +17,9 @@ from data.tasks import TASKS, generate
 from experiments.config.arguments import OneLineParser, require_architectures, require_at_least, require_threads
 from experiments.config.widths import pick_width
 from experiments.errors import UsageError
-from experiments.files import exclusive_lock
 from experiments.probes.gradient_table import EMBEDDING_GRADIENT, JACOBIAN, Row, Subject, variant, write_table
+from experiments.probes.probe_folder import probe_folder, write_origin
 from experiments.trial.checkpoints import load_checkpoint
-from experiments.trial.environment import write_environment
 from lit_models import LitSeq2Seq, architectures
 from lit_models.probes.gradient_flow import curve, distances, embedding_gradients, jacobian_norms, spaced_distances
 
@@ -61,16 +60,13 @@ def main(arguments: list[str]) -> int:
     torch.set_num_threads(options.threads)
     lengths = sorted(set(options.lengths))
     probed = [*_trained(options.checkpoint), *_initial(options)]
-    for each in probed:
-        _try(each, lengths, options.position)
-    with exclusive_lock(options.output, "--output"):
+    for model in probed:
+        _try(model, lengths, options.position)
+    with probe_folder(options.output):
         rows = _measure_all(probed, lengths, options)
-        try:
-            write_table(options.output / "gradients.csv", rows)
-            write_environment(options.output, "cpu")
-            table = _write_figures(rows, options.output)
-        except OSError as error:
-            raise UsageError(f"--output: cannot write {options.output}: {error.strerror}") from None
+        write_table(options.output / "gradients.csv", rows)
+        write_origin(options.output, [type(one.model) for one in probed], "cpu")
+        table = _write_figures(rows, options.output)
     print(table)
     for name in ("gradients.csv", "gradients.md", "figures"):
         print((options.output / name).as_posix())
@@ -170,10 +166,10 @@ def _measure_all(probed: list[Probed], lengths: list[int], options: argparse.Nam
     rows: list[Row] = []
     calm = 0.1 if sys.stderr.isatty() else 10.0  # a log file wants few lines
     with tqdm(total=len(probed) * sum(lengths), unit="step", dynamic_ncols=True, mininterval=calm) as bar:
-        for each in probed:
-            bar.set_description_str(f"{type(each.model).__name__}, {each.phase}, seed {each.seed}", refresh=False)
+        for one in probed:
+            bar.set_description_str(f"{type(one.model).__name__}, {one.phase}, seed {one.seed}", refresh=False)
             for length in lengths:
-                rows += measure(each, _examples(each, length, options.sequences), options.position)
+                rows += measure(one, _examples(one, length, options.sequences), options.position)
                 bar.update(length)
     return rows
 
@@ -191,13 +187,13 @@ def measure(probed: Probed, batch: Batch, position: int = 0) -> list[Row]:
     phase = (probed.phase, probed.step)
     steps = distances(batch, position)
     rows = subject.curve(*phase, EMBEDDING_GRADIENT, curve(embedding_gradients(model, batch, position), steps))
-    wanted = spaced_distances(length, JACOBIAN_DISTANCES)
+    measured = spaced_distances(length, JACOBIAN_DISTANCES)
     few = batch._replace(
         source=batch.source[:JACOBIAN_SEQUENCES], source_lengths=batch.source_lengths[:JACOBIAN_SEQUENCES]
     )
-    norms = jacobian_norms(model, few, wanted)
+    norms = jacobian_norms(model, few, measured)
     if norms is not None:
-        rows += subject.curve(*phase, JACOBIAN, curve(norms, torch.tensor(wanted).expand_as(norms)))
+        rows += subject.curve(*phase, JACOBIAN, curve(norms, torch.tensor(measured).expand_as(norms)))
     return rows
 
 

@@ -14,7 +14,6 @@ import pandas as pd
 import torch
 from tqdm import tqdm
 
-from analysis.errors import ReportError
 from analysis.report.probe_pages import write_parallelism
 from analysis.tables.architectures import Architectures
 from analysis.tables.parallelism_tables import COLUMNS, RESULTS
@@ -22,8 +21,9 @@ from data.batch import FIRST_TOKEN
 from experiments.config.arguments import OneLineParser, require_architectures, require_at_least, require_threads
 from experiments.config.widths import nearest_width, pick_width
 from experiments.errors import UsageError
-from experiments.files import exclusive_lock, whole_file
+from experiments.files import whole_file
 from experiments.machine import available_cores, processor
+from experiments.probes.probe_folder import probe_folder, write_origin
 from experiments.probes.timing import (
     PRECISIONS,
     TooSlowError,
@@ -34,7 +34,7 @@ from experiments.probes.timing import (
     time_steps,
     uniform_batch,
 )
-from experiments.trial.environment import device_name, write_environment
+from experiments.trial.environment import device_name
 from lit_models import LitSeq2Seq, architectures
 from lit_models.probes.sequential_depth import path_lengths, sequential_depth
 
@@ -74,14 +74,13 @@ def main(arguments: list[str]) -> int:
     """
     options = _checked(_parser().parse_args(arguments))
     try:
-        with exclusive_lock(options.output, "--output"):
+        with probe_folder(options.output):
             rows = _measure(options)
             with whole_file(options.output / RESULTS) as partial:
                 pd.DataFrame(rows, columns=COLUMNS).to_csv(partial, index=False, lineterminator="\n")
-            write_environment(options.output, device_name(torch.device(options.device)))
+            models = [architectures()[name] for name in options.models]
+            write_origin(options.output, models, device_name(torch.device(options.device)))
             print(write_parallelism([options.output], options.output, Architectures()))
-    except (ReportError, OSError) as error:
-        raise UsageError(f"--output: {error}") from None
     except KeyboardInterrupt:
         print("\nlengthwise parallelism: stopped; nothing was written", file=sys.stderr)
         return 130
@@ -307,7 +306,3 @@ def _parser() -> argparse.ArgumentParser:
     add("--quick", action="store_true", help="lengths up to 128, fewer repeats")
     add("--output", type=Path, default=Path("runs/parallelism"), metavar="DIR", help="default %(default)s")
     return parser
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -17,12 +17,12 @@ from analysis.errors import ReportError
 from analysis.figures.attention.alignments import draw_attention
 from analysis.statistics.word_alignments import project_to_words, words_from_pieces, words_of_pieces
 from experiments.config.arguments import OneLineParser, require_threads
-from experiments.config.decoding_options import MOST_HYPOTHESES, Decoding
 from experiments.errors import UsageError
 from experiments.evaluation.text_metrics import signatures, text_metrics
 from experiments.evaluation.translator import Translation, Translator
 from experiments.files import whole_file
 from experiments.trial.checkpoints import load_checkpoint
+from lit_models.decoding.decoder import MOST_HYPOTHESES, Decoding
 
 CHUNK = 1024  # lines read, sorted by length and translated together
 

@@ -37,6 +37,10 @@ def test_every_architecture_is_measured_at_every_length_with_every_seed(
     assert set(table["phase"]) == {"initial"}
     assert set(table["sequences"]) == {6}
     assert set(table[table["quantity"] == "jacobian"]["arch"]) == set(architectures()) - {"Transformer"}
+    lines = (output / "architectures.csv").read_text().splitlines()
+    assert lines[0] == "arch,display_name,attends,windowed,recurrence,work,sequential_operations,path_length"
+    assert [line.partition(",")[0] for line in lines[1:]] == list(architectures())
+    assert "LuongLocal,Luong local,True,True,," in "\n".join(lines)
     printed = capsys.readouterr()
     assert json.loads((output / "environment.json").read_text())["device"] == "cpu"
     for name in ("gradients.csv", "gradients.md", "figures"):

@@ -130,6 +130,9 @@ def test_the_table_has_every_point_with_its_machine(tmp_path, capsys, monkeypatc
     assert "report:" in capsys.readouterr().out
     assert (tmp_path / "figures" / "step_time.pdf").exists()
     assert json.loads((tmp_path / "environment.json").read_text())["device"] == "cpu"
+    said = pd.read_csv(tmp_path / "architectures.csv").set_index("arch")
+    assert said["sequential_operations"].to_dict() == {"GRU": "O(n)", "Transformer": "O(1)"}
+    assert said["attends"].to_dict() == {"GRU": False, "Transformer": True}
 
 
 @pytest.mark.parametrize(

@@ -97,7 +97,13 @@ def test_a_run_shows_flat_keys_curves_tables_and_images_and_comes_back_as_the_sa
         assert len(json.loads(table["files"]["samples.table.json"])["data"]) == 3 * 8
         assert_same(load_runs([tmp_path / "local"]), load_runs([PROJECT]))
         assert report([PROJECT]) == 0
-        assert (tmp_path / "runs" / "wandb" / ENTITY / "lengthwise" / "report.md").exists()
+        mirror = tmp_path / "runs" / "wandb" / ENTITY / "lengthwise"
+        assert (mirror / "report.md").exists()
+        said, mirrored = (
+            json.loads((folder / trial.name / "summary.json").read_text())["architecture"]
+            for folder in (tmp_path / "local", mirror)
+        )
+        assert mirrored == said and said["attends"] is True
         assert not secret_files(tmp_path)
     wandb_runs.mirror.cache_clear()
     capsys.readouterr()

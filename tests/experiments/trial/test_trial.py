@@ -38,6 +38,7 @@ def test_a_trial_leaves_what_the_documentation_says(tmp_path: Path) -> None:
     assert {path.name for path in (trial.folder / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
     assert json.loads((trial.folder / "summary.json").read_text()) == json.loads(json.dumps(summary))
     assert summary["status"] == "complete"
+    assert summary["architecture"]["display_name"] == "GRU" and summary["architecture"]["context_size"] == 12
     assert (summary["arch"], summary["task"], summary["train_length"], summary["seed"]) == ("GRU", "reverse", 5, 0)
     with (trial.folder / "results.csv").open() as file:
         rows = list(csv.DictReader(file))

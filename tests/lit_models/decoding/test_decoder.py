@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from data.batch import PAD
-from experiments.config.decoding_options import Decoding, decode
+from lit_models.decoding.decoder import Decoding, decode
 from lit_models.decoding.search import Hypotheses
 from tests.helpers.models import make, random_batch
 

@@ -1,0 +1,45 @@
+"""The folder that a probe fills: its table, and beside it what was measured, and with what."""
+
+import contextlib
+import csv
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from analysis.errors import ReportError
+from analysis.tables.architectures import Architecture
+from experiments.errors import UsageError
+from experiments.files import exclusive_lock, whole_file
+from experiments.trial.environment import write_environment
+from lit_models import LitSeq2Seq
+
+
+@contextlib.contextmanager
+def probe_folder(folder: Path) -> Iterator[None]:
+    """Have the folder of --output to oneself.
+
+    Raises:
+        UsageError: the folder cannot be written, is in use, or no report can be made of what it holds.
+    """
+    with exclusive_lock(folder, "--output"):
+        try:
+            yield
+        except OSError as error:
+            raise UsageError(f"--output: cannot write {folder}: {error.strerror}") from None
+        except ReportError as error:
+            raise UsageError(f"--output: {error}") from None
+
+
+def write_origin(folder: Path, models: Iterable[type[LitSeq2Seq]], device: str) -> None:
+    """Write environment.json and architectures.csv: what each class says of itself; None is an empty cell.
+
+    Args:
+        folder: of the table.
+        models: the classes of what was measured.
+        device: the name of what the numbers were computed on.
+    """
+    write_environment(folder, device)
+    with whole_file(folder / "architectures.csv") as partial, partial.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(Architecture._fields)
+        for model in dict.fromkeys(models):
+            writer.writerow([model.__name__, *(getattr(model, name) for name in Architecture._fields[1:])])
