@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
+from experiments.config.trial import resolve_trial
 from experiments.main import VERBS, main
 from experiments.sweep.sweep_file import read_sweep
-from experiments.trial.trial import resolve_trial
 from tests.helpers.documents import DOCS, README, ROOT, commands
 from tests.helpers.text_files import stand_in_corpora
 
