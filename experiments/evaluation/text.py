@@ -7,17 +7,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from analysis.tables.schema import ALL, SENTENCES
 from data.datamodule import Seq2SeqDataModule
-from experiments.evaluation.text_metrics import BLEU_COLUMNS, sentence_scores, signatures, text_metrics
+from experiments.evaluation.text_metrics import sentence_scores, signatures, text_metrics
 from experiments.evaluation.translator import Translation, Translator
 from experiments.files import whole_file
 from lit_models import LitSeq2Seq
 from lit_models.decoding.decoder import Decoding
 
-ALL = "all"
 SHOWN_SENTENCES = 8  # whose attention is kept
 LONGEST_SHOWN = 40  # tokens; a larger matrix is not readable
-SENTENCE_COLUMNS = ("line", "source_length", "source", "reference", "output", *BLEU_COLUMNS)
 
 
 class Row(NamedTuple):
@@ -34,7 +33,7 @@ class TextResults(NamedTuple):
     """What the test split came to."""
 
     rows: list[Row]
-    sentences: list[tuple[Any, ...]]  # in the columns SENTENCE_COLUMNS
+    sentences: list[tuple[Any, ...]]  # in the columns of sentences.csv
     attention: list[dict[str, Any]]  # of a few sentences, as attention.json has them; empty without attention
 
 
@@ -119,7 +118,7 @@ def summary_of_text(data: Seq2SeqDataModule, decoding: Decoding, results: TextRe
 def write_sentences(path: Path, sentences: list[tuple[Any, ...]]) -> None:
     """Write the table of sentences, whole or not at all."""
     with whole_file(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file, lineterminator="\n").writerows([SENTENCE_COLUMNS, *sentences])
+        csv.writer(file, lineterminator="\n").writerows([SENTENCES.names, *sentences])
 
 
 def write_attention(path: Path, arch: str, label: str, sentences: list[dict[str, Any]]) -> None:

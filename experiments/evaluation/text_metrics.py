@@ -24,7 +24,7 @@ class SentenceScores(NamedTuple):
     """What one sentence adds to the figures of any set of sentences it is in.
 
     Attributes:
-        bleu: the counts `BLEU_COLUMNS`.
+        bleu: the counts `BLEU_STATISTICS` of the schema.
         ter_edits: edits that make the output the reference.
         ter_words: words of the reference as TER counts them.
         rouge: F1 of each of `ROUGE`.
@@ -109,11 +109,3 @@ def signatures(lowercase: bool) -> dict[str, str]:
         metric.corpus_score([""], [[""]])  # a signature names the number of references, known only then
         described[name] = str(metric.get_signature())
     return described
-
-
-BLEU_COLUMNS = (
-    *(f"bleu_correct_{order}" for order in range(1, 5)),
-    *(f"bleu_total_{order}" for order in range(1, 5)),
-    "output_words",
-    "reference_words",
-)

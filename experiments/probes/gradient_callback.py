@@ -12,9 +12,10 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities import move_data_to_device
 from torch import Tensor
 
+from analysis.tables.schema import EMBEDDING_GRADIENT
 from data.batch import Batch
 from data.datamodule import Seq2SeqDataModule
-from experiments.probes.gradient_table import EMBEDDING_GRADIENT, Row, Subject, append_rows, write_table
+from experiments.probes.gradient_table import Row, Subject, append_rows, write_table
 from lit_models import LitSeq2Seq
 from lit_models.probes.gradient_flow import curve, distances, embedding_gradients, spaced_distances
 

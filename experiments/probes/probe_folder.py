@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from analysis.errors import ReportError
-from analysis.tables.architectures import Architecture
+from analysis.tables.architectures import Architecture, Architectures
+from analysis.tables.schema import ARCHITECTURES
 from experiments.errors import UsageError
 from experiments.files import exclusive_lock, whole_file
 from experiments.trial.environment import write_environment
@@ -29,17 +30,22 @@ def probe_folder(folder: Path) -> Iterator[None]:
             raise UsageError(f"--output: {error}") from None
 
 
-def write_origin(folder: Path, models: Iterable[type[LitSeq2Seq]], device: str) -> None:
-    """Write environment.json and architectures.csv: what each class says of itself; None is an empty cell.
+def write_origin(folder: Path, models: Iterable[type[LitSeq2Seq]], device: str) -> Architectures:
+    """Write environment.json and architectures.csv, which say with what and of what a table's numbers are.
 
     Args:
         folder: of the table.
         models: the classes of what was measured.
         device: the name of what the numbers were computed on.
+
+    Returns:
+        What the classes say of themselves.
     """
     write_environment(folder, device)
-    with whole_file(folder / "architectures.csv") as partial, partial.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(Architecture._fields)
-        for model in dict.fromkeys(models):
-            writer.writerow([model.__name__, *(getattr(model, name) for name in Architecture._fields[1:])])
+    stated = [
+        Architecture(model.__name__, *(getattr(model, name) for name in Architecture._fields[1:]))
+        for model in dict.fromkeys(models)
+    ]
+    with whole_file(folder / ARCHITECTURES.file) as partial, partial.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file, lineterminator="\n").writerows([ARCHITECTURES.names, *stated])
+    return Architectures(stated)

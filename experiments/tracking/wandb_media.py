@@ -13,6 +13,7 @@ from analysis.figures.attention.alignments import draw_attention
 from analysis.figures.gradients.command import gradient_charts
 from analysis.figures.style import paper_style
 from analysis.tables.gradient_tables import read_gradients
+from analysis.tables.schema import ATTENTION, GRADIENTS, SENTENCES
 from data.datamodule import Seq2SeqDataModule
 from experiments.evaluation.samples import Sample, symbol_samples
 from experiments.evaluation.text import LONGEST_SHOWN
@@ -41,17 +42,17 @@ def log_samples(logger: WandbLogger, model: LitSeq2Seq, data: Seq2SeqDataModule)
 
 def log_files(logger: WandbLogger, folder: Path) -> None:
     """Sentences, attention and gradient flow of a trial, as far as its folder has them."""
-    if (path := folder / "sentences.csv").exists():
+    if (path := folder / SENTENCES.file).exists():
         with path.open(newline="", encoding="utf-8") as file:
             rows = [[row[column] for column in SENTENCE_COLUMNS] for row in csv.DictReader(file)]
         _log_table(logger, list(SENTENCE_COLUMNS), rows[:MOST_SENTENCES])
     with tempfile.TemporaryDirectory() as drawn:
-        if (path := folder / "attention.json").exists() and (folder / "sentences.csv").exists():
+        if (path := folder / ATTENTION.file).exists() and (folder / SENTENCES.file).exists():
             sentences = json.loads(path.read_text(encoding="utf-8"))["sentences"][:MOST_MAPS]
             _log_maps(logger, Path(drawn), [
                 (one["source"], one["target"], one["attention"], f"sentence_{one['id']}") for one in sentences
             ])  # fmt: skip
-        if (folder / "gradients.csv").exists():
+        if (folder / GRADIENTS.file).exists():
             _log_gradient_figures(logger, folder, Path(drawn))
 
 

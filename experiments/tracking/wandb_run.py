@@ -15,7 +15,8 @@ from typing import Any
 import lightning.pytorch as pl
 from lightning.pytorch.loggers import Logger, WandbLogger
 
-from analysis.tables.wandb_mirror import KEPT_FILES, WHOLE_TEST_SET
+from analysis.tables.schema import ALL, HISTORY, RESULTS
+from analysis.tables.wandb_mirror import KEPT_FILES
 from data.datamodule import Seq2SeqDataModule
 from experiments.config.trial import Trial
 from experiments.errors import UsageError
@@ -90,7 +91,7 @@ class WandbTracker(Tracker):
         if not in_sweep():
             return
         logger = begin_run(self.trial, self.folder, summary["model"], summary["num_params"])
-        with (self.folder / "history.csv").open(newline="") as file:
+        with (self.folder / HISTORY.file).open(newline="") as file:
             _, *curves = csv.reader(file)
         log_history(logger, curves)
         log_results(logger, self.folder, summary)
@@ -178,7 +179,7 @@ def log_results(logger: WandbLogger, folder: Path, summary: dict[str, Any]) -> N
     reads them.
     """
     run = logger.experiment
-    with (folder / "results.csv").open(newline="", encoding="utf-8") as file:
+    with (folder / RESULTS.file).open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     for axis, points in _curves(rows):
         run.define_metric(axis)
@@ -208,7 +209,7 @@ def _curves(rows: list[dict[str, str]]) -> Iterable[tuple[str, list[dict[str, An
         if row["position"]:
             point = positions.setdefault(int(row["position"]), {"test/position": int(row["position"])})
             point[f"test/{row['metric']}/{length}"] = value
-        elif row["bucket"] == WHOLE_TEST_SET:
+        elif row["bucket"] == ALL:
             whole |= {"test/all/eval_length": length, f"test/all/{row['metric']}": value}
         else:
             point = lengths.setdefault((row["eval_length"], row["bucket"]), {"test/eval_length": length})

@@ -13,11 +13,9 @@ from lightning.pytorch import callbacks
 from lightning.pytorch.callbacks.early_stopping import EarlyStoppingReason
 from torch import Tensor
 
+from analysis.tables.schema import HISTORY
 from data.batch import PAD, Batch
 from experiments.files import whole_file
-
-HISTORY_COLUMNS = ("step", "seconds", "split", "metric", "value")
-
 
 EXPLODED = (
     1000.0  # nats a token: a guess among all tokens costs their logarithm, some 10; no training returns from here
@@ -148,7 +146,7 @@ class History(callbacks.Callback):
         resumed = trainer.global_step > 0 and self.path.exists()
         kept = rows_until(self.path, trainer.global_step) if resumed else []
         with whole_file(self.path) as partial, partial.open("w", newline="") as file:
-            csv.writer(file).writerows([HISTORY_COLUMNS, *kept])
+            csv.writer(file).writerows([HISTORY.names, *kept])
 
     def on_train_batch_start(self, trainer: pl.Trainer, *_: Any) -> None:
         self.step = trainer.global_step + 1
@@ -234,7 +232,7 @@ def read_history(path: Path) -> list[list[str]]:
     """
     text, end, _ = path.read_text(encoding="utf-8").rpartition("\n")
     rows = list(csv.reader((text + end).splitlines()))
-    if rows and tuple(rows[0]) != HISTORY_COLUMNS:
+    if rows and rows[0] != HISTORY.names:
         raise ValueError(f"{path} has other columns")
     for step, seconds, _, _, value in rows[1:]:
         for number in (int(step), seconds, value):

@@ -8,10 +8,10 @@ from typing import Any
 
 import torch
 
+from analysis.tables.schema import ENVIRONMENT
 from experiments.files import write_json
 from experiments.machine import processor
 
-FILE = "environment.json"
 PACKAGES = ("lengthwise", "torch", "lightning", "torchmetrics", "numpy")
 
 
@@ -30,7 +30,7 @@ def write_environment(folder: Path, device: str) -> None:
     Raises:
         OSError: the folder cannot be written.
     """
-    write_json(folder / FILE, _environment(device))
+    write_json(folder / ENVIRONMENT.file, _environment(device))
 
 
 def _environment(device: str) -> dict[str, Any]:

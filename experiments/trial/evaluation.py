@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 
 import lightning.pytorch as pl
 
+from analysis.tables.schema import ALL, ATTENTION, RESULTS, SENTENCES
 from data.datamodule import Seq2SeqDataModule
 from experiments.evaluation.symbol_attention import symbol_attention
-from experiments.evaluation.text import ALL, Row, evaluate_text, summary_of_text, write_attention, write_sentences
+from experiments.evaluation.text import Row, evaluate_text, summary_of_text, write_attention, write_sentences
 from experiments.files import whole_file
 from experiments.machine import is_nonzero_rank
 from lit_models import LitSeq2Seq
@@ -104,12 +105,12 @@ def _rows_by_length(model: LitSeq2Seq, data: Seq2SeqDataModule) -> list[Row]:
 def write_evaluation(folder: Path, arch: str, evaluation: Evaluation) -> None:
     """Write sentences.csv and attention.json as far as there are any, and results.csv, each whole or not at all."""
     if evaluation.sentences is not None:
-        write_sentences(folder / "sentences.csv", evaluation.sentences)
+        write_sentences(folder / SENTENCES.file, evaluation.sentences)
     if evaluation.attention:
-        write_attention(folder / "attention.json", arch, evaluation.label, evaluation.attention)
-    with whole_file(folder / "results.csv") as partial, partial.open("w", newline="") as file:
+        write_attention(folder / ATTENTION.file, arch, evaluation.label, evaluation.attention)
+    with whole_file(folder / RESULTS.file) as partial, partial.open("w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(("split", "eval_length", "bucket", "position", "metric", "value"))
+        writer.writerow(RESULTS.names)
         for row in evaluation.rows:
             position = "" if row.position is None else row.position
             writer.writerow(("test", row.eval_length, row.bucket, position, row.metric, repr(float(row.value))))

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from analysis.tables.schema import FAILURE, RESULTS, SUMMARY
 from experiments.errors import UsageError
 from experiments.files import write_json
 from experiments.trial.callbacks import TrialDiverged
@@ -19,8 +20,8 @@ def read_summary(folder: Path) -> dict[str, Any] | None:
     incomplete again: it is evaluated anew from its last checkpoint.
     """
     try:
-        summary = json.loads((folder / "summary.json").read_text())
-        whole = (folder / "results.csv").read_bytes().endswith(b"\n")
+        summary = json.loads((folder / SUMMARY.file).read_text())
+        whole = (folder / RESULTS.file).read_bytes().endswith(b"\n")
     except (OSError, ValueError):
         return None
     return summary if whole and isinstance(summary, dict) and summary.get("status") == "complete" else None
@@ -29,7 +30,7 @@ def read_summary(folder: Path) -> dict[str, Any] | None:
 def write_failure(folder: Path, failure: dict[str, Any]) -> None:
     """Leave failure.json: status, reason, step and labels of a trial. On a full disk the file stays away, no more."""
     with contextlib.suppress(OSError):
-        write_json(folder / "failure.json", failure)
+        write_json(folder / FAILURE.file, failure)
 
 
 def failure_of(error: Exception) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import lightning.pytorch as pl
 import torch
 import yaml
 
+from analysis.tables.schema import FAILURE, GRADIENTS, HISTORY, SUMMARY
 from data.datamodule import Seq2SeqDataModule
 from data.tasks import SPLITS
 from data.text import TextCorpus
@@ -57,7 +58,7 @@ def run_trial(trial: Trial, folder: Path, report: Report) -> dict[str, Any]:
         return summary
     with contextlib.nullcontext() if is_nonzero_rank() else exclusive_lock(folder, "--runs"):
         if not is_nonzero_rank():
-            (folder / "failure.json").unlink(missing_ok=True)
+            (folder / FAILURE.file).unlink(missing_ok=True)
         ending: dict[str, Any] = {"status": "interrupted"}
         try:
             summary = _train_and_evaluate(trial, folder, report, tracker)
@@ -87,7 +88,7 @@ def _train_and_evaluate(trial: Trial, folder: Path, report: Report, tracker: Tra
     assert isinstance(model, LitSeq2Seq)
     assert isinstance(data, Seq2SeqDataModule)
     trainer.strategy.checkpoint_io = WholeCheckpoints()
-    history = History(folder / "history.csv")
+    history = History(folder / HISTORY.file)
     trainer.callbacks[:0] = [*_probes(trial, folder, model, data), history, Progress(report), CarriedSettings()]  # type: ignore[attr-defined]
     device = device_name(trainer.strategy.root_device)
     if trial.config["compile"]:
@@ -125,7 +126,7 @@ def _train_and_evaluate(trial: Trial, folder: Path, report: Report, tracker: Tra
     }
     if not is_nonzero_rank():
         write_evaluation(folder, summary["arch"], evaluation)
-        write_json(folder / "summary.json", summary)
+        write_json(folder / SUMMARY.file, summary)
         tracker.log_trial(summary, model, data)
     return summary
 
@@ -138,7 +139,7 @@ def _probes(trial: Trial, folder: Path, model: LitSeq2Seq, data: Seq2SeqDataModu
         further = {} if clipping else {"gradient_clip_val": clipping}  # clipping is the default
         measured = variant(model, **further)
         subject = Subject(labels["arch"], measured, labels["task"], labels["train_length"], labels["seed"])
-        probes.append(GradientFlow(folder / "gradients.csv", subject, every))
+        probes.append(GradientFlow(folder / GRADIENTS.file, subject, every))
     return probes
 
 
@@ -176,7 +177,7 @@ def _resume_point(model: LitSeq2Seq, folder: Path) -> tuple[str | None, list[lis
             content = read_checkpoint(path)
             if _shapes(content["state_dict"]) != _shapes(model.state_dict()):
                 raise ValueError("of another model")
-        path = folder / "history.csv"
+        path = folder / HISTORY.file
         return str(last), rows_until(path, content["global_step"])
     except Exception as error:
         failing = isinstance(error, OSError) and not isinstance(error, FileNotFoundError)

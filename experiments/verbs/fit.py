@@ -9,6 +9,7 @@ import torch
 import yaml
 from tqdm import tqdm
 
+from analysis.tables.schema import RESULTS
 from data.datamodule import Seq2SeqDataModule
 from experiments.config.help import full_help, model_help, short_help
 from experiments.config.parser import make_cli
@@ -100,7 +101,7 @@ def _fit(trial: Trial) -> int:
     if is_nonzero_rank():
         return 0
     print(f"{summary['arch']} with {summary['num_params']:,} parameters, {summary['steps']} steps")
-    _print_accuracy(trial.folder / "results.csv")
+    _print_accuracy(trial.folder / RESULTS.file)
     return 0
 
 

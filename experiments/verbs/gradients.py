@@ -11,13 +11,15 @@ import torch
 import yaml
 from tqdm import tqdm
 
+from analysis.tables.architectures import Architectures
+from analysis.tables.schema import EMBEDDING_GRADIENT, GRADIENTS, JACOBIAN
 from data.batch import FIRST_TOKEN, Batch
 from data.batching import ExampleStore
 from data.tasks import TASKS, generate
 from experiments.config.arguments import OneLineParser, require_architectures, require_at_least, require_threads
 from experiments.config.widths import pick_width
 from experiments.errors import UsageError
-from experiments.probes.gradient_table import EMBEDDING_GRADIENT, JACOBIAN, Row, Subject, variant, write_table
+from experiments.probes.gradient_table import Row, Subject, variant, write_table
 from experiments.probes.probe_folder import probe_folder, write_origin
 from experiments.trial.checkpoints import load_checkpoint
 from lit_models import LitSeq2Seq, architectures
@@ -64,9 +66,9 @@ def main(arguments: list[str]) -> int:
         _try(model, lengths, options.position)
     with probe_folder(options.output):
         rows = _measure_all(probed, lengths, options)
-        write_table(options.output / "gradients.csv", rows)
-        write_origin(options.output, [type(one.model) for one in probed], "cpu")
-        table = _write_figures(rows, options.output)
+        write_table(options.output / GRADIENTS.file, rows)
+        stated = write_origin(options.output, [type(one.model) for one in probed], "cpu")
+        table = _write_figures(rows, options.output, stated)
     print(table)
     for name in ("gradients.csv", "gradients.md", "figures"):
         print((options.output / name).as_posix())
@@ -197,13 +199,12 @@ def measure(probed: Probed, batch: Batch, position: int = 0) -> list[Row]:
     return rows
 
 
-def _write_figures(rows: list[Row], folder: Path) -> str:
+def _write_figures(rows: list[Row], folder: Path, stated: Architectures) -> str:
     import pandas as pd
 
     from analysis.report.probe_pages import write_gradients
-    from analysis.tables.architectures import Architectures
 
-    return write_gradients(pd.DataFrame(rows, columns=list(Row._fields)), folder, Architectures())
+    return write_gradients(pd.DataFrame(rows, columns=GRADIENTS.names), folder, stated)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -15,8 +15,7 @@ import torch
 from tqdm import tqdm
 
 from analysis.report.probe_pages import write_parallelism
-from analysis.tables.architectures import Architectures
-from analysis.tables.parallelism_tables import COLUMNS, RESULTS
+from analysis.tables.schema import PARALLELISM
 from data.batch import FIRST_TOKEN
 from experiments.config.arguments import OneLineParser, require_architectures, require_at_least, require_threads
 from experiments.config.widths import nearest_width, pick_width
@@ -76,11 +75,11 @@ def main(arguments: list[str]) -> int:
     try:
         with probe_folder(options.output):
             rows = _measure(options)
-            with whole_file(options.output / RESULTS) as partial:
-                pd.DataFrame(rows, columns=COLUMNS).to_csv(partial, index=False, lineterminator="\n")
+            with whole_file(options.output / PARALLELISM.file) as partial:
+                pd.DataFrame(rows, columns=PARALLELISM.names).to_csv(partial, index=False, lineterminator="\n")
             models = [architectures()[name] for name in options.models]
-            write_origin(options.output, models, device_name(torch.device(options.device)))
-            print(write_parallelism([options.output], options.output, Architectures()))
+            stated = write_origin(options.output, models, device_name(torch.device(options.device)))
+            print(write_parallelism([options.output], options.output, stated))
     except KeyboardInterrupt:
         print("\nlengthwise parallelism: stopped; nothing was written", file=sys.stderr)
         return 130

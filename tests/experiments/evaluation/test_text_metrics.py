@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from rouge_score.rouge_scorer import RougeScorer
 
-from experiments.evaluation.text_metrics import BLEU_COLUMNS, sentence_scores, signatures, text_metrics
+from analysis.tables.schema import BLEU_STATISTICS
+from experiments.evaluation.text_metrics import sentence_scores, signatures, text_metrics
 
 REFERENCES = [
     "Ein Mann fährt auf einem Fahrrad die Straße entlang.",
@@ -66,7 +67,7 @@ def test_rouge_equals_what_the_rouge_score_package_prints() -> None:
 
 def test_the_counts_of_a_sentence_are_named() -> None:
     for score in sentence_scores(OUTPUTS, REFERENCES, lowercase=False):
-        assert len(score.bleu) == len(BLEU_COLUMNS)
+        assert len(score.bleu) == len(BLEU_STATISTICS)
 
 
 def test_scores_computed_once_serve_every_set_of_sentences() -> None:

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
+from analysis.tables.schema import PARALLELISM
 from data.batch import BOS, EOS, PAD
 from experiments.main import main
 from experiments.probes.timing import (
@@ -19,7 +20,7 @@ from experiments.probes.timing import (
     time_steps,
     uniform_batch,
 )
-from experiments.verbs.parallelism import COLUMNS, Measured, Point, _Machine, _parser
+from experiments.verbs.parallelism import Measured, Point, _Machine, _parser
 from tests.helpers.models import VOCAB_SIZE, make
 
 CPU = torch.device("cpu")
@@ -116,7 +117,7 @@ def test_the_table_has_every_point_with_its_machine(tmp_path, capsys, monkeypatc
     monkeypatch.setattr("experiments.probes.timing.PRODUCT_SECONDS", 0.0)
     assert main(["parallelism", "--models", "GRU", "Transformer", *SMALL, "--output", str(tmp_path)]) == 0
     results: Any = pd.read_csv(tmp_path / "parallelism.csv")
-    assert list(results) == COLUMNS
+    assert list(results) == PARALLELISM.names
     timed = results[results["sweep"] != "graph"]
     assert set(timed["device"]) == {"cpu"}
     assert set(timed["precision"]) == {"32-true"}
