@@ -71,9 +71,9 @@ def test_it_is_drawn_and_tabulated(sweep, tmp_path, capsys):
 
 
 def test_text_is_judged_by_it_too(tmp_path):
-    for arch in ("Bahdanau", "MeanContext"):
+    for arch, description in (("Bahdanau", {"attends": True}), ("MeanContext", MEAN_CONTEXT)):
         for seed in range(2):
-            write_text_trial(tmp_path, arch, 50, seed, **({} if arch == "Bahdanau" else {"architecture": MEAN_CONTEXT}))
+            write_text_trial(tmp_path, arch, 50, seed, architecture=description)
     claim = length_claim(comparisons(load_runs([tmp_path]))[0])
     assert claim.fixed is not None and claim.attention is not None and claim.advantage is not None
 

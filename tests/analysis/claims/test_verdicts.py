@@ -180,7 +180,7 @@ EVEN = (flat(), flat(), flat())
 
 
 def gradients_of(decays=DECAYS, attention=EVEN):
-    curves = [seeds_of(arch, [exponential(decay) for decay in own]) for arch, own in decays.items()]
+    curves = [seeds_of(arch, [exponential(decay) for decay in of_seeds]) for arch, of_seeds in decays.items()]
     return fits(table_of(*curves, seeds_of("Bahdanau", attention)), BUILT_IN)
 
 
@@ -209,7 +209,7 @@ def test_vanishing_gradients_hold_in_part_where_attention_falls_off_a_cliff():
 
 
 def test_local_attention_is_not_judged_by_what_is_left_outside_its_window():
-    curves = [seeds_of(arch, [exponential(decay) for decay in own]) for arch, own in DECAYS.items()]
+    curves = [seeds_of(arch, [exponential(decay) for decay in of_seeds]) for arch, of_seeds in DECAYS.items()]
     local = seeds_of("LuongLocal", [cliff()] * 3)
     [finding] = gradient_verdict(
         fits(table_of(*curves, seeds_of("Bahdanau", EVEN), local), BUILT_IN), BUILT_IN
@@ -225,7 +225,7 @@ def test_vanishing_gradients_do_not_hold_where_no_sentence_agrees():
 
 
 def test_vanishing_gradients_cannot_be_told_from_one_seed_or_from_nothing():
-    one = {arch: own[:1] for arch, own in DECAYS.items()}
+    one = {arch: of_seeds[:1] for arch, of_seeds in DECAYS.items()}
     assert gradient_verdict(gradients_of(one, [flat()]), BUILT_IN).answer == UNTOLD
     assert gradient_verdict([], BUILT_IN).findings == ()
 
@@ -278,22 +278,22 @@ def part(answer):
 
 
 @pytest.mark.parametrize(
-    ("answers", "said"),
+    ("answers", "answer"),
     [
         ([HOLDS, HOLDS], HOLDS), ([FAILS, FAILS], FAILS), ([HOLDS, FAILS], IN_PART), ([HOLDS, UNTOLD], UNTOLD),
         ([FAILS, UNTOLD], UNTOLD), ([HOLDS, FAILS, UNTOLD], IN_PART), ([IN_PART, UNTOLD], IN_PART), ([], UNTOLD),
     ],
 )  # fmt: skip
-def test_parts_of_a_claim_are_put_together(answers, said):
-    assert together(map(part, answers)) == said
+def test_parts_of_a_claim_are_put_together(answers, answer):
+    assert together(map(part, answers)) == answer
 
 
 @pytest.mark.parametrize(
-    ("answers", "said"),
+    ("answers", "answer"),
     [([HOLDS, UNTOLD], HOLDS), ([FAILS], FAILS), ([HOLDS, FAILS], IN_PART), ([UNTOLD], UNTOLD), ([], UNTOLD)],
 )
-def test_settings_that_could_be_told_decide(answers, said):
-    assert across(answers) == said
+def test_settings_that_could_be_told_decide(answers, answer):
+    assert across(answers) == answer
 
 
 def test_rules_name_every_answer():

@@ -57,8 +57,8 @@ def test_a_curve_without_any_signal_has_neither_decay_nor_horizon():
 
 
 def test_norms_that_do_not_shrink_are_not_exponential():
-    found = fits(table_of(seeds_of("Transformer", [flat()] * 3), seeds_of("GRU", [exponential(1.0)] * 3)))
-    assert {fit.arch: fit.exponential for fit in found} == {"Transformer": False, "GRU": False}
+    fitted = fits(table_of(seeds_of("Transformer", [flat()] * 3), seeds_of("GRU", [exponential(1.0)] * 3)))
+    assert {fit.arch: fit.exponential for fit in fitted} == {"Transformer": False, "GRU": False}
 
 
 def test_one_seed_gives_a_decay_but_no_interval_and_no_verdict():

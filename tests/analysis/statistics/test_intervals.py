@@ -185,7 +185,7 @@ def test_bootstrap_interval_covers_the_true_bleu_about_as_often_as_it_says():
     population = made_up(20_000, 0.7, 0)
     truth = corpus_bleu(population.sum(axis=0))
     drawn = np.random.default_rng(1).integers(0, len(population), (300, 100))
-    samples = [bootstrap_bleu(population[own][None], 300, seed)[0] for seed, own in enumerate(drawn)]
+    samples = [bootstrap_bleu(population[lines][None], 300, seed)[0] for seed, lines in enumerate(drawn)]
     low, high = np.quantile(samples, [0.025, 0.975], axis=1)
     assert 0.90 < np.mean((low <= truth) & (truth <= high)) < 0.98
 

@@ -61,7 +61,7 @@ def test_counting_from_one_is_undone(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("content", "offset", "said"),
+    ("content", "offset", "problem"),
     [
         ("0-0\n1-x\n", 0, "line 2: '1-x' is no link"),
         ("0-0\n-1-2\n", 0, "line 2: '-1-2' is no link"),
@@ -72,12 +72,12 @@ def test_counting_from_one_is_undone(tmp_path):
         (b"0-0\n1-\xff\n", 0, "line 2 is not UTF-8"),
     ],
 )
-def test_what_is_not_understood_is_an_error_that_names_file_and_line(tmp_path, content, offset, said):
+def test_what_is_not_understood_is_an_error_that_names_file_and_line(tmp_path, content, offset, problem):
     path = written(tmp_path, content)
     with pytest.raises(ReportError) as caught:
         read_gold(path, offset)
     message = str(caught.value)
-    assert str(path) in message and said in message and "\n" not in message
+    assert str(path) in message and problem in message and "\n" not in message
 
 
 def test_a_missing_file_is_an_error_that_names_it(tmp_path):
@@ -159,7 +159,10 @@ def test_the_error_rates_of_awesome_align_are_met(aligned_pairs, pair, percent):
 
 def test_the_rate_published_for_zhen_counts_possible_links_as_sure(aligned_pairs):
     # Dou & Neubig print 13.4; the definition of Och & Ney gives 13.3, as few of its links are only possible.
-    gold = [GoldAlignment(own.possible, own.possible) for own in read_gold(aligned_pairs / "zhen.gold", offset=1)]
+    gold = [
+        GoldAlignment(sentence.possible, sentence.possible)
+        for sentence in read_gold(aligned_pairs / "zhen.gold", offset=1)
+    ]
     score = alignment_error_rate(sure_links(aligned_pairs / "zhen.awesome-align.out"), gold)
     assert round(100 * score.error_rate, 1) == 13.4
 
