@@ -1,6 +1,9 @@
-"""Bahdanau attention: an encoder-decoder that searches the source anew for every target token."""
+"""Bahdanau attention: an encoder-decoder that searches the source anew for every target token.
 
-from collections.abc import Callable
+Shapes: B sequences, S source positions, T target positions, E embedding size, H hidden size, L layers, M memory size,
+A attention size, V target vocabulary.
+"""
+
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -8,43 +11,26 @@ from torch import Tensor
 
 from data.batch import Batch
 from lit_models.contract import Memory, Output
-from lit_models.kernels import linear, step_products
 from lit_models.kernels.linear import Linear
+from lit_models.kernels.step_products import step_matmul
 from lit_models.layers.attention import ScoreName, make_score, masked_softmax
-from lit_models.layers.recurrent import (
-    Cell,
-    Readout,
-    RecurrentSeq2Seq,
-    State,
-    StepMaps,
-    layer_weights,
-    make_layers,
-    step_layers,
-    step_maps,
-)
+from lit_models.layers.cells import State
+from lit_models.layers.recurrent import Cell, DecoderSteps, make_layers
+from lit_models.layers.recurrent_seq2seq import Readout, RecurrentSeq2Seq
 
 
 class BahdanauState(NamedTuple):
-    """One entry a decoder layer, each ((B, H),), and what the attention needs of the source at every step.
+    """The decoder's state, and what the attention needs of the source at every step.
 
     Where a sentence has K hypotheses, the layers have B x K rows and the source still B.
     """
 
-    layers: list[State]
-    source: Tensor  # (B, S, M)
-    keys: Tensor  # (B, S, A)
+    layers: list[State]  # s_i of each decoder layer, ((B, H),)
+    source: Tensor  # h_j: (B, S, M)
+    keys: Tensor  # U h_j: (B, S, A)
     blocked: Tensor | None  # (B, 1, S)
 
     per_sentence = ("source", "keys", "blocked")
-
-
-class LoopMaps(NamedTuple):
-    """The products that every step makes."""
-
-    score: Callable[[Tensor], Tensor]  # (B, K, H) -> (B, K, S)
-    context: Callable[[Tensor], Tensor]  # (B, K, S) -> (B, K, M)
-    gates: Callable[[Tensor], Tensor]  # (B x K, M) contexts -> (B x K, 3H), input of the first layer times its weights
-    decoder: StepMaps
 
 
 class Bahdanau(RecurrentSeq2Seq):
@@ -63,8 +49,8 @@ class Bahdanau(RecurrentSeq2Seq):
     one. Deviation: torch's GRU applies the reset gate behind the recurrent product, and its update gate keeps the
     old state where the paper's takes the new one. The paper's model is `bidirectional: true`.
 
-    The attention needs the state before the step, so steps cannot be fused; keys, the embedded tokens' share of
-    the gates, and the output layer are computed for all steps at once.
+    The attention needs the state before the step, so steps cannot be fused. U h_j, what the gates get of the tokens,
+    and the output layer are computed for all steps at once.
 
     Args:
         hidden_size: size of the recurrent layers, in each direction.
@@ -139,51 +125,39 @@ class Bahdanau(RecurrentSeq2Seq):
     def start(self, memory: Memory) -> BahdanauState:
         # The last H entries are the backward direction's state at the first word, or the only direction's.
         last = memory.final[0][:, :, -self.hidden_size :]  # (B, L, H)
-        layers = [(state,) for state in torch.tanh(self.first_state(last)).unbind(dim=1)]
+        s = torch.tanh(self.first_state(last))  # s_0 = tanh(W_s h_1)
         blocked = None if memory.blocked is None else memory.blocked[:, None, :]
+        layers: list[State] = [(of_layer,) for of_layer in s.unbind(dim=1)]
         return BahdanauState(layers, memory.states, self.score.keys(memory.states), blocked)
 
     def forward(self, batch: Batch, need_attention: bool = True) -> Output:
         state = self.start(self.encode(batch.source, batch.source_lengths))
-        inputs = self.embed(self.target_embedding, batch.target_in)  # (B, T, E)
-        maps = self._maps(state, inputs.transpose(0, 1))
-        hidden, contexts, attention = [state.layers[-1][0]], [], []
-        for _ in range(inputs.shape[1]):
-            state, context, weights = self._advance(maps, state)
-            hidden.append(state.layers[-1][0])
-            contexts.append(context)
-            attention.append(weights)
-        states = hidden[:-1] if self.readout_state == "previous" else hidden[1:]
-        read = torch.cat([torch.stack(states, 1), inputs, torch.stack(contexts, 1)], dim=-1)
-        return Output(self.readout(self.dropout(read)), torch.stack(attention, dim=1))
+        logits, attention, _ = self._decode(batch.target_in, state)
+        return Output(logits, attention)
 
     def step(self, token: Tensor, state: BahdanauState) -> tuple[Tensor, BahdanauState, Tensor]:
-        inputs = self.embed(self.target_embedding, token)  # (B, E)
-        previous = state.layers[-1][0]
-        state, context, weights = self._advance(self._maps(state, inputs[None]), state)
-        hidden = previous if self.readout_state == "previous" else state.layers[-1][0]
-        logits = self.readout(self.dropout(torch.cat([hidden, inputs, context], dim=-1)))
-        return logits, state, weights
+        logits, attention, state = self._decode(token[:, None], state)
+        return logits[:, 0], state, attention[:, 0]
 
-    def _maps(self, state: BahdanauState, inputs: Tensor) -> LoopMaps:
-        """The products of a loop over embedded tokens (T, B, E), whose share of the gates is computed at once."""
-        steps, rows, size = inputs.shape
-        weight, bias = layer_weights(self.decoder, "ih", 0)
-        embedded = linear.affine(inputs, weight[:, :size], bias)  # (T, B, 3H)
-        return LoopMaps(
-            self.score.at_steps(state.keys, steps),
-            step_products.step_matmul(state.source, steps),
-            step_products.step_linear(weight[:, size:], embedded, rows, steps),
-            step_maps(self.decoder, rows, steps),
-        )
-
-    def _advance(self, maps: LoopMaps, state: BahdanauState) -> tuple[BahdanauState, Tensor, Tensor]:
-        """One step: the next state, the context (B, M) and the weights (B, S)."""
-        # The hypotheses of a sentence ask the same source, as so many target positions would: (B, K, H).
-        queries = state.layers[-1][0].unflatten(0, (len(state.source), -1))
-        weights = masked_softmax(maps.score(queries), state.blocked)  # (B, K, S)
-        context = maps.context(weights).flatten(0, 1)
-        _, layers = step_layers(
-            self.decoder, maps.decoder, maps.gates(context), state.layers, self.dropout.p, self.training
-        )
-        return state._replace(layers=layers), context, weights.flatten(0, 1)
+    def _decode(self, tokens: Tensor, state: BahdanauState) -> tuple[Tensor, Tensor, BahdanauState]:
+        """Target steps i = 1 … T: (B, T) tokens -> (B, T, V) logits, (B, T, S) attention, the last state."""
+        y = self.embed(self.target_embedding, tokens)  # y_{i-1}: (B, T, E)
+        sentences, layers = len(state.source), state.layers
+        states, contexts, alignment = [layers[-1][0]], [], []
+        # The products of the loop; their gradients are computed behind it.
+        gru = DecoderSteps(self.decoder, y, self.dropout.p if self.training else 0.0)
+        score = self.score.at_steps(state.keys, len(y[0]))
+        mix = step_matmul(state.source, len(y[0]))
+        for _ in range(len(y[0])):
+            # The hypotheses of a sentence ask the same source, as so many target positions would.
+            s = states[-1].unflatten(0, (sentences, -1))  # s_{i-1}: (B, K, H)
+            e = score(s)  # e_ij = v^T tanh(W s_{i-1} + U h_j): (B, K, S)
+            alpha = masked_softmax(e, state.blocked)  # alpha_ij = exp(e_ij) / sum_k exp(e_ik)
+            c = mix(alpha).flatten(0, 1)  # c_i = sum_j alpha_ij h_j: (B x K, M)
+            layers = gru(c, layers)  # s_i = GRU([y_{i-1}; c_i], s_{i-1})
+            states.append(layers[-1][0])
+            contexts.append(c)
+            alignment.append(alpha.flatten(0, 1))
+        read = states[:-1] if self.readout_state == "previous" else states[1:]
+        logits = self.readout(self.dropout(torch.cat([torch.stack(read, 1), y, torch.stack(contexts, 1)], dim=-1)))
+        return logits, torch.stack(alignment, dim=1), state._replace(layers=layers)

@@ -1,10 +1,10 @@
 """What Luong's global and local attention share: everything but where the attention looks.
 
-Shapes: B sequences, S source positions, T target positions, H hidden size, L layers, M memory size.
+Shapes: B sequences, S source positions, T target positions, E embedding size, H hidden size, L layers, M memory size,
+V target vocabulary.
 """
 
 from abc import abstractmethod
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
@@ -12,46 +12,40 @@ from torch import Tensor
 
 from data.batch import Batch
 from lit_models.contract import Memory, Output
-from lit_models.kernels import linear, step_products
 from lit_models.kernels.linear import Linear
+from lit_models.kernels.step_products import Map, step_linear, step_matmul
 from lit_models.layers.attention import ScoreName, make_score
-from lit_models.layers.recurrent import (
-    Bridge,
-    Cell,
-    RecurrentSeq2Seq,
-    State,
-    layer_weights,
-    make_layers,
-    run_layers,
-    stack,
-    step_layers,
-    step_maps,
-    unstack,
-)
-
-Map = Callable[[Tensor], Tensor]
+from lit_models.layers.cells import State
+from lit_models.layers.recurrent import Cell, DecoderSteps, make_layers, run_layers, stack, unstack
+from lit_models.layers.recurrent_seq2seq import Bridge, RecurrentSeq2Seq
 
 
 class Source(NamedTuple):
     """What the attention needs of the source, computed once a sentence."""
 
-    states: Tensor  # (B, S, M)
-    keys: Tensor  # as the score wants them
+    states: Tensor  # h_s: (B, S, M)
+    keys: Tensor  # W h_s, or whatever the score computes once a sentence
     lengths: Tensor  # (B,)
     blocked: Tensor | None  # (B, 1, S)
 
 
 class LuongState(NamedTuple):
-    """The decoder's layers, parts (B, L, H); the attentional vector fed to the next step, (B, H), or None without
-    input feeding; the number of steps taken, (B,). Where a sentence has K hypotheses, these have B x K rows and the
-    source still B."""
+    """The decoder's state. Where a sentence has K hypotheses, it has B x K rows, but the source still B."""
 
-    layers: State
-    fed: Tensor | None
-    taken: Tensor
+    layers: State  # h_t of all layers, parts (B, L, H)
+    fed: Tensor | None  # h~_t, which the next step reads, (B, H); None without input feeding
+    position: Tensor  # target position of the next step, from 0, (B,)
     source: Source
 
     per_sentence = ("source",)
+
+
+class Maps(NamedTuple):
+    """The products of a step by their matrices, all steps at once or one in a loop."""
+
+    score: Map  # h_t -> its scores with all h_s: (B, T, H) -> (B, T, S)
+    mix: Map  # a_t -> sum_s a_t(s) h_s: (B, T, S) -> (B, T, M)
+    combine: Map  # W_c: (B, T, M + H) -> (B, T, H)
 
 
 class LuongSeq2Seq(RecurrentSeq2Seq):
@@ -59,9 +53,9 @@ class LuongSeq2Seq(RecurrentSeq2Seq):
 
         a_t = align(h_t, source)     c_t = sum_s a_t(s) h_s     h~_t = tanh(W_c [c_t; h_t])     p = softmax(W_s h~_t)
 
-    With input feeding h~_{t-1} joins the next step's input (section 3.3) and steps cannot be fused; keys, the
-    embedded tokens' share of the gates, and the output layer are computed for all steps at once. Without it the
-    decoder is one fused call and attention one batched product.
+    Without input feeding the decoder is one fused call and attention one batched product. With it h~_{t-1} joins the
+    input of step t (section 3.3), so steps cannot be fused; what the gates get of the tokens, and the output layer are
+    computed for all steps at once.
 
     A subclass says in `attend` where the attention looks. The paper's models have `num_layers: 4`,
     `input_feeding: true`, `dropout: 0.2` and `reverse_source: true`.
@@ -129,14 +123,14 @@ class LuongSeq2Seq(RecurrentSeq2Seq):
         return self.options["cell"]  # which is known before the constructor runs
 
     @abstractmethod
-    def attend(self, queries: Tensor, taken: Tensor, source: Source, score: Map) -> Tensor:
-        """Weights of the source positions.
+    def attend(self, h: Tensor, position: Tensor, source: Source, score: Map) -> Tensor:
+        """Weights a_t of the source positions.
 
         Args:
-            queries: (B, T, H) top states of the decoder.
-            taken: (B, T) number of steps taken before each of them: its target position, from 0.
+            h: (B, T, H) top states h_t of the decoder.
+            position: (B, T) their target positions t, from 0.
             source: what is known of the source.
-            score: (B, T, H) queries -> (B, T, S) scores.
+            score: (B, T, H) states -> (B, T, S) their scores with all source positions.
 
         Returns:
             (B, T, S)
@@ -144,62 +138,62 @@ class LuongSeq2Seq(RecurrentSeq2Seq):
 
     def start(self, memory: Memory) -> LuongState:
         blocked = None if memory.blocked is None else memory.blocked[:, None, :]
-        source = Source(
-            memory.states,
-            self.score.keys(memory.states),
-            memory.lengths,
-            blocked,
-        )
+        source = Source(memory.states, self.score.keys(memory.states), memory.lengths, blocked)
         layers = self.bridge(memory.final)
         fed = torch.zeros_like(layers[0][:, -1]) if self.input_feeding else None
         return LuongState(layers, fed, torch.zeros_like(memory.lengths), source)
 
     def forward(self, batch: Batch, need_attention: bool = True) -> Output:
         state = self.start(self.encode(batch.source, batch.source_lengths))
-        attentional, _, attention = self._decode(batch.target_in, state)
-        return Output(self.output(self.dropout(attentional)), attention)
+        logits, attention, _ = self._decode(batch.target_in, state)
+        return Output(logits, attention)
 
     def step(self, token: Tensor, state: LuongState) -> tuple[Tensor, LuongState, Tensor]:
-        attentional, state, attention = self._decode(token[:, None], state)
-        return self.output(self.dropout(attentional[:, 0])), state, attention[:, 0]
+        logits, attention, state = self._decode(token[:, None], state)
+        return logits[:, 0], state, attention[:, 0]
 
-    def _decode(self, tokens: Tensor, state: LuongState) -> tuple[Tensor, LuongState, Tensor]:
-        """(B, T) tokens -> (B, T, H) attentional vectors, the last state, (B, T, S) attention."""
-        inputs = self.embed(self.target_embedding, tokens)  # (B, T, E)
-        if state.fed is not None:
-            return self._decode_feeding(inputs, state.fed, state)
-        steps = torch.arange(tokens.shape[1], device=tokens.device)
-        top, layers = run_layers(self.decoder, inputs, state.layers)
-        score, mix = self.score.at_steps(state.source.keys, 1), step_products.step_matmul(state.source.states, 1)
-        context, attention = self._context(top, state.taken[:, None] + steps, state.source, score, mix)
-        attentional = torch.tanh(self.combine(torch.cat([context, top], dim=-1)))
-        return attentional, state._replace(layers=layers, taken=state.taken + len(steps)), attention
+    def _decode(self, tokens: Tensor, state: LuongState) -> tuple[Tensor, Tensor, LuongState]:
+        """(B, T) tokens -> (B, T, V) logits, (B, T, S) attention, the last state."""
+        y = self.embed(self.target_embedding, tokens)  # y_{t-1}: (B, T, E)
+        decode = self._all_steps if state.fed is None else self._step_by_step
+        attentional, attention, state = decode(y, state)
+        return self.output(self.dropout(attentional)), attention, state  # W_s h~_t
 
-    def _decode_feeding(self, inputs: Tensor, fed: Tensor, state: LuongState) -> tuple[Tensor, LuongState, Tensor]:
-        """The same, step by step, each reading the attentional vector of the one before."""
-        rows, steps, _ = inputs.shape
-        weight, bias = layer_weights(self.decoder, "ih", 0)
-        embedded = linear.affine(inputs.transpose(0, 1), weight[:, : self.embedding_size], bias)  # (T, B, gates x H)
-        feed = step_products.step_linear(weight[:, self.embedding_size :], embedded, rows, steps)
-        combine = step_products.step_linear(self.combine.weight, None, rows, steps)
-        maps = step_maps(self.decoder, rows, steps)
-        score = self.score.at_steps(state.source.keys, steps)
-        mix = step_products.step_matmul(state.source.states, steps)
-        layers, taken = unstack(state.layers), state.taken
+    def _all_steps(self, y: Tensor, state: LuongState) -> tuple[Tensor, Tensor, LuongState]:
+        """(B, T, E) tokens -> (B, T, H) attentional vectors, (B, T, S) attention, the last state."""
+        steps = torch.arange(y.shape[1], device=y.device)
+        h, layers = run_layers(self.decoder, y, state.layers)  # h_t = LSTM(y_{t-1}, h_{t-1})
+        maps = self._maps(state.source, 1, self.combine)
+        attentional, attention = self._attentional(h, state.position[:, None] + steps, state.source, maps)
+        return attentional, attention, state._replace(layers=layers, position=state.position + len(steps))
+
+    def _step_by_step(self, y: Tensor, state: LuongState) -> tuple[Tensor, Tensor, LuongState]:
+        """The same with input feeding: a step reads the attentional vector of the one before."""
+        rows, steps, _ = y.shape
+        lstm = DecoderSteps(self.decoder, y, self.dropout.p if self.training else 0.0)
+        combine = step_linear(self.combine.weight, None, rows, steps)
+        maps = self._maps(state.source, steps, lambda vectors: combine(vectors[:, 0])[:, None])
+        layers, position, fed = unstack(state.layers), state.position, state.fed
         vectors, attention = [], []
         for _ in range(steps):
-            top, layers = step_layers(self.decoder, maps, feed(fed), layers, self.dropout.p, self.training)
-            context, weights = self._context(top[:, None], taken[:, None], state.source, score, mix)
-            fed, taken = torch.tanh(combine(torch.cat([context[:, 0], top], dim=-1))), taken + 1
+            layers = lstm(fed, layers)  # h_t = LSTM([y_{t-1}; h~_{t-1}], h_{t-1})
+            h = layers[-1][0][:, None]  # (B, 1, H)
+            attentional, weights = self._attentional(h, position[:, None], state.source, maps)
+            fed, position = attentional[:, 0], position + 1
             vectors.append(fed)
             attention.append(weights[:, 0])
-        state = state._replace(layers=stack(layers), fed=fed, taken=taken)
-        return torch.stack(vectors, dim=1), state, torch.stack(attention, dim=1)
+        state = state._replace(layers=stack(layers), fed=fed, position=position)
+        return torch.stack(vectors, dim=1), torch.stack(attention, dim=1), state
 
-    def _context(self, top: Tensor, taken: Tensor, source: Source, score: Map, mix: Map) -> tuple[Tensor, Tensor]:
-        """(B, T, H) top states -> (B, T, M) contexts and (B, T, S) weights."""
+    def _maps(self, source: Source, steps: int, combine: Map) -> Maps:
+        """The products of a loop of so many steps; their gradients are computed behind it."""
+        return Maps(self.score.at_steps(source.keys, steps), step_matmul(source.states, steps), combine)
+
+    def _attentional(self, h: Tensor, position: Tensor, source: Source, maps: Maps) -> tuple[Tensor, Tensor]:
+        """(B, T, H) states h_t at their (B, T) positions -> (B, T, H) attentional vectors, (B, T, S) attention."""
         # The hypotheses of a sentence ask the same source, as so many target positions would.
-        sentences = len(source.states)
-        queries = top.reshape(sentences, -1, top.shape[2])
-        weights = self.attend(queries, taken.reshape(sentences, -1), source, score)
-        return mix(weights).view(*top.shape[:2], -1), weights.view(*top.shape[:2], -1)
+        queries = h.reshape(len(source.states), -1, h.shape[2])
+        a = self.attend(queries, position.reshape(len(source.states), -1), source, maps.score)  # a_t = align(h_t, h_s)
+        c = maps.mix(a).view(*h.shape[:2], -1)  # c_t = sum_s a_t(s) h_s
+        attentional = torch.tanh(maps.combine(torch.cat([c, h], dim=-1)))  # h~_t = tanh(W_c [c_t; h_t])
+        return attentional, a.view(*h.shape[:2], -1)

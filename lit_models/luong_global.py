@@ -2,8 +2,9 @@
 
 from torch import Tensor
 
+from lit_models.kernels.step_products import Map
 from lit_models.layers.attention import masked_softmax
-from lit_models.luong import LuongSeq2Seq, Map, Source
+from lit_models.luong import LuongSeq2Seq, Source
 
 
 class LuongGlobal(LuongSeq2Seq):
@@ -14,5 +15,5 @@ class LuongGlobal(LuongSeq2Seq):
 
     display_name = "Luong global"
 
-    def attend(self, queries: Tensor, taken: Tensor, source: Source, score: Map) -> Tensor:
-        return masked_softmax(score(queries), source.blocked)
+    def attend(self, h: Tensor, position: Tensor, source: Source, score: Map) -> Tensor:
+        return masked_softmax(score(h), source.blocked)  # a_t(s) = exp score(h_t, h_s) / sum_s' exp score(h_t, h_s')

@@ -7,8 +7,9 @@ from torch import Tensor
 
 from lit_models.contract import require
 from lit_models.kernels.linear import Linear
+from lit_models.kernels.step_products import Map
 from lit_models.layers.attention import masked_softmax
-from lit_models.luong import LuongSeq2Seq, Map, Source
+from lit_models.luong import LuongSeq2Seq, Source
 
 
 class LuongLocal(LuongSeq2Seq):
@@ -54,21 +55,20 @@ class LuongLocal(LuongSeq2Seq):
             self.position = Linear(hidden_size, hidden_size, bias=False)  # W_p
             self.position_energy = Linear(hidden_size, 1, bias=False)  # v_p
 
-    def attend(self, queries: Tensor, taken: Tensor, source: Source, score: Map) -> Tensor:
-        positions = torch.arange(source.states.shape[1], device=queries.device)
-        centre = self.centre(queries, taken, source.lengths)
-        distance = positions - centre[:, :, None]  # (B, T, S)
+    def attend(self, h: Tensor, position: Tensor, source: Source, score: Map) -> Tensor:
+        p = self.centre(h, position, source.lengths)  # p_t: (B, T)
+        distance = torch.arange(source.states.shape[1], device=h.device) - p[:, :, None]  # s - p_t: (B, T, S)
         outside = distance.abs() > self.window
         blocked = outside if source.blocked is None else outside | source.blocked
-        weights = masked_softmax(score(queries), blocked)
+        a = masked_softmax(score(h), blocked)  # align(h_t, h_s) over |s - p_t| <= D
         if not self.predictive:
-            return weights
+            return a
         sigma = self.window / 2
-        return weights * torch.exp(-(distance**2) / (2 * sigma**2))
+        return a * torch.exp(-(distance**2) / (2 * sigma**2))  # align(h_t, h_s) exp(-(s - p_t)^2 / (2 sigma^2))
 
-    def centre(self, queries: Tensor, taken: Tensor, lengths: Tensor) -> Tensor:
+    def centre(self, h: Tensor, position: Tensor, lengths: Tensor) -> Tensor:
         """(B, T, H) top states and (B, T) target positions -> (B, T) window centres p_t."""
         if not self.predictive:
-            return torch.minimum(taken, lengths[:, None] - 1)
-        share = torch.sigmoid(self.position_energy(torch.tanh(self.position(queries)))).squeeze(-1)
-        return lengths[:, None] * share
+            return torch.minimum(position, lengths[:, None] - 1)  # p_t = t
+        share = torch.sigmoid(self.position_energy(torch.tanh(self.position(h)))).squeeze(-1)
+        return lengths[:, None] * share  # p_t = S sigmoid(v_p^T tanh(W_p h_t))

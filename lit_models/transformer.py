@@ -4,20 +4,21 @@ Shapes: B sequences, S source positions, T target positions, D hidden size (d_mo
 """
 
 import math
-from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, cast
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from data.batch import Batch
 from lit_models.contract import Memory, Output, padding_mask, require
+from lit_models.kernels.dropout import Dropout
+from lit_models.kernels.like_lengths import encode_by_length
 from lit_models.kernels.linear import Linear
-from lit_models.layers.dropout import Dropout, drop_words
+from lit_models.kernels.scaled_dot_product import attention, attention_weights
+from lit_models.kernels.target_cache import KeysAndValues, TargetCache
+from lit_models.layers.positions import LearnedPositions, SinusoidalPositions
+from lit_models.layers.word_dropout import drop_words
 from lit_models.lit_module import LitSeq2Seq
-
-KeysAndValues = tuple[Tensor, Tensor]  # each (B, N, positions, d)
 
 
 class MultiHeadAttention(nn.Module):
@@ -40,32 +41,18 @@ class MultiHeadAttention(nn.Module):
         self, inputs: Tensor, memory: KeysAndValues, allowed: Tensor | None = None, causal: bool = False
     ) -> Tensor:
         """(B, T, D) -> (B, T, D). `allowed` (B, 1, 1 or T, S) is true at positions that may be looked at."""
-        queries = self._split(self.query(inputs))
-        if queries.device.type == "cpu" and queries.dtype == torch.bfloat16 and torch.is_grad_enabled():
-            # There the fused product takes twice to seven times as long, up to length 400: its backward is slow.
-            heads = self._weights(queries, memory, allowed, causal) @ memory[1]
-        else:
-            heads = F.scaled_dot_product_attention(queries, *memory, attn_mask=allowed, is_causal=causal)
-        return self.output(heads.transpose(1, 2).flatten(2))
+        heads = attention(self._split(self.query(inputs)), *memory, allowed, causal)  # softmax(Q K^T / sqrt(d)) V
+        return self.output(heads.transpose(1, 2).flatten(2))  # [head_1; …; head_N] W^O
 
     def with_weights(self, inputs: Tensor, memory: KeysAndValues, allowed: Tensor | None) -> tuple[Tensor, Tensor]:
         """(B, T, D) -> what `forward` gives, and the weights (B, N, T, S), which its fused product keeps to itself.
 
         For a few queries a sentence this is also faster, since the fused product has to start for every head.
         """
-        weights = self._weights(self._split(self.query(inputs)), memory, allowed)
-        heads = weights @ memory[1]
+        keys, values = memory
+        weights = attention_weights(self._split(self.query(inputs)), keys, allowed)  # softmax(Q K^T / sqrt(d))
+        heads = weights @ values
         return self.output(heads.transpose(1, 2).flatten(2)), weights
-
-    def _weights(self, queries: Tensor, memory: KeysAndValues, allowed: Tensor | None, causal: bool = False) -> Tensor:
-        """softmax(Q K^T / sqrt(d)): (B, N, T, d) -> (B, N, T, S)"""
-        scores = queries @ memory[0].transpose(-1, -2) / math.sqrt(queries.shape[-1])
-        if causal:
-            future = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).triu(1)
-            scores = scores.masked_fill(future, -math.inf)
-        if allowed is not None:
-            scores = scores.masked_fill(~allowed, -math.inf)
-        return torch.softmax(scores, dim=-1)
 
     def _split(self, vectors: Tensor) -> Tensor:
         """(B, T, D) -> (B, N, T, d)"""
@@ -113,59 +100,11 @@ class EncoderLayer(nn.Module):
 
     def forward(self, inputs: Tensor, allowed: Tensor | None) -> Tensor:
         """(B, S, D) -> (B, S, D)"""
-        normed = self.attention_sublayer.before(inputs)
-        attended = self.attention(normed, self.attention.keys_and_values(normed), allowed)
+        x = self.attention_sublayer.before(inputs)
+        attended = self.attention(x, self.attention.keys_and_values(x), allowed)  # MultiHead(x, x, x)
         inputs = self.attention_sublayer.after(inputs, attended)
-        transformed = self.feed_forward(self.feed_forward_sublayer.before(inputs))
-        return self.feed_forward_sublayer.after(inputs, transformed)
-
-
-@dataclass
-class TargetCache:
-    """Keys and values of the target so far, in buffers (B, N, room, d) of which `filled` positions are in use.
-
-    Where a sentence has one hypothesis the room is little, and zeros: a step multiplies by all of a buffer and masks
-    what is not in use, because a product that jumps over the room of every head waits for memory three times as long.
-    """
-
-    keys: Tensor
-    values: Tensor
-    filled: int
-
-    def extended(self, past: int, new: KeysAndValues) -> "TargetCache":
-        """The first `past` positions with the new ones behind them.
-
-        In place where there is room that nobody has written to, so that two steps from one state give two futures;
-        never where gradients are recorded.
-        """
-        end = past + new[0].shape[2]
-        if torch.is_grad_enabled():
-            keys = torch.cat([self.keys[:, :, :past], new[0]], dim=2)
-            return TargetCache(keys, torch.cat([self.values[:, :, :past], new[1]], dim=2), end)
-        grown = self
-        if self.filled != past or end > self.keys.shape[2]:
-            room = max(8, end // 4) if end - past == 1 else end
-            keys, values = self.keys[:, :, :past], self.values[:, :, :past]
-            grown = TargetCache(_moved(keys, end + room), _moved(values, end + room), past)
-        grown.keys[:, :, past:end], grown.values[:, :, past:end] = new
-        grown.filled = end
-        return grown
-
-    def in_use(self) -> KeysAndValues:
-        return self.keys[:, :, : self.filled], self.values[:, :, : self.filled]
-
-    def with_room(self) -> tuple[KeysAndValues, Tensor]:
-        """All of the buffers, and a mask (room,) that is true at what is in use."""
-        used = torch.arange(self.keys.shape[2], device=self.keys.device) < self.filled
-        return (self.keys, self.values), used
-
-
-def _moved(positions: Tensor, size: int) -> Tensor:
-    """(B, N, P, d) -> (B, N, size, d) with zeros behind."""
-    past = positions.shape[2]
-    buffer = positions.new_empty(*positions.shape[:2], size, positions.shape[3])
-    buffer[:, :, :past], buffer[:, :, past:] = positions, 0
-    return buffer
+        x = self.feed_forward_sublayer.before(inputs)
+        return self.feed_forward_sublayer.after(inputs, self.feed_forward(x))  # FFN(x)
 
 
 class DecoderLayer(nn.Module):
@@ -205,76 +144,27 @@ class DecoderLayer(nn.Module):
         Returns:
             (B, T, D) outputs, the grown cache, and (B, N, T, S) weights or None.
         """
-        normed = self.attention_sublayer.before(inputs)
-        grown = self.attention.keys_and_values(normed)
-        cache = TargetCache(*grown, filled=inputs.shape[1]) if cache is None else cache.extended(past, grown)
         at_once = visible is None and inputs.shape[1] > 1  # a whole target under teacher forcing, not one step
+        x = self.attention_sublayer.before(inputs)
+        new = self.attention.keys_and_values(x)
+        cache = TargetCache(*new, filled=inputs.shape[1]) if cache is None else cache.extended(past, new)
         if at_once:
             # Padding stands behind every target, so looking back never meets it: no mask tensor is needed.
-            attended = self.attention(normed, cache.in_use(), causal=True)
+            attended = self.attention(x, cache.in_use(), causal=True)  # MultiHead(x, x, x), looking back only
         else:
             past_and_present, seen = cache.with_room() if visible is None else (cache.in_use(), visible)
-            attended, _ = self.attention.with_weights(normed, past_and_present, seen)
+            attended, _ = self.attention.with_weights(x, past_and_present, seen)
         inputs = self.attention_sublayer.after(inputs, attended)
 
-        normed = self.cross_attention_sublayer.before(inputs)
-        weights = None
+        x, weights = self.cross_attention_sublayer.before(inputs), None
         if at_once and not need_weights:
-            attended = self.cross_attention(normed, source, allowed)
+            attended = self.cross_attention(x, source, allowed)  # MultiHead(x, h, h) with the encoder's output h
         else:
-            attended, weights = self.cross_attention.with_weights(normed, source, allowed)
+            attended, weights = self.cross_attention.with_weights(x, source, allowed)
         inputs = self.cross_attention_sublayer.after(inputs, attended)
 
-        transformed = self.feed_forward(self.feed_forward_sublayer.before(inputs))
-        return self.feed_forward_sublayer.after(inputs, transformed), cache, weights
-
-
-class SinusoidalPositions(nn.Module):
-    """PE(p, 2i) = sin(p / 10000^(2i / D)), PE(p, 2i + 1) = cos of the same angle (Vaswani et al. 2017, 3.5)."""
-
-    table: Tensor
-
-    def __init__(self, size: int) -> None:
-        super().__init__()
-        require(size % 2 == 0, "hidden_size", size, "must be even for sinusoidal positions")
-        self.size = size
-        self.register_buffer("table", self._make(64), persistent=False)
-
-    def _make(self, length: int) -> Tensor:
-        """(length, D)"""
-        rates = 10000.0 ** (-torch.arange(0, self.size, 2).double() / self.size)
-        angles = torch.arange(length).double()[:, None] * rates
-        return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1).float()
-
-    def forward(self, positions: Tensor, longest: int) -> Tensor:
-        """Any shape of positions below `longest` -> the same shape with D appended."""
-        if longest > len(self.table):
-            with torch.inference_mode(False):  # a table first grown while decoding serves training as well
-                self.table = self._make(2 * longest).to(self.table)
-        return self.table[positions]
-
-
-class LearnedPositions(nn.Module):
-    """A trained vector for each position (Gehring et al. 2017)."""
-
-    def __init__(self, size: int, max_positions: int) -> None:
-        super().__init__()
-        require(max_positions >= 1, "max_positions", max_positions, "must be at least 1")
-        self.table = nn.Embedding(max_positions, size)
-        nn.init.normal_(self.table.weight, std=0.02)
-
-    def forward(self, positions: Tensor, longest: int) -> Tensor:
-        """Any shape of positions below `longest` -> the same shape with D appended.
-
-        Raises:
-            ValueError: a sequence is longer than the table.
-        """
-        available = self.table.num_embeddings
-        if longest > available:
-            raise ValueError(
-                f"model.max_positions: {available} learned positions are too few for a sequence of {longest} tokens"
-            )
-        return self.table(positions)
+        x = self.feed_forward_sublayer.before(inputs)
+        return self.feed_forward_sublayer.after(inputs, self.feed_forward(x)), cache, weights  # FFN(x)
 
 
 class TransformerState(NamedTuple):
@@ -289,7 +179,7 @@ class TransformerState(NamedTuple):
     allowed: Tensor | None  # (B, 1, 1, S)
     target: list[TargetCache] | None
     ancestors: Tensor  # (B x K, P) true at the cached positions that a hypothesis continues
-    taken: Tensor  # (B x K,) target positions read
+    position: Tensor  # (B x K,) target position of the next step, from 0
     steps: int  # the same, as a number
 
     per_sentence = ("source", "allowed", "target")
@@ -387,14 +277,7 @@ class Transformer(LitSeq2Seq):
 
     def encode(self, source: Tensor, source_lengths: Tensor) -> Memory:
         blocked = padding_mask(source_lengths, source.shape[1])
-        if torch.is_inference_mode_enabled() and source.device.type == "cpu" and blocked is not None:
-            # A few sentences of like length at a time, so that little padding is computed.
-            states = self.source_embedding.weight.new_zeros(*source.shape, self.hidden_size)
-            for rows in source_lengths.argsort().split(16):
-                width = int(source_lengths[rows].max())
-                states[rows, :width] = self._encode(source[rows, :width], blocked[rows, :width])
-        else:
-            states = self._encode(source, blocked)
+        states = encode_by_length(self._encode, source, blocked, source_lengths)
         return Memory(states, source_lengths, blocked)
 
     def _encode(self, source: Tensor, blocked: Tensor | None) -> Tensor:
@@ -441,7 +324,7 @@ class Transformer(LitSeq2Seq):
     def step(self, token: Tensor, state: TransformerState) -> tuple[Tensor, TransformerState, Tensor | None]:
         # The K hypotheses of a sentence pass through the layers side by side, as so many target positions would.
         sentences = len(state.source[0][0])
-        tokens, positions = token.view(sentences, -1), state.taken.view(sentences, -1)  # (B, K)
+        tokens, positions = token.view(sentences, -1), state.position.view(sentences, -1)  # (B, K)
         itself = torch.eye(tokens.shape[1], dtype=torch.bool, device=token.device)
         visible = torch.cat([state.ancestors.unflatten(0, tokens.shape), itself.expand(sentences, -1, -1)], dim=-1)
         alone = visible.shape[-1] == state.steps + 1  # never more than one hypothesis a sentence: all is visible
@@ -450,7 +333,7 @@ class Transformer(LitSeq2Seq):
         as_read = state._replace(source=[(keys, values.mT) for keys, values in state.source])
         logits, caches, [weights] = self._decode(tokens, positions, state.steps + 1, mask, as_read, top)
         state = state._replace(
-            target=caches, ancestors=visible.flatten(0, 1), taken=state.taken + 1, steps=state.steps + 1
+            target=caches, ancestors=visible.flatten(0, 1), position=state.position + 1, steps=state.steps + 1
         )
         return logits.flatten(0, 1), state, weights.mean(dim=1).flatten(0, 1)
 

@@ -3,13 +3,17 @@
 from typing import Any, Literal
 
 from lit_models.contract import require
-from lit_models.layers.recurrent import Cell, FixedContextSeq2Seq
+from lit_models.layers.fixed_context import FixedContextSeq2Seq
+from lit_models.layers.recurrent import Cell
 
 
 class VanillaRNN(FixedContextSeq2Seq):
-    """Simple recurrent layers, h_t = f(W x_t + U h_{t-1} + b) (Elman 1990), joined by a fixed context.
+    """Simple recurrent layers (Elman 1990), joined by a fixed context:
 
-    With `nonlinearity: relu` and `recurrent_init: identity` it is the IRNN of Le, Jaitly & Hinton 2015.
+        h_t = f(W x_t + U h_{t-1} + b)
+
+    `layers.cells.rnn_cell` is the step; torch.nn.RNN takes all of them in one call. With `nonlinearity: relu` and
+    `recurrent_init: identity` it is the IRNN of Le, Jaitly & Hinton 2015.
 
     Args:
         nonlinearity: f, tanh or relu.

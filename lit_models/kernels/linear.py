@@ -15,6 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from lit_models.kernels.choice import faster_than
+
 # From so many multiplications on oneDNN is faster; it reads the transposed factors of a weight's gradient more slowly.
 LEAST = 1e8
 LEAST_FOR_WEIGHTS = 4e8
@@ -28,6 +30,12 @@ class Linear(nn.Linear):
         return affine(input, self.weight, self.bias)
 
 
+def plain_affine(inputs: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """(…, I), (O, I), (O,) -> (…, O)"""
+    return F.linear(inputs, weight, bias)
+
+
+@faster_than(plain_affine)
 def affine(inputs: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """x W^T + b, as torch.nn.functional.linear gives it up to rounding.
 

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from lit_models.kernels.choice import is_plain
 from lit_models.kernels.linear import Linear
 
 KINDS = (nn.Linear, Linear)
@@ -27,9 +28,9 @@ def packed_linear_layers(model: nn.Module, rows: int) -> Iterator[None]:
         model: its modules of type torch.nn.Linear and Linear are meant; what calls their weights by another way is not.
         rows: how many rows a product typically has.
     """
-    linear = [each for each in model.modules() if isinstance(each, nn.Linear)]
-    layers = [each for each in linear if type(each) in KINDS and _can_be_packed(each)]
-    rectified = [each for each in model.modules() if isinstance(each, nn.Sequential) and _is_rectified(each)]
+    linear = [module for module in model.modules() if isinstance(module, nn.Linear)]
+    layers = [layer for layer in linear if type(layer) in KINDS and _can_be_packed(layer)]
+    rectified = [module for module in model.modules() if isinstance(module, nn.Sequential) and _is_rectified(module)]
     changed: list[nn.Module] = [*layers]
     for layer in layers:
         layer.forward = _Packed(layer, rows)  # type: ignore[method-assign]
@@ -55,7 +56,8 @@ def _unchanged(inputs: Tensor) -> Tensor:
 
 def _can_be_packed(layer: nn.Linear) -> bool:
     return (
-        layer.weight.device.type == "cpu"
+        not is_plain()
+        and layer.weight.device.type == "cpu"
         and layer.weight.dtype == torch.float32
         and torch.is_inference_mode_enabled()
         and not torch.is_autocast_enabled("cpu")

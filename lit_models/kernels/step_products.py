@@ -6,9 +6,9 @@ A weight that is used in every step is owed a gradient by every step, dW = sum_t
 one and adds them up: T small products and T additions of the size of W. Here the loop sees W as a constant; what it
 owes is computed once as dY X^T over all steps, which is one large product. Under autocast W is also converted once.
 
-How autograd is told: a node that depends on W hands out one summand for every step, to which the step adds its product:
-what the caller gives, or the bias, or nothing. The gradients of the summands are dY, and when all steps have given
-theirs, the node makes dW of them.
+An autograd node that depends on W returns one term for each step (the caller's term, the bias or zero). Each step adds
+its product to its term. The terms' gradients are therefore dY for all steps, and the node computes dW from them in one
+product.
 """
 
 from collections.abc import Callable
@@ -20,25 +20,44 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from lit_models.kernels.choice import faster_than
 
-def step_linear(weight: Tensor, summand: Tensor | None, rows: int, steps: int) -> Callable[[Tensor], Tensor]:
+Map = Callable[[Tensor], Tensor]
+
+
+def plain_step_linear(weight: Tensor, term: Tensor | None, rows: int, steps: int) -> Map:
+    """(B, I) -> (B, O)"""
+    if term is None or term.dim() == 1:
+        return partial(F.linear, weight=weight, bias=term)
+    terms = iter(term)
+    return lambda inputs: next(terms) + F.linear(inputs, weight)
+
+
+@faster_than(plain_step_linear)
+def step_linear(weight: Tensor, term: Tensor | None, rows: int, steps: int) -> Map:
     """The function x (B, I) -> x W^T + b (B, O) of a loop that calls it at most once a step, in every step.
 
     Args:
         weight: (O, I)
-        summand: b, (O,) where it is a bias or (T, B, O) where it is another for every step; None is nothing.
+        term: b, (O,) where it is a bias or (T, B, O) where it is another for every step; None is nothing.
         rows: B
         steps: T
     """
     if torch.is_grad_enabled() and weight.requires_grad and steps > 1:
-        return _StepLinear(weight, summand, rows, steps)
-    if summand is None or summand.dim() == 1:
-        return partial(F.linear, weight=weight, bias=summand)
-    each = iter(summand)
-    return lambda inputs: torch.addmm(next(each), inputs, weight.t())
+        return _StepLinear(weight, term, rows, steps)
+    if term is None or term.dim() == 1:
+        return plain_step_linear(weight, term, rows, steps)
+    terms = iter(term)
+    return lambda inputs: torch.addmm(next(terms), inputs, weight.t())
 
 
-def step_matmul(matrices: Tensor, steps: int) -> Callable[[Tensor], Tensor]:
+def plain_step_matmul(matrices: Tensor, steps: int) -> Map:
+    """(B, 1, N) -> (B, 1, O)"""
+    return lambda inputs: inputs @ matrices
+
+
+@faster_than(plain_step_matmul)
+def step_matmul(matrices: Tensor, steps: int) -> Map:
     """The function x (B, 1, N) -> x A (B, 1, O) of a loop that calls it at most once a step, in every step.
 
     Args:
@@ -46,25 +65,21 @@ def step_matmul(matrices: Tensor, steps: int) -> Callable[[Tensor], Tensor]:
         steps: T
     """
     if steps == 1 or not torch.is_grad_enabled() or not matrices.requires_grad:
-        return partial(_matmul, matrices)
+        return plain_step_matmul(matrices, steps)
     return _StepMatmul(matrices, steps)
 
 
-def _matmul(matrices: Tensor, inputs: Tensor) -> Tensor:
-    return inputs @ matrices
-
-
 class _StepLinear:
-    def __init__(self, weight: Tensor, summand: Tensor | None, rows: int, steps: int) -> None:
+    def __init__(self, weight: Tensor, term: Tensor | None, rows: int, steps: int) -> None:
         self.inputs: list[Tensor] = []
         precision = _precision(weight)
         self.transposed = weight.detach().to(precision).t()
-        summands = _WeightOfSteps.apply(weight, summand, self.inputs, (steps, rows), precision)
-        self.summands = iter(summands.unbind(dim=0))  # type: ignore[union-attr]
+        terms = _WeightOfSteps.apply(weight, term, self.inputs, (steps, rows), precision)
+        self.terms = iter(terms.unbind(dim=0))  # type: ignore[union-attr]
 
     def __call__(self, inputs: Tensor) -> Tensor:
         self.inputs.append(inputs.detach())
-        return torch.addmm(next(self.summands), inputs, self.transposed)
+        return torch.addmm(next(self.terms), inputs, self.transposed)
 
 
 class _WeightOfSteps(torch.autograd.Function):
@@ -72,27 +87,27 @@ class _WeightOfSteps(torch.autograd.Function):
     def forward(
         ctx: Any,
         weight: Tensor,
-        summand: Tensor | None,
+        term: Tensor | None,
         inputs: list[Tensor],
         shape: tuple[int, int],
         precision: torch.dtype,
     ) -> Tensor:
         ctx.inputs, ctx.weight = inputs, weight.dtype
-        ctx.summand = None if summand is None else (summand.dim(), summand.dtype)
-        summand = weight.new_zeros(len(weight)) if summand is None else summand.detach()
-        return summand.to(precision).expand(*shape, -1)
+        ctx.term = None if term is None else (term.dim(), term.dtype)
+        term = weight.new_zeros(len(weight)) if term is None else term.detach()
+        return term.to(precision).expand(*shape, -1)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, Tensor | None, None, None, None]:
         (owed,) = grad_outputs  # (T, B, O)
-        of_summand = None
-        if ctx.summand is not None:
-            dimensions, precision = ctx.summand
-            of_summand = (owed if dimensions == 3 else owed.sum(dim=(0, 1))).to(precision)
+        of_term = None
+        if ctx.term is not None:
+            dimensions, precision = ctx.term
+            of_term = (owed if dimensions == 3 else owed.sum(dim=(0, 1))).to(precision)
         owed = owed[: len(ctx.inputs)].flatten(0, 1)  # (T x B, O)
         inputs = torch.cat(ctx.inputs).to(owed.dtype)  # (T x B, I)
-        return (owed.t() @ inputs).to(ctx.weight), of_summand, None, None, None
+        return (owed.t() @ inputs).to(ctx.weight), of_term, None, None, None
 
 
 class _StepMatmul:
@@ -100,20 +115,20 @@ class _StepMatmul:
         self.inputs: list[Tensor] = []
         self.precision = _precision(matrices)
         self.matrices, self.transposed = _laid_out(matrices.detach().to(self.precision))
-        summands = _MatricesOfSteps.apply(matrices, self.inputs, steps, self.precision)
-        self.summands = iter(summands.split(1, dim=1))  # type: ignore[union-attr]
+        terms = _MatricesOfSteps.apply(matrices, self.inputs, steps, self.precision)
+        self.terms = iter(terms.split(1, dim=1))  # type: ignore[union-attr]
 
     def __call__(self, inputs: Tensor) -> Tensor:
         inputs = inputs.to(self.precision)
         self.inputs.append(inputs.detach())
-        return _MatmulOfStep.apply(next(self.summands), inputs, self.matrices, self.transposed)  # type: ignore
+        return _MatmulOfStep.apply(next(self.terms), inputs, self.matrices, self.transposed)  # type: ignore
 
 
 class _MatmulOfStep(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, summand: Tensor, inputs: Tensor, matrices: Tensor, transposed: Tensor) -> Tensor:
+    def forward(ctx: Any, term: Tensor, inputs: Tensor, matrices: Tensor, transposed: Tensor) -> Tensor:
         ctx.transposed = transposed
-        return torch.baddbmm(summand, inputs, matrices)
+        return torch.baddbmm(term, inputs, matrices)
 
     @staticmethod
     @once_differentiable

@@ -8,7 +8,6 @@ Every score has two parts: `keys`, computed once a sentence, and the score itsel
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from functools import partial
 from typing import Literal, get_args
 
@@ -16,9 +15,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lit_models.kernels import linear, step_products
 from lit_models.kernels.additive import additive_scores
-from lit_models.kernels.linear import Linear
+from lit_models.kernels.linear import Linear, affine
+from lit_models.kernels.step_products import Map, step_linear, step_matmul
 
 
 class Score(nn.Module, ABC):
@@ -32,7 +31,7 @@ class Score(nn.Module, ABC):
     def forward(self, queries: Tensor, keys: Tensor) -> Tensor:
         """Queries (B, T, Q) and keys -> scores (B, T, S)"""
 
-    def at_steps(self, keys: Tensor, steps: int) -> Callable[[Tensor], Tensor]:
+    def at_steps(self, keys: Tensor, steps: int) -> Map:
         """The same for a loop over so many steps, one query a step: (B, 1, Q) -> (B, 1, S).
 
         A score overrides it where the gradients of its weights or keys are better made behind the loop.
@@ -55,9 +54,9 @@ class AdditiveScore(Score):
 
     def forward(self, queries: Tensor, keys: Tensor) -> Tensor:
         """(B, T, Q), (B, S, A) -> (B, T, S)"""
-        return additive_scores(self.query(queries), keys, self.energy.weight[0])
+        return additive_scores(self.query(queries), keys, self.energy.weight[0])  # v^T tanh(W q + U h)
 
-    def at_steps(self, keys: Tensor, steps: int) -> Callable[[Tensor], Tensor]:
+    def at_steps(self, keys: Tensor, steps: int) -> Map:
         return _additive_at_steps(self.query.weight, keys, self.energy.weight[0], steps)
 
 
@@ -75,20 +74,20 @@ class ConcatScore(Score):
 
     def keys(self, states: Tensor) -> Tensor:
         """(B, S, M) -> (B, S, A)"""
-        return linear.affine(states, self.both.weight[:, self.query_size :])
+        return affine(states, self.both.weight[:, self.query_size :])
 
     def forward(self, queries: Tensor, keys: Tensor) -> Tensor:
         """(B, T, Q), (B, S, A) -> (B, T, S)"""
         projected = F.linear(queries, self.both.weight[:, : self.query_size])
         return additive_scores(projected, keys, self.energy.weight[0])
 
-    def at_steps(self, keys: Tensor, steps: int) -> Callable[[Tensor], Tensor]:
+    def at_steps(self, keys: Tensor, steps: int) -> Map:
         return _additive_at_steps(self.both.weight[:, : self.query_size], keys, self.energy.weight[0], steps)
 
 
-def _additive_at_steps(query: Tensor, keys: Tensor, energy: Tensor, steps: int) -> Callable[[Tensor], Tensor]:
+def _additive_at_steps(query: Tensor, keys: Tensor, energy: Tensor, steps: int) -> Map:
     """The additive score of a step loop, given W (A, Q), keys (B, S, A) and v (A,)."""
-    project = step_products.step_linear(query, None, len(keys), steps)
+    project = step_linear(query, None, len(keys), steps)
 
     def score(queries: Tensor) -> Tensor:
         return additive_scores(project(queries.flatten(0, 1)).unflatten(0, queries.shape[:2]), keys, energy)
@@ -115,8 +114,8 @@ class DotScore(Score):
         """(B, T, Q), (B, S, Q) -> (B, T, S)"""
         return queries @ keys.transpose(1, 2)
 
-    def at_steps(self, keys: Tensor, steps: int) -> Callable[[Tensor], Tensor]:
-        return step_products.step_matmul(keys.transpose(1, 2), steps)
+    def at_steps(self, keys: Tensor, steps: int) -> Map:
+        return step_matmul(keys.transpose(1, 2), steps)
 
 
 class ScaledDotScore(DotScore):
@@ -126,7 +125,7 @@ class ScaledDotScore(DotScore):
         """(B, T, Q), (B, S, Q) -> (B, T, S)"""
         return super().forward(queries, keys) / math.sqrt(queries.shape[-1])
 
-    def at_steps(self, keys: Tensor, steps: int) -> Callable[[Tensor], Tensor]:
+    def at_steps(self, keys: Tensor, steps: int) -> Map:
         return super().at_steps(keys / math.sqrt(keys.shape[-1]), steps)
 
 
@@ -145,8 +144,8 @@ class GeneralScore(Score):
         """(B, T, Q), (B, S, Q) -> (B, T, S)"""
         return queries @ keys.transpose(1, 2)
 
-    def at_steps(self, keys: Tensor, steps: int) -> Callable[[Tensor], Tensor]:
-        return step_products.step_matmul(keys.transpose(1, 2), steps)
+    def at_steps(self, keys: Tensor, steps: int) -> Map:
+        return step_matmul(keys.transpose(1, 2), steps)
 
 
 class LocationScore(Score):

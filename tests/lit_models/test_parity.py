@@ -1,6 +1,7 @@
 """Models against something that is not themselves: torch.nn with copied weights, and the papers' equations in loops."""
 
 import math
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,12 @@ from torch import Tensor, nn
 
 from data.batch import PAD, Batch
 from lit_models import architectures
-from lit_models.kernels.step_products import step_matmul
-from lit_models.layers.dropout import drop_words
-from lit_models.layers.recurrent import RecurrentSeq2Seq
+from lit_models.kernels.choice import plain
+from lit_models.layers.positions import SinusoidalPositions
+from lit_models.layers.recurrent_seq2seq import RecurrentSeq2Seq
+from lit_models.layers.word_dropout import drop_words
 from lit_models.lit_module import LitSeq2Seq
-from lit_models.transformer import MultiHeadAttention, SinusoidalPositions, Transformer
+from lit_models.transformer import MultiHeadAttention, Transformer
 from tests.helpers.models import VOCAB_SIZE, make, random_batch
 
 LENGTHS = [(5, 4), (7, 7), (2, 3)]
@@ -334,9 +336,8 @@ def test_attention_equals_opennmts(score: str, kind: str) -> None:
     memory = model.encode(batch.source, batch.source_lengths)
     queries = torch.randn(len(LENGTHS), 3, SIZE)
     source = model.start(memory).source
-    score, mix = model.score.at_steps(source.keys, 1), step_matmul(source.states, 1)
-    context, attention = model._context(queries, torch.zeros(len(LENGTHS), 3), source, score, mix)
-    mine = torch.tanh(model.combine(torch.cat([context, queries], dim=-1)))
+    maps = model._maps(source, 1, model.combine)
+    mine, attention = model._attentional(queries, torch.zeros(len(LENGTHS), 3), source, maps)
     vectors, expected = theirs(queries, memory.states, batch.source_lengths)
     torch.testing.assert_close(attention, expected)
     torch.testing.assert_close(mine, torch.tanh(vectors) if kind == "mlp" else vectors)
@@ -351,12 +352,8 @@ def test_the_explicit_product_of_attention_is_the_fused_one(masked: str) -> None
     causal = masked == "causal"
     results = []
     for explicit in (False, True):
-        memory = attention.keys_and_values(rows)
-        if explicit:
-            heads = attention._weights(attention._split(attention.query(rows)), memory, allowed, causal) @ memory[1]
-            mixed = attention.output(heads.transpose(1, 2).flatten(2))
-        else:
-            mixed = attention(rows, memory, allowed, causal)
+        with plain() if explicit else nullcontext():
+            mixed = attention(rows, attention.keys_and_values(rows), allowed, causal)
         results.append([mixed, *torch.autograd.grad(mixed.square().sum(), [rows, *attention.parameters()])])
     for fused, explicit in zip(*results, strict=True):
         torch.testing.assert_close(explicit, fused, rtol=1e-10, atol=1e-10)

@@ -79,8 +79,8 @@ def source_of(states: torch.Tensor, model: Any, lengths: list[int]) -> Source:
     return Source(states, model.score.keys(states), torch.tensor(lengths), blocked)
 
 
-def attend(model: Any, queries: Tensor, taken: Tensor, source: Source) -> Tensor:
-    return model.attend(queries, taken, source, partial(model.score, keys=source.keys))
+def attend(model: Any, states: Tensor, position: Tensor, source: Source) -> Tensor:
+    return model.attend(states, position, source, partial(model.score, keys=source.keys))
 
 
 def test_predictive_alignment_equals_its_equation() -> None:

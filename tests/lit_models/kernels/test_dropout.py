@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from lit_models.layers.dropout import Dropout
+from lit_models.kernels.choice import plain
+from lit_models.kernels.dropout import Dropout
 
 
 def dropped(share: float, shape: tuple[int, ...] = (500, 400), seed: int = 0) -> Tensor:
@@ -53,3 +54,12 @@ def test_nothing_is_dropped_in_evaluation_or_with_a_share_of_zero() -> None:
 
 def test_half_precision_stays() -> None:
     assert Dropout(0.5).train()(torch.ones(10, dtype=torch.bfloat16)).dtype == torch.bfloat16
+
+
+def test_the_plain_form_is_torchs() -> None:
+    inputs = torch.ones(50, 50)
+    torch.manual_seed(0)
+    expected = torch.nn.functional.dropout(inputs, 0.4)
+    torch.manual_seed(0)
+    with plain():
+        assert torch.equal(Dropout(0.4).train()(inputs), expected)
