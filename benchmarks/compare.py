@@ -44,15 +44,15 @@ def read(output: str, by_processor_time: bool = False) -> dict[Key, list[float]]
 
 
 def _by_processor_time(line: str, details: str) -> float:
-    found = re.search(r"\bcpu=(\S+)", details)
-    if found is None:
+    rate = re.search(r"\bcpu=(\S+)", details)
+    if rate is None:
         raise LookupError(f"'{line}' has no cpu=NUMBER, which --slices needs")
-    return float(found[1])
+    return float(rate[1])
 
 
 def table(values: dict[Key, list[float]]) -> pd.DataFrame:
     """A row for each architecture and metric, a column for each toolkit, and the ratio of ours to the best other."""
-    rows = [(*key, statistics.median(each)) for key, each in values.items()]
+    rows = [(*key, statistics.median(numbers)) for key, numbers in values.items()]
     names = ["toolkit", "architecture", "metric", "value"]
     wide = pd.DataFrame(rows, columns=names).pivot_table(index=names[1:3], columns="toolkit", values="value")
     others = wide.drop(columns=OURS, errors="ignore")
@@ -79,8 +79,8 @@ def main() -> None:
     values: dict[Key, list[float]] = defaultdict(list)
     try:
         for _ in range(options.rounds):
-            for key, each in _round(options.commands, options.slices).items():
-                values[key].extend(each)
+            for key, numbers in _round(options.commands, options.slices).items():
+                values[key].extend(numbers)
     except (OSError, LookupError) as error:
         parser.exit(1, f"compare: {error}\n")
     print(table(values).to_string(float_format="%.2f"))

@@ -21,12 +21,12 @@ def measure(trials: int) -> float:
     with tempfile.TemporaryDirectory() as folder:
         seeds = range(max(2, round(trials / ARCHITECTURES / len(LENGTHS))))
         write_everything(Path(folder), lengths=LENGTHS, seeds=seeds)
-        found = sum(1 for _ in Path(folder).rglob("summary.json"))
+        count = sum(1 for _ in Path(folder).rglob("summary.json"))
         before = time.process_time()
         if main([folder, "--output", f"{folder}/out"]):
             sys.exit("the report failed")
         spent = time.process_time() - before
-    print(f"{found} trials: {spent:.1f} s of processor time")
+    print(f"{count} trials: {spent:.1f} s of processor time")
     return spent
 
 

@@ -41,7 +41,7 @@ def run_in_slices(commands: Sequence[str], seconds: float) -> list[Ended]:
                 _run_for(process, seconds)
         for output in outputs:
             output.seek(0)
-        return [Ended(each.returncode, output.read()) for each, output in zip(processes, outputs, strict=True)]
+        return [Ended(process.returncode, output.read()) for process, output in zip(processes, outputs, strict=True)]
 
 
 def _end(processes: list[subprocess.Popen]) -> None:

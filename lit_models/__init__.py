@@ -1,4 +1,7 @@
-"""The architectures. Every module of this package is imported, so a new file is a new architecture."""
+"""The architectures, one file each. Begin with contract.py, what every architecture keeps; then read the architectures
+in the order of their equations: vanilla_rnn.py, lstm.py, gru.py, bahdanau.py, luong.py, transformer.py. Every module of
+this package is imported, so a new file is a new architecture.
+"""
 
 import importlib
 import inspect
@@ -11,13 +14,13 @@ def architectures() -> dict[str, type[LitSeq2Seq]]:
     """Every concrete architecture found in this package, by class name, in alphabetical order."""
     for module in pkgutil.iter_modules(__path__):
         importlib.import_module(f"{__name__}.{module.name}")
-    found, open_classes = {}, [LitSeq2Seq]
+    concrete, open_classes = {}, [LitSeq2Seq]
     while open_classes:
         subclasses = open_classes.pop().__subclasses__()
         open_classes.extend(subclasses)
-        found.update(
-            (each.__name__, each)
-            for each in subclasses
-            if not inspect.isabstract(each) and each.__module__.startswith(f"{__name__}.")
+        concrete.update(
+            (subclass.__name__, subclass)
+            for subclass in subclasses
+            if not inspect.isabstract(subclass) and subclass.__module__.startswith(f"{__name__}.")
         )
-    return dict(sorted(found.items()))
+    return dict(sorted(concrete.items()))

@@ -142,22 +142,22 @@ class Bahdanau(RecurrentSeq2Seq):
     def _decode(self, tokens: Tensor, state: BahdanauState) -> tuple[Tensor, Tensor, BahdanauState]:
         """Target steps i = 1 … T: (B, T) tokens -> (B, T, V) logits, (B, T, S) attention, the last state."""
         y = self.embed(self.target_embedding, tokens)  # y_{i-1}: (B, T, E)
-        sentences, layers = len(state.source), state.layers
-        states, contexts, alignment = [layers[-1][0]], [], []
-        # The products of the loop; their gradients are computed behind it.
+        steps, sentences, layers = y.shape[1], len(state.source), state.layers
+        # The products of the loop. What their matrices get as gradients is computed behind it.
+        score = self.score.at_steps(state.keys, steps)
+        weighted_sum = step_matmul(state.source, steps)
         gru = DecoderSteps(self.decoder, y, self.dropout.p if self.training else 0.0)
-        score = self.score.at_steps(state.keys, len(y[0]))
-        mix = step_matmul(state.source, len(y[0]))
-        for _ in range(len(y[0])):
-            # The hypotheses of a sentence ask the same source, as so many target positions would.
-            s = states[-1].unflatten(0, (sentences, -1))  # s_{i-1}: (B, K, H)
-            e = score(s)  # e_ij = v^T tanh(W s_{i-1} + U h_j): (B, K, S)
+        s, states, contexts, alignment = layers[-1][0], [layers[-1][0]], [], []
+        for _ in range(steps):
+            # The hypotheses of a sentence ask the same source, as so many target positions would: (B, K, H).
+            e = score(s.unflatten(0, (sentences, -1)))  # e_ij = v^T tanh(W s_{i-1} + U h_j)
             alpha = masked_softmax(e, state.blocked)  # alpha_ij = exp(e_ij) / sum_k exp(e_ik)
-            c = mix(alpha).flatten(0, 1)  # c_i = sum_j alpha_ij h_j: (B x K, M)
+            c = weighted_sum(alpha).flatten(0, 1)  # c_i = sum_j alpha_ij h_j
             layers = gru(c, layers)  # s_i = GRU([y_{i-1}; c_i], s_{i-1})
-            states.append(layers[-1][0])
+            s = layers[-1][0]
+            states.append(s)
             contexts.append(c)
             alignment.append(alpha.flatten(0, 1))
-        read = states[:-1] if self.readout_state == "previous" else states[1:]
-        logits = self.readout(self.dropout(torch.cat([torch.stack(read, 1), y, torch.stack(contexts, 1)], dim=-1)))
+        read = torch.stack(states[:-1] if self.readout_state == "previous" else states[1:], dim=1)  # s_{i-1}, or s_i
+        logits = self.readout(self.dropout(torch.cat([read, y, torch.stack(contexts, dim=1)], dim=-1)))
         return logits, torch.stack(alignment, dim=1), state._replace(layers=layers)

@@ -44,7 +44,7 @@ class Maps(NamedTuple):
     """The products of a step by their matrices, all steps at once or one in a loop."""
 
     score: Map  # h_t -> its scores with all h_s: (B, T, H) -> (B, T, S)
-    mix: Map  # a_t -> sum_s a_t(s) h_s: (B, T, S) -> (B, T, M)
+    weighted_sum: Map  # a_t -> sum_s a_t(s) h_s: (B, T, S) -> (B, T, M)
     combine: Map  # W_c: (B, T, M + H) -> (B, T, H)
 
 
@@ -194,6 +194,6 @@ class LuongSeq2Seq(RecurrentSeq2Seq):
         # The hypotheses of a sentence ask the same source, as so many target positions would.
         queries = h.reshape(len(source.states), -1, h.shape[2])
         a = self.attend(queries, position.reshape(len(source.states), -1), source, maps.score)  # a_t = align(h_t, h_s)
-        c = maps.mix(a).view(*h.shape[:2], -1)  # c_t = sum_s a_t(s) h_s
+        c = maps.weighted_sum(a).view(*h.shape[:2], -1)  # c_t = sum_s a_t(s) h_s
         attentional = torch.tanh(maps.combine(torch.cat([c, h], dim=-1)))  # h~_t = tanh(W_c [c_t; h_t])
         return attentional, a.view(*h.shape[:2], -1)

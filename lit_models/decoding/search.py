@@ -168,7 +168,7 @@ def beam_search(
     _require(n_best >= 1, "n_best", n_best, "must be at least 1")
     _require(n_best <= beam_size, "n_best", n_best, f"must be at most decoding.beam_size, which is {beam_size}")
     limits = _limits(max_lengths, source)
-    found = _nothing(source, n_best, int(limits.max()))
+    results = _nothing(source, n_best, int(limits.max()))
     with torch.inference_mode(), packed_linear_layers(model, len(source)):
         sentences = torch.arange(len(source), device=source.device)
         ended = _nothing(source, n_best, int(limits.max()))
@@ -180,7 +180,7 @@ def beam_search(
             logits, state, _ = model.step(token, state)
             width = log_p.shape[1]
             log_p, parents, chosen = _continue(log_p, logits, beam_size)
-            tokens = _of_rows(tokens, parents)
+            tokens = _select_hypotheses(tokens, parents)
             tokens[:, :, length - 1] = chosen
             scores = log_p / _normaliser(length, length_penalty)
             ends = chosen == EOS
@@ -193,8 +193,8 @@ def beam_search(
             if done.any():
                 counts = (cut & to_beat.isneginf())[:, None] & ~ends
                 ranked = _best(ended, Hypotheses(tokens, scores.masked_fill(~counts, -torch.inf), log_p))
-                for target, result in zip(found, ranked, strict=True):
-                    target[sentences[done]] = result[done]
+                for result, of_open in zip(results, ranked, strict=True):
+                    result[sentences[done]] = of_open[done]
                 if done.all():
                     break
             kept = (~done).nonzero().squeeze(1)
@@ -202,10 +202,10 @@ def beam_search(
             state = model.select_hypotheses(state, rows, kept if len(kept) < len(done) else None)
             token, log_p, tokens = chosen[kept].flatten(), log_p[kept], tokens[kept]
             sentences, ended = sentences[kept], Hypotheses(*(part[kept] for part in ended))
-    missing = found.scores.isneginf()
-    return found._replace(
-        tokens=found.tokens.masked_fill(missing[:, :, None], PAD),
-        log_probabilities=found.log_probabilities.masked_fill(missing, -torch.inf),
+    missing = results.scores.isneginf()
+    return results._replace(
+        tokens=results.tokens.masked_fill(missing[:, :, None], PAD),
+        log_probabilities=results.log_probabilities.masked_fill(missing, -torch.inf),
     )
 
 
@@ -304,12 +304,12 @@ def _continue(log_p: Tensor, logits: Tensor, beam_size: int) -> tuple[Tensor, Te
 def _best(ended: Hypotheses, others: Hypotheses) -> Hypotheses:
     """The best of both, best first, as many as `ended` has."""
     scores, index = torch.cat([ended.scores, others.scores], dim=1).topk(ended.scores.shape[1])
-    tokens = _of_rows(torch.cat([ended.tokens, others.tokens], dim=1), index)
+    tokens = _select_hypotheses(torch.cat([ended.tokens, others.tokens], dim=1), index)
     log_p = torch.cat([ended.log_probabilities, others.log_probabilities], dim=1).gather(1, index)
     return Hypotheses(tokens, scores, log_p)
 
 
-def _of_rows(tokens: Tensor, index: Tensor) -> Tensor:
+def _select_hypotheses(tokens: Tensor, index: Tensor) -> Tensor:
     """(B, K, T), (B, K') -> (B, K', T)"""
     return tokens.gather(1, index[:, :, None].expand(-1, -1, tokens.shape[2]))
 

@@ -56,20 +56,20 @@ class _AdditiveScores(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         queries, keys, energy, kept = ctx.saved_tensors
-        of_queries, of_keys = torch.empty_like(queries), torch.zeros_like(keys)
+        grad_queries, grad_keys = torch.empty_like(queries), torch.zeros_like(keys)
         precision = _precision(queries)
-        of_scores, slope = grad_outputs[0].to(precision), 4 * energy.to(precision)
-        of_energy = torch.zeros_like(slope)
+        grad_scores, slope = grad_outputs[0].to(precision), 4 * energy.to(precision)
+        grad_energy = torch.zeros_like(slope)
         for rows, steps in _parts(queries, keys):
             gates = _gates(queries[rows, steps], keys[rows]) if kept is None else kept
-            given = of_scores[rows, steps]
-            of_energy += given.flatten() @ gates.flatten(0, 2)
+            grad_part = grad_scores[rows, steps]
+            grad_energy += grad_part.flatten() @ gates.flatten(0, 2)
             # The derivative of tanh(x) is 4 sigmoid(2 x) (1 - sigmoid(2 x)).
             change = torch.ops.aten.sigmoid_backward(slope, gates)  # (B', T', S, A)
-            of_queries[rows, steps] = (given[:, :, None, :] @ change).squeeze(2)
-            change.mul_(given[..., None])
-            of_keys[rows] += change.squeeze(1) if change.shape[1] == 1 else change.sum(dim=1)
-        return of_queries, of_keys, (2 * of_energy - of_scores.sum()).to(energy.dtype)
+            grad_queries[rows, steps] = (grad_part[:, :, None, :] @ change).squeeze(2)
+            change.mul_(grad_part[..., None])
+            grad_keys[rows] += change.squeeze(1) if change.shape[1] == 1 else change.sum(dim=1)
+        return grad_queries, grad_keys, (2 * grad_energy - grad_scores.sum()).to(energy.dtype)
 
 
 def _precision(queries: Tensor) -> torch.dtype:

@@ -86,25 +86,25 @@ class _Affine(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
         rows, weight = ctx.saved_tensors
-        owed = grad_outputs[0].flatten(0, -2).contiguous()  # (N, O)
-        of_inputs, of_weight, of_bias = None, None, None
+        grad_output = grad_outputs[0].flatten(0, -2).contiguous()  # (N, O)
+        grad_inputs, grad_weight, grad_bias = None, None, None
         if ctx.needs_input_grad[0]:
-            of_inputs = _product(owed, weight.t(), None).view(*grad_outputs[0].shape[:-1], -1)
+            grad_inputs = _product(grad_output, weight.t(), None).view(*grad_outputs[0].shape[:-1], -1)
         if ctx.needs_input_grad[1]:
-            of_weight = _of_weight(owed, rows)
+            grad_weight = _weight_gradient(grad_output, rows)
         if ctx.needs_input_grad[2]:
-            of_bias = owed.sum(dim=0)
-        return of_inputs, of_weight, of_bias
+            grad_bias = grad_output.sum(dim=0)
+        return grad_inputs, grad_weight, grad_bias
 
 
-def _of_weight(owed: Tensor, inputs: Tensor) -> Tensor:
+def _weight_gradient(grad_output: Tensor, inputs: Tensor) -> Tensor:
     """(N, O), (N, I) -> (O, I)"""
-    if owed.numel() * inputs.shape[1] < LEAST_FOR_WEIGHTS:
-        return owed.t() @ inputs
+    if grad_output.numel() * inputs.shape[1] < LEAST_FOR_WEIGHTS:
+        return grad_output.t() @ inputs
     # The longer side goes across, which oneDNN prefers.
-    if owed.shape[1] > inputs.shape[1]:
-        return _product(inputs.t(), owed.t(), None).t()
-    return _product(owed.t(), inputs.t(), None)
+    if grad_output.shape[1] > inputs.shape[1]:
+        return _product(inputs.t(), grad_output.t(), None).t()
+    return _product(grad_output.t(), inputs.t(), None)
 
 
 def _product(inputs: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:

@@ -2,9 +2,9 @@
 
 Shapes: B rows, T steps, I input size, O output size, N positions.
 
-A weight that is used in every step is owed a gradient by every step, dW = sum_t dy_t x_t^T. Autograd makes them one by
-one and adds them up: T small products and T additions of the size of W. Here the loop sees W as a constant; what it
-owes is computed once as dY X^T over all steps, which is one large product. Under autocast W is also converted once.
+A weight that is used in every step gets a gradient from every step, dW = sum_t dy_t x_t^T. Autograd computes them one
+by one and adds them up: T small products and T additions of the size of W. Here the loop sees W as a constant, and dW
+is computed behind the loop as dY X^T over all steps, in one large product. Under autocast W is also converted once.
 
 An autograd node that depends on W returns one term for each step (the caller's term, the bias or zero). Each step adds
 its product to its term. The terms' gradients are therefore dY for all steps, and the node computes dW from them in one
@@ -100,14 +100,14 @@ class _WeightOfSteps(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, Tensor | None, None, None, None]:
-        (owed,) = grad_outputs  # (T, B, O)
-        of_term = None
+        (grad_output,) = grad_outputs  # (T, B, O)
+        grad_term = None
         if ctx.term is not None:
             dimensions, precision = ctx.term
-            of_term = (owed if dimensions == 3 else owed.sum(dim=(0, 1))).to(precision)
-        owed = owed[: len(ctx.inputs)].flatten(0, 1)  # (T x B, O)
-        inputs = torch.cat(ctx.inputs).to(owed.dtype)  # (T x B, I)
-        return (owed.t() @ inputs).to(ctx.weight), of_term, None, None, None
+            grad_term = (grad_output if dimensions == 3 else grad_output.sum(dim=(0, 1))).to(precision)
+        grad_output = grad_output[: len(ctx.inputs)].flatten(0, 1)  # (T x B, O)
+        inputs = torch.cat(ctx.inputs).to(grad_output.dtype)  # (T x B, I)
+        return (grad_output.t() @ inputs).to(ctx.weight), grad_term, None, None, None
 
 
 class _StepMatmul:
@@ -145,9 +145,9 @@ class _MatricesOfSteps(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, None, None, None]:
-        owed = grad_outputs[0][:, : len(ctx.inputs)]  # (B, T, O)
-        inputs = torch.cat(ctx.inputs, dim=1).to(owed.dtype)  # (B, T, N)
-        return (inputs.transpose(1, 2) @ owed).to(ctx.matrices), None, None, None
+        grad_output = grad_outputs[0][:, : len(ctx.inputs)]  # (B, T, O)
+        inputs = torch.cat(ctx.inputs, dim=1).to(grad_output.dtype)  # (B, T, N)
+        return (inputs.transpose(1, 2) @ grad_output).to(ctx.matrices), None, None, None
 
 
 def _laid_out(matrices: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,3 +1,4 @@
-"""Layers that several architectures share. Begin with attention.py, the alignment scores beside their equations, and
-recurrent.py, the encoder of all recurrent models.
+"""Layers that several architectures share. Begin with cells.py, the steps of RNN, LSTM and GRU beside their equations,
+and attention.py, the alignment scores beside theirs; recurrent.py stacks the cells and recurrent_seq2seq.py is the
+encoder of all recurrent models.
 """

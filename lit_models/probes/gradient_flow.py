@@ -135,13 +135,13 @@ def jacobian_norms(model: LitSeq2Seq, batch: Batch, distances: Sequence[int]) ->
             steps.append(_Step(model, batch, position, tuple(part[position, rows] for part in states)))
         generator = torch.Generator(lengths.device).manual_seed(0)
         left = _drawn(states, generator)
-        found: dict[int, Tensor] = {}
+        at_distance: dict[int, Tensor] = {}
         for distance in sorted(set(distances)):
             # The direction found one distance before is a good start, but it may lack what is the largest now.
             start = tuple(before + drawn / 2 for before, drawn in zip(left, _drawn(states, generator), strict=True))
             norms, left = _largest_singular_value(steps[:distance], start)
-            found[distance] = norms.masked_fill(distance > lengths, 0.0)
-    return torch.stack([found[distance] for distance in distances], dim=1)
+            at_distance[distance] = norms.masked_fill(distance > lengths, 0.0)
+    return torch.stack([at_distance[distance] for distance in distances], dim=1)
 
 
 def _states(model: LitSeq2Seq, batch: Batch) -> State | None:
@@ -264,11 +264,11 @@ def _kept_embeddings(model: LitSeq2Seq, nowhere: int) -> Iterator[list[tuple[Ten
         return (inputs[0] % size,)
 
     def keep(_: torch.nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor | None:
-        own = places.pop()
-        if not bool((own >= 0).any()):
+        carried = places.pop()
+        if not bool((carried >= 0).any()):
             return None
         output = output.detach().requires_grad_()
-        kept.append((torch.where(own >= 0, own, nowhere), output))
+        kept.append((torch.where(carried >= 0, carried, nowhere), output))
         return output
 
     hooks = [

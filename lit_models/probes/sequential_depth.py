@@ -81,7 +81,7 @@ def longest_chain(output: Tensor, start: Tensor) -> int:
         if getattr(node, "variable", None) is start:
             counts[node] = 0
             continue
-        before = [counts[each] for each, _ in node.next_functions if each in counts]
+        before = [counts[below] for below, _ in node.next_functions if below in counts]
         if before:
             counts[node] = max(before) + _cost(node)
     if output.grad_fn not in counts:
@@ -102,20 +102,19 @@ def element_paths(output: Tensor, start: Tensor, longest: bool = False) -> Tenso
     order = _reaching(output.grad_fn, start)
     nearer: Callable[[Tensor, Tensor], Tensor] = _longer if longest else torch.minimum
     random = torch.Generator().manual_seed(0)
-    counts: dict[Node, list[Tensor]] = {node: [_nowhere(each) for each in node._input_metadata] for node in order}
+    counts: dict[Node, list[Tensor]] = {node: [_nowhere(output) for output in node._input_metadata] for node in order}
     counts[output.grad_fn][output.output_nr].zero_()
     for node in reversed(order):
         if getattr(node, "variable", None) is start:
             return counts[node][0]
-        own = counts.pop(node)
-        for value in _values(own):
-            connected = _connected(node, [each == value for each in own], random)
+        at_outputs = counts.pop(node)
+        for value in _values(at_outputs):
+            connected = _connected(node, [output == value for output in at_outputs], random)
             for (below, place), touched in zip(node.next_functions, connected, strict=True):
                 if below in counts and touched is not None:
-                    mine = counts[below][place]
-                    reached = touched.sum_to_size(mine.shape) > 0  # where the operation has broadcast its input
-                    found = torch.where(reached, value + _cost(node), math.inf)
-                    counts[below][place] = nearer(mine, found)
+                    before = counts[below][place]
+                    reached = touched.sum_to_size(before.shape) > 0  # where the operation has broadcast its input
+                    counts[below][place] = nearer(before, torch.where(reached, value + _cost(node), math.inf))
     raise ValueError("the loss does not depend on the source embeddings")
 
 
@@ -156,10 +155,10 @@ def _inputs_first(last: Node) -> list[Node]:
     order, seen, stack = [], {last}, [(last, iter(last.next_functions))]
     while stack:
         node, below = stack[-1]
-        for each, _ in below:
-            if each is not None and each not in seen:
-                seen.add(each)
-                stack.append((each, iter(each.next_functions)))
+        for following, _ in below:
+            if following is not None and following not in seen:
+                seen.add(following)
+                stack.append((following, iter(following.next_functions)))
                 break
         else:
             order.append(node)
@@ -171,7 +170,7 @@ def _reaching(last: Node, start: Tensor) -> list[Node]:
     """The same, only of nodes that depend on `start`."""
     reaching: dict[Node, None] = {}
     for node in _inputs_first(last):
-        if getattr(node, "variable", None) is start or any(each in reaching for each, _ in node.next_functions):
+        if getattr(node, "variable", None) is start or any(below in reaching for below, _ in node.next_functions):
             reaching[node] = None
     return list(reaching)
 
@@ -179,17 +178,17 @@ def _reaching(last: Node, start: Tensor) -> list[Node]:
 def _connected(node: Node, chosen: list[Tensor], random: torch.Generator) -> list[Tensor | None]:
     """For each input of a node 1.0 at elements that some chosen output element depends on, else 0.0."""
     gradients = [
-        torch.where(each, torch.rand(each.shape, generator=random, dtype=torch.double) + 0.5, 0.0).to(metadata.dtype)
-        if each.any()
+        torch.where(marked, torch.rand(marked.shape, generator=random, dtype=torch.double) + 0.5, 0.0).to(output.dtype)
+        if marked.any()
         else None
-        for each, metadata in zip(chosen, node._input_metadata, strict=True)
+        for marked, output in zip(chosen, node._input_metadata, strict=True)
     ]
     # A node that Python code defines is no callable, but has its backward function.
     backward = node.apply if isinstance(node, torch.autograd.function.BackwardCFunction) else node
     with torch.no_grad():
         result = backward(*gradients)
     result = result if isinstance(result, tuple) else (result,)
-    return [None if each is None else (each != 0).double() for each in result]
+    return [None if gradient is None else (gradient != 0).double() for gradient in result]
 
 
 def _nowhere(metadata: Any) -> Tensor:
@@ -198,8 +197,8 @@ def _nowhere(metadata: Any) -> Tensor:
 
 def _values(counts: Iterable[Tensor]) -> list[float]:
     """The finite numbers that occur."""
-    every = torch.cat([each.flatten() for each in counts])
-    return every[every.isfinite()].unique().tolist()
+    numbers = torch.cat([count.flatten() for count in counts])
+    return numbers[numbers.isfinite()].unique().tolist()
 
 
 def _longer(first: Tensor, second: Tensor) -> Tensor:
