@@ -171,17 +171,15 @@ class LuongSeq2Seq(RecurrentSeq2Seq):
         """The same with input feeding: a step reads the attentional vector of the one before."""
         rows, steps, _ = y.shape
         lstm = DecoderSteps(self.decoder, y, self.dropout.p if self.training else 0.0)
-        combine = step_linear(self.combine.weight, None, rows, steps)
-        maps = self._maps(state.source, steps, lambda vectors: combine(vectors[:, 0])[:, None])
+        maps = self._maps(state.source, steps, step_linear(self.combine.weight, None, rows, steps))
         layers, position, fed = unstack(state.layers), state.position, state.fed
         vectors, attention = [], []
         for _ in range(steps):
             layers = lstm(fed, layers)  # h_t = LSTM([y_{t-1}; h~_{t-1}], h_{t-1})
-            h = layers[-1][0][:, None]  # (B, 1, H)
-            attentional, weights = self._attentional(h, position[:, None], state.source, maps)
-            fed, position = attentional[:, 0], position + 1
+            fed, weights = self._attentional(layers[-1][0], position, state.source, maps)
+            position = position + 1
             vectors.append(fed)
-            attention.append(weights[:, 0])
+            attention.append(weights)
         state = state._replace(layers=stack(layers), fed=fed, position=position)
         return torch.stack(vectors, dim=1), torch.stack(attention, dim=1), state
 
@@ -190,10 +188,13 @@ class LuongSeq2Seq(RecurrentSeq2Seq):
         return Maps(self.score.at_steps(source.keys, steps), step_matmul(source.states, steps), combine)
 
     def _attentional(self, h: Tensor, position: Tensor, source: Source, maps: Maps) -> tuple[Tensor, Tensor]:
-        """(B, T, H) states h_t at their (B, T) positions -> (B, T, H) attentional vectors, (B, T, S) attention."""
+        """States h_t (B, T, H) at positions (B, T) -> attentional vectors (B, T, H), attention (B, T, S).
+
+        In a loop, one step: (B, H) at (B,) -> (B, H), (B, S).
+        """
         # The hypotheses of a sentence ask the same source, as so many target positions would.
-        queries = h.reshape(len(source.states), -1, h.shape[2])
+        queries = h.reshape(len(source.states), -1, h.shape[-1])
         a = self.attend(queries, position.reshape(len(source.states), -1), source, maps.score)  # a_t = align(h_t, h_s)
-        c = maps.weighted_sum(a).view(*h.shape[:2], -1)  # c_t = sum_s a_t(s) h_s
+        c = maps.weighted_sum(a).view(*h.shape[:-1], -1)  # c_t = sum_s a_t(s) h_s
         attentional = torch.tanh(maps.combine(torch.cat([c, h], dim=-1)))  # h~_t = tanh(W_c [c_t; h_t])
-        return attentional, a.view(*h.shape[:2], -1)
+        return attentional, a.view(*h.shape[:-1], -1)

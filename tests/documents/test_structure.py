@@ -22,8 +22,6 @@ KNOWN_CROWDED_FOLDERS = {
     "analysis/tables",
 }
 KNOWN_LONG_FILES = {
-    "lit_models/layers/recurrent.py",
-    "lit_models/transformer.py",
     "tests/experiments/trial/test_resilience.py",
     "tests/experiments/trial/test_text_trial.py",
     "tests/lit_models/decoding/test_search.py",
