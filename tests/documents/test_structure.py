@@ -24,7 +24,6 @@ KNOWN_CROWDED_FOLDERS = {
 KNOWN_LONG_FILES = {
     "tests/experiments/trial/test_resilience.py",
     "tests/experiments/trial/test_text_trial.py",
-    "tests/lit_models/decoding/test_search.py",
 }
 
 

@@ -9,10 +9,16 @@ from torch.utils._pytree import tree_leaves
 
 from data.batch import PAD
 from lit_models import architectures
+from lit_models.contract import Seq2Seq
 from tests.helpers.models import every_model, label, make, one_row, random_batch
 
 LENGTHS = [(5, 4), (7, 7), (1, 2), (3, 6)]
 every_architecture = pytest.mark.parametrize(("name", "options"), every_model(), ids=label)
+WITH_HEADS = [
+    (name, options)
+    for name, options in every_model()
+    if architectures()[name].attention_heads is not Seq2Seq.attention_heads
+]
 
 
 def test_the_seven_architectures_are_found() -> None:
@@ -33,8 +39,8 @@ def test_what_an_architecture_says_of_itself_is_true(name: str, options: dict) -
     if described["context_size"] is not None:
         state = model.start(model.encode(batch.source, batch.source_lengths))
         context = getattr(state, "context", None)
-        numbers = [each[0].numel() for each in tree_leaves(state if context is None else context) if each is not None]
-        assert described["context_size"] == sum(numbers)
+        parts = [part for part in tree_leaves(state if context is None else context) if part is not None]
+        assert described["context_size"] == sum(part[0].numel() for part in parts)
 
 
 @pytest.mark.parametrize("name", architectures())
@@ -130,9 +136,9 @@ def test_padded_target_positions_change_neither_loss_nor_gradient(name: str) -> 
         target_out=torch.nn.functional.pad(short.target_out, (0, 3), value=PAD),
     )
     gradients = []
-    for each in (short, padded):
+    for same_targets in (short, padded):
         model.zero_grad()
-        model.loss(model(each).logits, each).backward()
+        model.loss(model(same_targets).logits, same_targets).backward()
         gradients.append([parameter.grad.clone() for parameter in model.parameters()])  # type: ignore[union-attr]
     for first, second in zip(*gradients, strict=True):
         torch.testing.assert_close(first, second, atol=1e-6, rtol=1e-5)
@@ -145,27 +151,40 @@ def test_the_source_is_read_through_source_embedding(name: str) -> None:
     seen = []
     model.source_embedding.register_forward_hook(lambda module, inputs, output: seen.append(inputs[0]))
     model(batch)
-    assert any(each.shape == batch.source.shape for each in seen)
+    assert any(tokens.shape == batch.source.shape for tokens in seen)
 
 
 @pytest.mark.parametrize("name", architectures())
 def test_every_option_is_documented_by_the_class_that_has_it(name: str) -> None:
-    for each in architectures()[name].__mro__:
-        if "__init__" in vars(each) and each.__module__.startswith("lit_models."):
-            for option, parameter in inspect.signature(vars(each)["__init__"]).parameters.items():
+    for base in architectures()[name].__mro__:
+        if "__init__" in vars(base) and base.__module__.startswith("lit_models."):
+            for option, parameter in inspect.signature(vars(base)["__init__"]).parameters.items():
                 if parameter.kind is parameter.KEYWORD_ONLY:
-                    assert f"    {option}: " in (inspect.getdoc(each) or ""), option
+                    assert f"    {option}: " in (inspect.getdoc(base) or ""), option
 
 
-@every_architecture
+def test_the_transformer_reports_its_heads() -> None:
+    assert "Transformer" in {name for name, _ in WITH_HEADS}
+
+
+@pytest.mark.parametrize(("name", "options"), WITH_HEADS, ids=label)
 def test_the_heads_of_the_top_layer_make_up_the_attention(name: str, options: dict) -> None:
     model, batch = make(name, options), random_batch(LENGTHS)
     heads = model.attention_heads(batch)
-    assert len(heads) == (options.get("num_layers", 2) * options.get("num_heads", 4) if name == "Transformer" else 0)
-    if heads:
-        top = max(int(each.split()[1]) for each in heads)
-        of_top = torch.stack([weights for each, weights in heads.items() if each.startswith(f"layer {top} ")])
-        torch.testing.assert_close(of_top.mean(dim=0), model(batch).attention, atol=1e-6, rtol=0)
+    layers, count = model.options["num_layers"], model.options["num_heads"]
+    assert list(heads) == [f"layer {layer + 1} head {head + 1}" for layer in range(layers) for head in range(count)]
+    top = torch.stack(list(heads.values())[-count:])
+    torch.testing.assert_close(top.mean(dim=0), model(batch).attention, atol=1e-6, rtol=0)
+    assert not torch.equal(top[0], top[1])
+
+
+@pytest.mark.parametrize(("name", "options"), WITH_HEADS, ids=label)
+def test_every_head_shares_its_weight_among_the_words_of_the_source(name: str, options: dict) -> None:
+    model, batch = make(name, options), random_batch(LENGTHS)
+    padding = (batch.source == PAD)[:, None, :].expand(-1, batch.target_in.shape[1], -1)
+    for weights in model.attention_heads(batch).values():
+        assert (weights[padding] == 0).all()
+        torch.testing.assert_close(weights.sum(dim=-1), torch.ones_like(weights[..., 0]))
 
 
 @pytest.mark.parametrize("name", architectures())
