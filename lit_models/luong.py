@@ -155,8 +155,10 @@ class LuongSeq2Seq(RecurrentSeq2Seq):
     def _decode(self, tokens: Tensor, state: LuongState) -> tuple[Tensor, Tensor, LuongState]:
         """(B, T) tokens -> (B, T, V) logits, (B, T, S) attention, the last state."""
         y = self.embed(self.target_embedding, tokens)  # y_{t-1}: (B, T, E)
-        decode = self._all_steps if state.fed is None else self._step_by_step
-        attentional, attention, state = decode(y, state)
+        if state.fed is None:
+            attentional, attention, state = self._all_steps(y, state)
+        else:
+            attentional, attention, state = self._step_by_step(y, state.fed, state)
         return self.output(self.dropout(attentional)), attention, state  # W_s h~_t
 
     def _all_steps(self, y: Tensor, state: LuongState) -> tuple[Tensor, Tensor, LuongState]:
@@ -167,12 +169,12 @@ class LuongSeq2Seq(RecurrentSeq2Seq):
         attentional, attention = self._attentional(h, state.position[:, None] + steps, state.source, maps)
         return attentional, attention, state._replace(layers=layers, position=state.position + len(steps))
 
-    def _step_by_step(self, y: Tensor, state: LuongState) -> tuple[Tensor, Tensor, LuongState]:
-        """The same with input feeding: a step reads the attentional vector of the one before."""
+    def _step_by_step(self, y: Tensor, fed: Tensor, state: LuongState) -> tuple[Tensor, Tensor, LuongState]:
+        """The same with input feeding: a step reads the attentional vector (B, H) of the one before."""
         rows, steps, _ = y.shape
         lstm = DecoderSteps(self.decoder, y, self.dropout.p if self.training else 0.0)
         maps = self._maps(state.source, steps, step_linear(self.combine.weight, None, rows, steps))
-        layers, position, fed = unstack(state.layers), state.position, state.fed
+        layers, position = unstack(state.layers), state.position
         vectors, attention = [], []
         for _ in range(steps):
             layers = lstm(fed, layers)  # h_t = LSTM([y_{t-1}; h~_{t-1}], h_{t-1})
