@@ -107,3 +107,14 @@ def sweep_file(folder: Path, **parameters: Any) -> Path:
 def run_sweep(path: Path, output: Path, *more: str) -> int:
     """Run `lengthwise sweep` in this process; further arguments are options. Returns the exit code."""
     return main(["sweep", str(path), "--output", str(output), *more])
+
+
+def checkpoint_of(trial: Trial) -> str:
+    """Path of the best checkpoint of a trial that has run."""
+    return str(trial.folder / "checkpoints" / "best.ckpt")
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    """The rows of a CSV table."""
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))

@@ -1,0 +1,1 @@
+"""Tests of the verbs that take a checkpoint. Begin with test_translate.py."""

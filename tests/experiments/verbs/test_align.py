@@ -1,0 +1,43 @@
+"""`lengthwise align`: links between words from attention, and their error rate."""
+
+from pathlib import Path
+
+import pytest
+
+from experiments.config.trial import Trial
+from experiments.main import main
+from tests.helpers.trials import checkpoint_of
+
+
+def test_alignments_are_scored_against_gold_links(
+    trained: Trial, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    corpus = trained.folder.parent.parent / "corpus"
+    files = ["--source", str(corpus / "test.en"), "--target", str(corpus / "test.fr")]
+    assert main(["align", "--checkpoint", checkpoint_of(trained), *files]) == 0
+    links = capsys.readouterr().out
+    targets = (corpus / "test.fr").read_text().splitlines()
+    for line, target in zip(links.splitlines(), targets, strict=True):
+        assert sorted(int(link.split("-")[1]) for link in line.split()) == list(range(len(target.split())))
+    (tmp_path / "gold").write_text(links)
+    gold = ["--gold", str(tmp_path / "gold")]
+    assert main(["align", "--checkpoint", checkpoint_of(trained), *files, *gold]) == 0
+    assert capsys.readouterr().out.startswith("alignment error rate 0.0000  precision 1.0000  recall 1.0000")
+    (tmp_path / "gold").write_text("0-0\n")
+    assert main(["align", "--checkpoint", checkpoint_of(trained), *files, *gold]) == 2
+    assert "has 1 lines for 20 pairs" in capsys.readouterr().err
+
+
+def test_bad_text_to_align_is_named_by_the_options_there_are(
+    trained: Trial, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, target = tmp_path / "a", tmp_path / "b"
+    source.write_text("The big dog.\n\n")
+    target.write_text("Le chien grand.\nLe chien.\n")
+    for files, message in (
+        (["--source", "missing"], "--source: missing does not exist or is no file"),
+        (["--source", str(source), "--target", "missing"], "--target: missing does not exist or is no file"),
+        (["--source", str(source), "--target", str(target)], f"--source: bad lines: 1 empty ({source}:2); mend them"),
+    ):
+        assert main(["align", "--checkpoint", checkpoint_of(trained), *files]) == 2
+        assert capsys.readouterr().err == f"lengthwise align: error: {message}\n"
