@@ -21,10 +21,7 @@ KNOWN_CYCLES: set[str] = set()
 KNOWN_CROWDED_FOLDERS = {
     "analysis/tables",
 }
-KNOWN_LONG_FILES = {
-    "tests/experiments/trial/test_resilience.py",
-    "tests/experiments/trial/test_text_trial.py",
-}
+KNOWN_LONG_FILES: set[str] = set()
 
 
 def test_no_import_goes_against_the_direction() -> None:
