@@ -1,5 +1,7 @@
 """The folders show the way of the data: imports point one way, without cycles, and folders and files stay small."""
 
+import ast
+import re
 import tomllib
 from pathlib import Path
 
@@ -7,6 +9,7 @@ import pytest
 
 from tests.helpers.documents import ROOT
 from tests.helpers.structure import (
+    PACKAGES,
     against_the_direction,
     crowded_folders,
     cycles,
@@ -42,6 +45,13 @@ def test_no_python_file_has_more_than_400_lines() -> None:
 
 def test_every_folder_says_in_one_paragraph_what_it_is_for() -> None:
     assert unexplained_folders(ROOT) == set()
+
+
+def test_the_files_that_folders_name_exist() -> None:
+    for page in sorted(path for package in (*PACKAGES, "tests") for path in (ROOT / package).rglob("__init__.py")):
+        docstring = ast.get_docstring(ast.parse(page.read_text(encoding="utf-8"))) or ""
+        for name in re.findall(r"[\w/]+\.(?:py|md)\b", docstring):
+            assert any((folder / name).is_file() for folder in (page.parent, *page.parents[1:3], ROOT)), (page, name)
 
 
 def test_every_file_that_is_no_module_is_packaged() -> None:
