@@ -127,8 +127,8 @@ def test_bahdanau_equals_appendix_a_written_out(readout_state: str) -> None:
             energies = np.array(
                 [
                     weights["score.energy.weight"][0]
-                    @ np.tanh(query + weights["score.memory.weight"] @ each + weights["score.memory.bias"])
-                    for each in h
+                    @ np.tanh(query + weights["score.memory.weight"] @ state + weights["score.memory.bias"])
+                    for state in h
                 ]
             )
             alpha = softmax(energies)
@@ -155,7 +155,7 @@ def test_luong_equals_its_equations_written_out(input_feeding: bool) -> None:
         for t in range(target_length(batch, row)):
             x = weights["target_embedding.weight"][int(batch.target_in[row, t])]
             h, c = weights.lstm("decoder", np.concatenate([x, fed]) if input_feeding else x, h, c)
-            alpha = softmax(np.array([h @ weights["score.memory.weight"] @ each for each in states]))
+            alpha = softmax(np.array([h @ weights["score.memory.weight"] @ state for state in states]))
             context = alpha @ states
             fed = np.tanh(weights["combine.weight"] @ np.concatenate([context, h]))
             logits = weights["output.weight"] @ fed + weights["output.bias"]
@@ -366,7 +366,7 @@ def test_the_transformers_products_in_bfloat16_are_those_in_float32() -> None:
         model.zero_grad()
         with torch.autocast("cpu", torch.bfloat16, enabled=low_precision):
             model.loss(model(batch, need_attention=False).logits, batch).backward()
-        return torch.cat([each.grad.flatten() for each in model.parameters()])
+        return torch.cat([parameter.grad.flatten() for parameter in model.parameters()])
 
     fused, explicit = gradient(False), gradient(True)
     assert not torch.equal(fused, explicit)

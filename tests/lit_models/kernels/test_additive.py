@@ -16,7 +16,7 @@ def inputs(precision: torch.dtype, batch: int = 3, length: int = 4, positions: i
     generator = torch.Generator().manual_seed(0)
     shapes = [(batch, length, size), (batch, positions, size), (size,)]
     drawn = (torch.randn(shape, generator=generator, dtype=torch.double) for shape in shapes)
-    return [each.to(precision).requires_grad_() for each in drawn]
+    return [values.to(precision).requires_grad_() for values in drawn]
 
 
 # Everything at once, some rows, one row, some positions of a row, and one position.
@@ -32,8 +32,8 @@ def test_values_and_gradients_are_those_of_the_equation(
     torch.testing.assert_close(made, expected, rtol=tolerance, atol=tolerance)
     weights = torch.randn(made.shape, generator=torch.Generator().manual_seed(1), dtype=precision)
     gradients = (torch.autograd.grad((weights * scores).sum(), given) for scores in (made, expected))
-    for own, other in zip(*gradients, strict=True):
-        torch.testing.assert_close(own, other, rtol=tolerance, atol=tolerance)
+    for fast, reference in zip(*gradients, strict=True):
+        torch.testing.assert_close(fast, reference, rtol=tolerance, atol=tolerance)
 
 
 @pytest.mark.parametrize("part", [2**19, 1])
@@ -46,7 +46,7 @@ def test_half_precision_is_computed_in_single_precision() -> None:
     given = inputs(torch.bfloat16)
     made = additive_scores(*given)
     assert made.dtype == torch.bfloat16
-    exact = by_the_equation(*(each.double() for each in given))
+    exact = by_the_equation(*(values.double() for values in given))
     torch.testing.assert_close(made.double(), exact, rtol=2**-8, atol=1e-6)
 
 
@@ -59,7 +59,7 @@ def test_energies_of_many_parts_are_not_kept_for_the_backward_pass(monkeypatch: 
     def largest_kept() -> int:
         sizes = []
         with torch.autograd.graph.saved_tensors_hooks(
-            lambda each: sizes.append(each.numel()) or each, lambda each: each
+            lambda saved: sizes.append(saved.numel()) or saved, lambda saved: saved
         ):
             additive_scores(*inputs(torch.float, batch=3, length=4, positions=50, size=8))
         return max(sizes)

@@ -49,10 +49,10 @@ def test_value_and_gradients_are_those_of_torch(
     made, expected = affine(*given), F.linear(*given)
     assert made_by_onednn(made)
     torch.testing.assert_close(made, expected, rtol=1e-5, atol=1e-5)
-    for own, other in zip(
+    for fast, reference in zip(
         torch.autograd.grad(made, given, slope), torch.autograd.grad(expected, given, slope), strict=True
     ):
-        torch.testing.assert_close(own, other, rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(fast, reference, rtol=1e-5, atol=1e-5)
 
 
 @needs_onednn
@@ -64,8 +64,8 @@ def test_parts_of_a_weight_and_inputs_that_are_laid_out_otherwise_do_as_well() -
     assert made_by_onednn(made)
     torch.testing.assert_close(made, expected, rtol=1e-5, atol=1e-5)
     gradients = (torch.autograd.grad(value.square().sum(), [inputs, weight]) for value in (made, expected))
-    for own, other in zip(*gradients, strict=True):
-        torch.testing.assert_close(own, other, rtol=1e-5, atol=1e-4)
+    for fast, reference in zip(*gradients, strict=True):
+        torch.testing.assert_close(fast, reference, rtol=1e-5, atol=1e-4)
 
 
 @pytest.mark.usefixtures("always_onednn")
@@ -85,11 +85,11 @@ def test_small_products_are_left_to_torch(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_a_layer_starts_and_is_stored_as_torchs_own() -> None:
     torch.manual_seed(0)
-    own = Linear(4, 3)
+    layer = Linear(4, 3)
     torch.manual_seed(0)
-    other = nn.Linear(4, 3)
-    assert own.state_dict().keys() == other.state_dict().keys()
-    for name, value in other.state_dict().items():
-        assert torch.equal(own.state_dict()[name], value)
+    torchs = nn.Linear(4, 3)
+    assert layer.state_dict().keys() == torchs.state_dict().keys()
+    for name, value in torchs.state_dict().items():
+        assert torch.equal(layer.state_dict()[name], value)
     inputs = drawn(2, 4)
-    assert torch.equal(own(inputs), other(inputs))
+    assert torch.equal(layer(inputs), torchs(inputs))

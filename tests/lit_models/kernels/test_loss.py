@@ -34,8 +34,8 @@ def test_value_and_gradient_are_those_of_torch(
     expected = F.cross_entropy(logits, targets, ignore_index=PAD, label_smoothing=label_smoothing, reduction="sum")
     made = smoothed_cross_entropy(logits, targets, label_smoothing)
     assert made.dtype == precision
-    for own, other in zip(value_and_gradient(made, logits), value_and_gradient(expected, logits), strict=True):
-        torch.testing.assert_close(own, other, rtol=tolerance, atol=tolerance)
+    for fast, reference in zip(value_and_gradient(made, logits), value_and_gradient(expected, logits), strict=True):
+        torch.testing.assert_close(fast, reference, rtol=tolerance, atol=tolerance)
 
 
 @pytest.mark.parametrize("count", [40, 40.0, torch.tensor(40), torch.tensor(40.0)])

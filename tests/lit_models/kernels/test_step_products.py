@@ -37,14 +37,14 @@ def test_a_linear_layer_has_the_gradients_of_autograd(
     weight, state = drawn(SIZE, SIZE, precision=precision), drawn(ROWS, SIZE, precision=precision, seed=1)
     shape = {"a bias": (SIZE,), "another summand for every step": (steps, ROWS, SIZE)}.get(added)
     summand = None if shape is None else drawn(*shape, precision=precision, seed=2)
-    inputs = [each for each in (weight, state, summand) if each is not None]
+    inputs = [leaf for leaf in (weight, state, summand) if leaf is not None]
     made = recurrence(step_linear(weight, summand, ROWS, steps), state, steps)
-    each = iter(torch.zeros(steps, ROWS, SIZE, dtype=precision) + (0 if summand is None else summand))
-    expected = recurrence(lambda vectors: vectors @ weight.t() + next(each), state, steps)
+    terms = iter(torch.zeros(steps, ROWS, SIZE, dtype=precision) + (0 if summand is None else summand))
+    expected = recurrence(lambda vectors: vectors @ weight.t() + next(terms), state, steps)
     torch.testing.assert_close(made, expected, rtol=tolerance, atol=tolerance)
     gradients = (torch.autograd.grad(value, inputs) for value in (made, expected))
-    for own, other in zip(*gradients, strict=True):
-        torch.testing.assert_close(own, other, rtol=tolerance, atol=tolerance)
+    for fast, reference in zip(*gradients, strict=True):
+        torch.testing.assert_close(fast, reference, rtol=tolerance, atol=tolerance)
 
 
 @pytest.mark.parametrize(("precision", "tolerance"), TOLERANCES)
@@ -63,8 +63,8 @@ def test_matrices_of_rows_have_the_gradients_of_autograd(
     expected = attended(lambda vectors: vectors @ matrices.transpose(1, 2), lambda weights: weights @ matrices)
     torch.testing.assert_close(made, expected, rtol=tolerance, atol=tolerance)
     gradients = (torch.autograd.grad(value, [matrices, state]) for value in (made, expected))
-    for own, other in zip(*gradients, strict=True):
-        torch.testing.assert_close(own, other, rtol=tolerance, atol=tolerance)
+    for fast, reference in zip(*gradients, strict=True):
+        torch.testing.assert_close(fast, reference, rtol=tolerance, atol=tolerance)
 
 
 def test_a_loop_may_end_before_all_its_steps_are_taken() -> None:
@@ -75,8 +75,8 @@ def test_a_loop_may_end_before_all_its_steps_are_taken() -> None:
     expected = recurrence(lambda vectors: vectors @ weight.t(), first, steps=2)
     expected = expected + recurrence(lambda vectors: vectors @ matrices, second, steps=2)
     gradients = (torch.autograd.grad(value, [weight, matrices]) for value in (made, expected))
-    for own, other in zip(*gradients, strict=True):
-        torch.testing.assert_close(own, other, rtol=1e-12, atol=1e-12)
+    for fast, reference in zip(*gradients, strict=True):
+        torch.testing.assert_close(fast, reference, rtol=1e-12, atol=1e-12)
 
 
 def test_gradients_can_be_asked_for_twice() -> None:

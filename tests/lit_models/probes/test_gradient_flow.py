@@ -212,8 +212,8 @@ def test_probing_leaves_no_trace(name: str) -> None:
     model.loss(model(batch).logits, batch).backward()
 
     def everything() -> list[Any]:
-        weights = [each.clone() for each in model.state_dict().values()]
-        gradients = [each.grad.clone() for each in model.parameters()]
+        weights = [value.clone() for value in model.state_dict().values()]
+        gradients = [parameter.grad.clone() for parameter in model.parameters()]
         hooks = len(model.source_embedding._forward_hooks) + len(model.source_embedding._forward_pre_hooks)
         modes = [module.training for module in model.modules()]
         return [*weights, *gradients, torch.get_rng_state(), random.getstate(), hooks, modes]
@@ -282,9 +282,9 @@ def test_weights_at_default_options_are_those_torch_draws() -> None:
     source, target = (nn.Embedding(12, 8) for _ in range(2))
     encoder, decoder = (nn.RNN(8, 8, batch_first=True) for _ in range(2))
     output = nn.Linear(8, 12)
-    drawn = [each for module in (source, target, encoder, decoder, output) for each in module.parameters()]
-    for own, expected in zip(model.parameters(), drawn, strict=True):
-        assert torch.equal(own, expected)
+    drawn = [weight for module in (source, target, encoder, decoder, output) for weight in module.parameters()]
+    for parameter, expected in zip(model.parameters(), drawn, strict=True):
+        assert torch.equal(parameter, expected)
 
 
 def test_recurrences_begin_orthogonal_or_as_the_identity_gate_by_gate() -> None:
@@ -292,7 +292,7 @@ def test_recurrences_begin_orthogonal_or_as_the_identity_gate_by_gate() -> None:
         for module in ("encoder", "decoder"):
             orthogonal = getattr(make(name, {"recurrent_init": "orthogonal"}), module)
             identity = getattr(make(name, {"recurrent_init": "identity"}), module)
-            orthogonal, identity = (getattr(each, "layers", each) for each in (orthogonal, identity))
+            orthogonal, identity = (getattr(model, "layers", model) for model in (orthogonal, identity))
             for gate in orthogonal.weight_hh_l0.split(8):
                 torch.testing.assert_close(gate @ gate.T, torch.eye(8), atol=1e-5, rtol=0)
             assert torch.equal(identity.weight_hh_l0, torch.eye(8).repeat(len(identity.weight_hh_l0) // 8, 1))

@@ -161,14 +161,14 @@ def test_layers_are_fused_again_afterwards() -> None:
 @pytest.mark.parametrize(("name", "options"), every_model(), ids=label)
 def test_the_unfused_model_equals_the_model_in_values_and_gradients(name: str, options: dict[str, Any]) -> None:
     model, batch = make(name, options).double(), one_row(random_batch([(5, 4)]), 0)
-    found = []
+    results = []
     for context in (torch.enable_grad(), unfused()):
         with context:
             model.zero_grad()
             loss = model.training_step(batch, 0)
             loss.backward()
-        found.append([loss.detach(), *(p.grad.clone() for p in model.parameters() if p.grad is not None)])
-    torch.testing.assert_close(found[1], found[0], rtol=1e-10, atol=1e-10)
+        results.append([loss.detach(), *(p.grad.clone() for p in model.parameters() if p.grad is not None)])
+    torch.testing.assert_close(results[1], results[0], rtol=1e-10, atol=1e-10)
 
 
 @pytest.mark.parametrize("name", architectures())
