@@ -13,7 +13,8 @@ from analysis.statistics.gradient_norms import lag_points, over_log_seeds, relat
 from analysis.statistics.intervals import MeanInterval, lies_above
 from analysis.statistics.summaries import interval_of
 from analysis.tables.architectures import Architectures, class_of, options_of
-from analysis.tables.gradient_tables import EMBEDDING_GRADIENT, LINE, curves, ends
+from analysis.tables.gradient_tables import LINE, curves, ends
+from analysis.tables.schema import EMBEDDING_GRADIENT
 
 BASELINE = "baseline"
 LAG_COLUMNS = ["arch", "task", "vocabulary", "lag", "mean", "low", "high", "seeds"]

@@ -22,8 +22,7 @@ from analysis.report.render import markdown, terminal
 from analysis.report.render.html import page
 from analysis.report.render.latex import figure_snippet, table_snippets
 from analysis.statistics.words import listing
-from analysis.tables.evidence import Evidence, gather
-from analysis.tables.export import export, write_evidence
+from analysis.tables.evidence import Evidence, export, gather, write_evidence
 from analysis.tables.plain_tables import TABLES
 from analysis.tables.trial_folders import is_trial
 from analysis.tables.wandb_mirror import local_folder

@@ -17,7 +17,8 @@ from analysis.errors import ReportError
 from analysis.statistics.intervals import MeanInterval, bootstrap_sums, corpus_bleu, percentile_interval, resample_seeds
 from analysis.statistics.summaries import setting_name
 from analysis.tables.architectures import Architectures
-from analysis.tables.trial_folders import ALL, BLEU_STATISTICS, Runs
+from analysis.tables.schema import ALL, BLEU_STATISTICS
+from analysis.tables.trial_folders import Runs
 
 LEAST_SENTENCES = 20  # BLEU of fewer is noise
 SAMPLES = 1000

@@ -9,7 +9,8 @@ import pandas as pd
 from analysis.statistics.crossings import first_crossing
 from analysis.statistics.intervals import MeanInterval, mean_interval
 from analysis.tables.architectures import Architectures
-from analysis.tables.gradient_tables import EMBEDDING_GRADIENT, LINE, curves, ends, line_name
+from analysis.tables.gradient_tables import LINE, curves, ends, line_name
+from analysis.tables.schema import EMBEDDING_GRADIENT
 
 FLOAT_FLOOR = 1e-37  # float32 cannot tell what lies below from zero
 HORIZON_SHARE = 0.01  # of the norm at the least distance

@@ -12,12 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from analysis.errors import ReportError
-from analysis.tables.json_files import read_json
+from analysis.tables.readers import check_keys, corrupt, read_json
+from analysis.tables.schema import ATTENTION, Column
 from analysis.tables.trial_folders import walk
 
-ATTENTION_FILE = "attention.json"
-REMEDY = "test this model again or move the file away"  # for a corrupt file
 EXAMPLE = "a test example of "  # what the name of an example of symbols begins with
 HEAD = re.compile(r"layer (\d+) head (\d+)")
 ROUNDING = 1e-3  # how far above 1 a weight of half precision may be
@@ -65,16 +63,16 @@ def read_attention(path: Path) -> AttentionFile:
     Raises:
         ReportError: a file that cannot be read, or in which something is missing or does not fit.
     """
-    content = read_json(path, REMEDY)
+    content = read_json(path, ATTENTION)
+    check_keys(path, content, ATTENTION)
     try:
-        arch, label = (_typed(content, key, str) for key in ("arch", "label"))
-        sentences = [_sentence(entry) for entry in _typed(content, "sentences", list)]
+        sentences = [_sentence(entry) for entry in content["sentences"]]
     except ValueError as error:
-        raise _corrupt(path, str(error)) from error
+        raise corrupt(path, str(error), ATTENTION) from error
     repeated = [number for number, count in Counter(sentence.id for sentence in sentences).items() if count > 1]
     if repeated:
-        raise _corrupt(path, f"has sentence {repeated[0]} twice")
-    return AttentionFile(path, arch, label, {sentence.id: sentence for sentence in sentences})
+        raise corrupt(path, f"has sentence {repeated[0]} twice", ATTENTION)
+    return AttentionFile(path, content["arch"], content["label"], {sentence.id: sentence for sentence in sentences})
 
 
 def find_attention(runs: Sequence[str | Path]) -> list[AttentionFile]:
@@ -84,7 +82,7 @@ def find_attention(runs: Sequence[str | Path]) -> list[AttentionFile]:
         ReportError: a path that is no folder, or a file that cannot be understood.
     """
     found = walk(runs, "the folder of a trial or of a sweep")
-    paths = [folder / ATTENTION_FILE for folder, _, names in found if ATTENTION_FILE in names]
+    paths = [folder / ATTENTION.file for folder, _, names in found if ATTENTION.file in names]
     files: dict[str, AttentionFile] = {}
     for file in map(read_attention, paths):
         files.setdefault(file.label, file)
@@ -92,9 +90,9 @@ def find_attention(runs: Sequence[str | Path]) -> list[AttentionFile]:
 
 
 def _typed(entry: Any, key: str, kind: type) -> Any:
-    if not isinstance(entry, dict) or type(entry.get(key)) is not kind:
-        kinds = {str: "text", list: "a list", int: "a whole number"}
-        raise ValueError(f"'{key}' is missing or not {kinds[kind]}")
+    if not isinstance(entry, dict):
+        raise ValueError(f"a sentence is {entry!r}, not an object")
+    Column(key, kind).check(entry)
     return entry[key]
 
 
@@ -123,10 +121,10 @@ def _tokens(entry: Any, key: str) -> list[str]:
 
 
 def _head(name: str) -> tuple[int, int]:
-    found = HEAD.fullmatch(name)
-    if not found:
+    match = HEAD.fullmatch(name)
+    if not match:
         raise ValueError(f"'{name}' is no head; they are called 'layer 1 head 1'")
-    return int(found[1]), int(found[2])
+    return int(match[1]), int(match[2])
 
 
 def _weights(rows: Any, shape: tuple[int, int], what: str) -> np.ndarray:
@@ -139,7 +137,3 @@ def _weights(rows: Any, shape: tuple[int, int], what: str) -> np.ndarray:
     if not ((weights >= 0) & (weights <= 1 + ROUNDING)).all():
         raise ValueError(f"{what} has weights outside 0…1")
     return weights.astype(float)
-
-
-def _corrupt(path: Path, problem: str) -> ReportError:
-    return ReportError(f"{path}: {problem}; {REMEDY}")

@@ -1,21 +1,58 @@
-"""Everything a report is made from, gathered from trial folders, from plain tables, or from both."""
+"""Everything a report is made from: gathered from trial folders, from plain tables or from both, and kept as tables.
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+`lengthwise report RUNS --export DIR` writes plain tables into a folder small enough to commit, with where they came
+from, and `lengthwise report DIR` makes the report of it alone.
+"""
+
+import shutil
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from analysis.errors import ReportError
-from analysis.tables.architectures import Architectures
+from analysis.files import replacing
+from analysis.tables.architectures import Architecture, Architectures, class_of
 from analysis.tables.attention_files import AttentionFile, find_attention
-from analysis.tables.environments import read_environments
-from analysis.tables.histories import read_histories
-from analysis.tables.line_names import with_gradients
-from analysis.tables.origin import Origin, read_origins
 from analysis.tables.parallelism_tables import read_parallelism
-from analysis.tables.plain_tables import Tables, read_tables
-from analysis.tables.trial_folders import Runs, collect_runs, find_trials, nothing_complete
+from analysis.tables.plain_tables import (
+    REPORT,
+    Origin,
+    Tables,
+    read_architectures,
+    read_origins,
+    read_tables,
+    write_origin,
+    write_tables,
+)
+from analysis.tables.readers import joined
+from analysis.tables.schema import (
+    ARCHITECTURES,
+    ENVIRONMENTS,
+    FAILURES,
+    GRADIENTS,
+    KEPT_SENTENCES,
+    KEPT_TRIALS,
+    LEARNING_CURVES,
+    PARALLELISM,
+    TIDY,
+    Table,
+)
+from analysis.tables.trial_folders import (
+    Runs,
+    collect_runs,
+    find_trials,
+    is_trial,
+    join_runs,
+    nothing_complete,
+    read_environments,
+    read_histories,
+    read_probe_environments,
+)
+from analysis.tables.variants import with_gradients
 
 
 @dataclass(frozen=True)
@@ -46,6 +83,24 @@ class Evidence:
     plain: list[str]
     origins: dict[Path, Origin]
 
+    @property
+    def tables(self) -> dict[Table, pd.DataFrame]:
+        """Everything but attention as plain tables; variants keep the name of their architecture."""
+        measured = [self.loaded.trials, self.gradients, self.parallelism]
+        classes = {class_of(arch) for table in measured for arch in table["arch"].dropna()}
+        stated = [self.runs.architectures[arch] for arch in self.runs.architectures.names(classes)]
+        return {
+            TIDY: self.loaded.results,
+            KEPT_TRIALS: self.loaded.trials.assign(label=self.runs.trials["arch"]),
+            FAILURES: self.loaded.failures,
+            KEPT_SENTENCES: self.loaded.sentences,
+            LEARNING_CURVES: self.curves,
+            ENVIRONMENTS: self.environments,
+            GRADIENTS: self.gradients,
+            PARALLELISM: self.parallelism,
+            ARCHITECTURES: pd.DataFrame(stated, columns=ARCHITECTURES.names),
+        }
+
 
 def gather(paths: Sequence[str]) -> Evidence:
     """Read trials, tables, gradients and timings at or below the paths.
@@ -59,8 +114,8 @@ def gather(paths: Sequence[str]) -> Evidence:
     plain = [path for path in paths if next(find_trials([path]), None) is None]
     folders = [path for path in paths if path not in plain]
     tables = read_tables(plain)
-    loaded = _together(collect_runs(folders), tables)
     searched = [*paths, *map(str, tables.folders)]
+    loaded = _together(collect_runs(folders), tables, read_architectures(searched))
     runs, gradients = with_gradients(searched, loaded, tables.variants)
     parallelism = read_parallelism(searched)
     if runs.trials.empty and gradients.empty and parallelism.empty:
@@ -70,8 +125,8 @@ def gather(paths: Sequence[str]) -> Evidence:
         runs=runs,
         gradients=gradients,
         parallelism=parallelism,
-        curves=_stacked(read_histories(folders), tables.curves),
-        environments=_stacked(read_environments(folders), tables.environments),
+        curves=joined(LEARNING_CURVES.names, [read_histories(folders), tables.curves]),
+        environments=joined(ENVIRONMENTS.names, [read_environments(folders), tables.environments]),
         attention=find_attention(searched),
         notes=tables.notes,
         plain=plain,
@@ -79,8 +134,65 @@ def gather(paths: Sequence[str]) -> Evidence:
     )
 
 
-def _together(runs: Runs, tables: Tables) -> Runs:
-    """Trials of folders and of tables; a trial counts once.
+def export(evidence: Evidence, paths: Sequence[str], folder: Path, made_by: str, command: str) -> None:
+    """Write all tables and origin.json into a folder.
+
+    Args:
+        evidence: what was found.
+        paths: where it was found.
+        folder: where to; one of an earlier export is brought up to date.
+        made_by: the commands that measured; empty where not known.
+        command: the command line that exports.
+
+    Raises:
+        ReportError: a folder in which the tables would replace something else, or be found beside what they are from.
+        OSError: the folder cannot be written.
+    """
+    for path in paths:
+        if folder.resolve().is_relative_to(Path(path).resolve()):
+            raise ReportError(f"--export: {folder} lies in {path}, from which it is made; choose a folder elsewhere")
+    names = [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
+    if is_trial(names) or REPORT in names:
+        kind = "trial" if is_trial(names) else "report"
+        raise ReportError(f"--export: {folder} is the folder of a {kind}; give one of its own")
+    shutil.rmtree(folder / "attention", ignore_errors=True)  # of an earlier export; it would be read back
+    write_evidence(evidence, folder)
+    write_origin(folder, _origin(evidence, read_probe_environments(paths), made_by, command))
+
+
+def write_evidence(evidence: Evidence, folder: Path) -> None:
+    """Everything that was found, as plain tables, and the attention of test sentences as it was.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    write_tables(folder, evidence.tables)
+    for number, file in enumerate(evidence.attention, start=1):
+        copy = folder / "attention" / str(number) / file.path.name
+        if copy.resolve() != file.path.resolve():
+            with replacing(copy) as temporary:
+                shutil.copyfile(file.path, temporary)
+
+
+def _origin(evidence: Evidence, probes: pd.DataFrame, made_by: str, command: str) -> Origin:
+    trials, timed = evidence.environments, evidence.parallelism
+    timed = timed[timed["metric"] == "step_seconds"]  # counts belong to no device
+    return Origin(
+        made_by=made_by,
+        exported_by=command,
+        date=datetime.now(UTC).date().isoformat(),
+        commit=_distinct([*trials["commit"], *probes["commit"]]),
+        device=_distinct([*evidence.loaded.trials["device"], *timed["device"], *probes["device"]]),
+        processor=_distinct([*trials["processor"], *timed["processor"], *probes["processor"]]),
+    )
+
+
+def _distinct(values: Iterable[Any]) -> tuple[str, ...]:
+    return tuple(sorted({value for value in values if isinstance(value, str) and value}))
+
+
+def _together(runs: Runs, tables: Tables, stated: Sequence[Architecture]) -> Runs:
+    """Trials of folders and of tables, with what architectures.csv states; a trial counts once.
 
     Raises:
         ReportError: a trial that lies in a folder and stands in a table.
@@ -89,17 +201,4 @@ def _together(runs: Runs, tables: Tables) -> Runs:
     if twice:
         where = ", ".join(map(str, tables.folders))
         raise ReportError(f"{min(twice)} lies in a folder and stands in a table of {where}; give only one of them")
-    return Runs(
-        results=_stacked(runs.results, tables.runs.results),
-        trials=_stacked(runs.trials, tables.runs.trials),
-        sentences=_stacked(runs.sentences, tables.runs.sentences),
-        failures=_stacked(runs.failures, tables.runs.failures),
-        unfinished=runs.unfinished,
-        architectures=Architectures([*tables.runs.architectures.values(), *runs.architectures.values()]),
-    )
-
-
-def _stacked(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:
-    if second.empty:
-        return first
-    return pd.concat([first, second], ignore_index=True) if len(first) else second
+    return replace(join_runs([runs, tables.runs]), architectures=Architectures([*runs.architectures.values(), *stated]))

@@ -1,21 +1,14 @@
 """Plain tables in place of trial folders: what a report is made from, small enough to be kept and committed.
 
 `write_tables` writes them, `read_tables` reads them back. A folder of tables holds results.csv, the tidy table, and
-whatever else is known:
-
-    trials.csv        a row a trial, columns `TRIAL_COLUMNS` and `label`, its line in figures; `model` and `signatures`
-                      are JSON
-    failures.csv      a row a trial that failed or diverged
-    sentences.csv     what BLEU is computed from, a digest in place of each reference
-    curves.csv        see analysis.tables.histories
-    environment.csv   see analysis.tables.environments
-    gradients.csv     see analysis.tables.gradient_tables
-    parallelism.csv   see analysis.tables.parallelism_tables
+what else is known: trials.csv, failures.csv, sentences.csv, curves.csv, environment.csv, gradients.csv,
+parallelism.csv and architectures.csv, all of them in analysis.tables.schema; and origin.json, which says where exported
+tables came from.
 """
 
-import io
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,29 +17,25 @@ import pandas as pd
 
 from analysis.errors import ReportError
 from analysis.files import replacing
-from analysis.tables.architectures import options_of
-from analysis.tables.environments import ENVIRONMENT_COLUMNS
-from analysis.tables.histories import CURVE_COLUMNS
-from analysis.tables.trial_folders import (
-    BUCKET,
-    COLUMNS,
-    FAILURE_COLUMNS,
-    SENTENCE_COLUMNS,
-    TEXT_COLUMNS,
-    TRIAL_COLUMNS,
-    Runs,
-    walk,
+from analysis.tables.architectures import Architecture, options_of
+from analysis.tables.readers import joined, read_csv
+from analysis.tables.schema import (
+    ARCHITECTURES,
+    ENVIRONMENTS,
+    FAILURES,
+    KEPT_SENTENCES,
+    KEPT_TRIALS,
+    LABELS,
+    LEARNING_CURVES,
+    TIDY,
+    TRIALS,
+    Table,
 )
+from analysis.tables.trial_folders import Runs, join_runs, walk
 
-RESULTS, REPORT = "results.csv", "report.md"
+REPORT = "report.md"
 TABLES = "report_tables"  # the folder below a report that keeps all it was made from; no walk enters it
-JSON_COLUMNS = ("model", "signatures", "packages")
-TEXTS = {
-    "trial", "arch", "label", "task", "device", "split", "bucket", "metric", "precision", "version", "reference",
-    "status", "reason", "decoding", "source_language", "target_language", "test_name", "python", "platform",
-    "processor", "commit",
-}  # fmt: skip
-WHOLE = {"vocabulary", "train_length", "seed", "num_params", "eval_length", "line", "source_length"}  # never missing
+ORIGIN = "origin.json"
 
 
 class Tables(NamedTuple):
@@ -56,8 +45,8 @@ class Tables(NamedTuple):
         folders: those with tables.
         runs: their trials.
         variants: what sets a trial apart, as its label says, by the name of the trial.
-        curves: see analysis.tables.histories.
-        environments: see analysis.tables.environments.
+        curves: their learning curves, columns `LEARNING_CURVES`.
+        environments: what they ran on, columns `ENVIRONMENTS`.
         notes: sentences on what is missing.
     """
 
@@ -82,90 +71,60 @@ def read_tables(paths: Sequence[str | Path]) -> Tables:
             if folder not in map(Path, paths):
                 continue
         kept = folder / TABLES
-        if RESULTS in files or (kept / RESULTS).is_file():
+        if TIDY.file in files or (kept / TIDY.file).is_file():
             folders.append(kept if kept.is_dir() else folder)
-    each = [_read_folder(folder) for folder in folders]
-    runs = Runs(
-        results=_joined([one.runs.results for one in each], COLUMNS),
-        trials=_joined([one.runs.trials for one in each], TRIAL_COLUMNS),
-        sentences=_joined([one.runs.sentences for one in each], SENTENCE_COLUMNS),
-        failures=_joined([one.runs.failures for one in each], FAILURE_COLUMNS),
-        unfinished=[],
-    )
+    parts = [_read_folder(folder) for folder in folders]
+    runs = join_runs([part.runs for part in parts])
     repeated = runs.trials[runs.trials.duplicated("trial")]
     if len(repeated):
         raise ReportError(f"{', '.join(map(str, folders))}: two tables have {repeated['trial'].iloc[0]}; give only one")
-    curves = _joined([one.curves for one in each], CURVE_COLUMNS)
-    environments = _joined([one.environments for one in each], ENVIRONMENT_COLUMNS)
-    variants = {trial: variant for one in each for trial, variant in one.variants.items()}
-    return Tables(folders, runs, variants, curves, environments, [note for one in each for note in one.notes])
+    return Tables(
+        folders=folders,
+        runs=runs,
+        variants={trial: variant for part in parts for trial, variant in part.variants.items()},
+        curves=joined(LEARNING_CURVES.names, [part.curves for part in parts]),
+        environments=joined(ENVIRONMENTS.names, [part.environments for part in parts]),
+        notes=[note for part in parts for note in part.notes],
+    )
 
 
-def write_tables(
-    folder: Path,
-    runs: Runs,
-    labels: pd.Series,
-    curves: pd.DataFrame,
-    environments: pd.DataFrame,
-    gradients: pd.DataFrame,
-    parallelism: pd.DataFrame,
-) -> None:
-    """Write all tables that have rows; the same rows give the same bytes. `labels` are those of the trials in figures.
+def read_architectures(paths: Sequence[str | Path]) -> list[Architecture]:
+    """What every architectures.csv at or below the folders says.
+
+    Raises:
+        ReportError: a path that is no folder, or a table that cannot be understood.
+    """
+    found = walk(paths, "a folder of trials or of tables")
+    tables = (read_csv(folder / ARCHITECTURES.file, ARCHITECTURES) for folder, _, files in found
+              if ARCHITECTURES.file in files)  # fmt: skip
+    return [Architecture(*row) for table in tables for row in table.itertuples(index=False, name=None)]
+
+
+def write_tables(folder: Path, tables: Mapping[Table, pd.DataFrame]) -> None:
+    """Write all tables that have rows, each under the name that its schema gives it; the same rows give the same bytes.
 
     Raises:
         OSError: the folder cannot be written.
     """
-    tables = {
-        RESULTS: runs.results, "trials.csv": runs.trials.assign(label=labels), "failures.csv": runs.failures,
-        "sentences.csv": runs.sentences, "curves.csv": curves, "environment.csv": environments,
-        "gradients.csv": gradients, "parallelism.csv": parallelism,
-    }  # fmt: skip
-    for name, table in tables.items():
+    for schema, table in tables.items():
         if table.empty:
-            (folder / name).unlink(missing_ok=True)  # of an earlier report; it would be read back
+            (folder / schema.file).unlink(missing_ok=True)  # of an earlier report; it would be read back
             continue
         in_json = {
-            column: [json.dumps(value) if isinstance(value, dict) else "" for value in table[column]]
-            for column in JSON_COLUMNS
-            if column in table
+            column.name: [json.dumps(value) if isinstance(value, dict) else "" for value in table[column.name]]
+            for column in schema.columns
+            if column.kind is dict
         }
-        with replacing(folder / name) as temporary:
+        with replacing(folder / schema.file) as temporary:
             table.assign(**in_json).to_csv(temporary, index=False, lineterminator="\n")
 
 
-def read_table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
-    """A table with these columns, each of the type that its name stands for.
-
-    Raises:
-        ReportError: a file that cannot be read, a column that is missing, or a cell that is not what it should be.
-    """
-    try:
-        text = path.read_text(encoding="utf-8")
-        if not text.endswith("\n"):
-            raise ReportError(f"{path} ends in the middle of a line; take it from where it came once more")
-        table = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False)
-    except OSError as error:
-        raise ReportError(f"{path} cannot be read: {error.strerror}") from error
-    except ValueError as error:  # not UTF-8, or no table
-        raise ReportError(
-            f"{path} is no table: {str(error).splitlines()[0]}; write it with lengthwise report"
-        ) from error
-    if missing := [column for column in columns if column not in table]:
-        raise ReportError(f"{path} has no column '{missing[0]}'; lengthwise report writes it into tables/")
-    return pd.DataFrame({column: _typed(path, table[column]) for column in columns})
-
-
 def _read_folder(folder: Path) -> Tables:
-    results = read_table(folder / RESULTS, COLUMNS)
-    results["position"] = results["position"].astype("Int64")
-    if wrong := [bucket for bucket in results["bucket"].unique() if not BUCKET.fullmatch(bucket)]:
-        raise ReportError(f"{folder / RESULTS}: the bucket '{wrong[0]}' is neither empty nor all nor one such as 1-10")
-    trials = _optional(folder / "trials.csv", [*TRIAL_COLUMNS, "label"])
+    results = read_csv(folder / TIDY.file, TIDY).astype({"position": "Int64"})
+    trials = _optional(folder, KEPT_TRIALS)
     variants = {trial: options_of(label) for trial, label in zip(trials["trial"], trials["label"], strict=True)}
-    trials = trials[TRIAL_COLUMNS]
-    sentences = _optional(folder / "sentences.csv", SENTENCE_COLUMNS)
-    if trials.empty:
-        trials = _trials_of(results)
+    trials = trials[TRIALS.names] if len(trials) else _trials_of(results)
+    sentences = _optional(folder, KEPT_SENTENCES)
     notes = []
     unknown = trials["test_name"].notna() & ~trials["trial"].isin(sentences["trial"])
     unknown |= trials["test_name"].isna() & trials["trial"].isin(results[results["bucket"] != ""]["trial"])
@@ -178,56 +137,85 @@ def _read_folder(folder: Path) -> Tables:
         results = results[results["trial"].isin(trials["trial"])].reset_index(drop=True)
     stray = set(results["trial"]) - set(trials["trial"])
     if stray:
-        raise ReportError(f"{folder / 'trials.csv'} lacks {min(stray)} of results.csv; write both anew")
-    runs = Runs(results, trials, sentences, _optional(folder / "failures.csv", FAILURE_COLUMNS), [])
-    curves = _optional(folder / "curves.csv", CURVE_COLUMNS)
-    return Tables([folder], runs, variants, curves, _optional(folder / "environment.csv", ENVIRONMENT_COLUMNS), notes)
+        raise ReportError(f"{folder / TRIALS.file} lacks {min(stray)} of results.csv; write both anew")
+    runs = Runs(results, trials, sentences, _optional(folder, FAILURES), [])
+    return Tables([folder], runs, variants, _optional(folder, LEARNING_CURVES), _optional(folder, ENVIRONMENTS), notes)
 
 
-def _optional(path: Path, columns: list[str]) -> pd.DataFrame:
-    return read_table(path, columns) if path.is_file() else pd.DataFrame(columns=columns)
+def _optional(folder: Path, table: Table) -> pd.DataFrame:
+    path = folder / table.file
+    return read_csv(path, table) if path.is_file() else pd.DataFrame(columns=table.names)
 
 
 def _trials_of(results: pd.DataFrame) -> pd.DataFrame:
     """What the tidy table alone knows of its trials; the rest is missing."""
-    trials = results[COLUMNS[:8]].drop_duplicates("trial").reset_index(drop=True)
+    trials = results[["trial", *(column.name for column in LABELS)]].drop_duplicates("trial").reset_index(drop=True)
     no_options = pd.Series([{} for _ in range(len(trials))], dtype=object)
-    known = trials.assign(min_train_length=trials["train_length"], model=no_options)
-    absent = {column: None for column in (*TEXT_COLUMNS, "precision", "version")}
-    missing = {column: np.nan for column in TRIAL_COLUMNS if column not in known and column not in absent}
-    return known.assign(**absent, **missing)[TRIAL_COLUMNS]
+    trials = trials.assign(min_train_length=trials["train_length"], model=no_options)
+    numbers = {column.name: np.nan if column.kind in (int, float) else None for column in TRIALS.columns}
+    return trials.assign(**{name: value for name, value in numbers.items() if name not in trials})[TRIALS.names]
 
 
-def _typed(path: Path, cells: pd.Series) -> pd.Series:
-    name = str(cells.name)
-    empty = cells == ""
-    if name in JSON_COLUMNS:
-        return pd.Series([_object(path, name, line, cell) for line, cell in enumerate(cells, start=2)], dtype=object)
-    if name == "attention":
-        return pd.Series([None if cell == "" else cell == "True" for cell in cells], dtype=object)
-    if name in TEXTS:
-        # An empty bucket is that of a synthetic task; other empty cells are missing.
-        return cells if name == "bucket" else cells.astype(object).where(~empty, None)
-    numbers: pd.Series = pd.to_numeric(cells.where(~empty, "nan"), errors="coerce")
-    wrong = numbers.isna() & (~empty & (cells.str.lower() != "nan") | (name in WHOLE) | (name == "value"))
-    if name in WHOLE:
-        wrong |= numbers % 1 != 0
-    if wrong.any():
-        place = int(wrong.to_numpy().argmax())
-        raise ReportError(f"{path}: line {place + 2}: {name} is '{cells.iloc[place]}', not a number; mend the line")
-    return numbers.astype(int) if name in WHOLE else numbers
+@dataclass(frozen=True)
+class Origin:
+    """What is known of how tables came about; what is not known is empty.
+
+    Attributes:
+        made_by: the commands that measured, as the user says them.
+        exported_by: the command that wrote the tables.
+        date: the day of that, such as 2026-11-21.
+        commit: of the code that measured, as trials recorded it.
+        device: the devices, as trials and timings recorded them.
+        processor: the same of processors.
+    """
+
+    made_by: str
+    exported_by: str
+    date: str
+    commit: tuple[str, ...]
+    device: tuple[str, ...]
+    processor: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """One sentence, for a report."""
+        machine = ", ".join([*self.processor, *self.device])
+        parts = [
+            f"measured by `{self.made_by}`" if self.made_by else "",
+            f"on {machine}" if machine else "",
+            f"at commit {', '.join(self.commit)}" if self.commit else "",
+            f"written on {self.date} by `{self.exported_by}`",
+        ]
+        return ", ".join(part for part in parts if part)
 
 
-def _object(path: Path, name: str, line: int, cell: str) -> dict | None:
+def write_origin(folder: Path, origin: Origin) -> None:
+    """Write origin.json.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    with replacing(folder / ORIGIN) as temporary:
+        temporary.write_text(json.dumps(asdict(origin), indent=2) + "\n", encoding="utf-8")
+
+
+def read_origins(paths: Sequence[str | Path]) -> dict[Path, Origin]:
+    """Every origin.json at or below the folders, by its folder.
+
+    Raises:
+        ReportError: a path that is no folder, or a file that does not say what it should.
+    """
+    found = walk(paths, "a folder of trials or of tables")
+    return {folder: _read_origin(folder / ORIGIN) for folder, _, files in found if ORIGIN in files}
+
+
+def _read_origin(path: Path) -> Origin:
+    known = ", ".join(field.name for field in fields(Origin))
+    remedy = f"is no JSON object with the keys {known}; export the tables again"
     try:
-        value = json.loads(cell) if cell else None
-    except ValueError:
-        value = cell
-    if value is not None and not isinstance(value, dict):
-        raise ReportError(f"{path}: line {line}: '{name}' is not a JSON object; mend the line")
-    return value
-
-
-def _joined(tables: Iterable[pd.DataFrame], columns: list[str]) -> pd.DataFrame:
-    found = [table for table in tables if len(table)]
-    return pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=columns)
+        content = json.loads(path.read_text(encoding="utf-8"))
+        several = {key: tuple(value) for key, value in content.items() if isinstance(value, list)}
+        return Origin(**content | several)
+    except OSError as error:
+        raise ReportError(f"{path} cannot be read: {error.strerror}") from error
+    except (ValueError, TypeError, AttributeError) as error:
+        raise ReportError(f"{path} {remedy}") from error

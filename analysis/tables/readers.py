@@ -6,7 +6,7 @@ What is wrong is said in one way: file, line, column, value, and what to do.
 import csv
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -79,19 +79,14 @@ def read_csv(path: Path, table: Table, unfinished: bool = False) -> pd.DataFrame
         if len(line) != len(header):
             raise corrupt(path, f"line {number} has {len(line)} fields instead of {len(header)}", table)
     if not lines:
-        return empty(table)
+        return pd.DataFrame(columns=table.names)
     return _parsed(path, table, dict(zip(header, zip(*lines, strict=True), strict=True)), len(lines))
 
 
-def empty(table: Table) -> pd.DataFrame:
-    """The columns of a table, without rows."""
-    return pd.DataFrame(columns=table.names)
-
-
-def joined(table: Table, frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """The rows of all frames, in the columns of the table."""
+def joined(columns: list[str], frames: Iterable[pd.DataFrame]) -> pd.DataFrame:
+    """The rows of all frames, in these columns."""
     filled = [frame for frame in frames if len(frame)]
-    return pd.concat(filled, ignore_index=True)[table.names] if filled else empty(table)
+    return pd.concat(filled, ignore_index=True)[columns] if filled else pd.DataFrame(columns=columns)
 
 
 def _text(path: Path, table: Table) -> str:
@@ -114,11 +109,12 @@ def _parsed(path: Path, table: Table, cells: Mapping[str, Sequence[str]], rows: 
             except ValueError as error:
                 raise corrupt(path, f"line {texts.index(text) + 2}: {error}", table) from error
         columns[column.name] = [values[text] for text in texts]
-    for number in range(rows if table.check else 0):
-        try:
-            table.check({name: values[number] for name, values in columns.items()})
-        except ValueError as error:
-            raise corrupt(path, f"line {number + 2}: {error}", table) from error
+    if table.check:
+        for number, row in enumerate(zip(*columns.values(), strict=True), start=2):
+            try:
+                table.check(dict(zip(columns, row, strict=True)))
+            except ValueError as error:
+                raise corrupt(path, f"line {number}: {error}", table) from error
     return pd.DataFrame({column.name: _series(column.kind, columns[column.name]) for column in table.columns})
 
 

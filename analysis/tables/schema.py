@@ -8,7 +8,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 ALL = "all"  # the bucket that is the whole test set
@@ -147,7 +147,7 @@ def _optional(columns: tuple[Column, ...]) -> tuple[Column, ...]:
 # With its summary in place, a trial may count as complete and would not run again.
 _RUN_AGAIN = "remove the trial's summary.json and run it again, or move its folder away"
 _TRIAL = _texts("trial")
-_LABELS = (*_texts("arch", "task"), *_numbers("vocabulary", "train_length", "seed", "num_params"), *_texts("device"))
+LABELS = (*_texts("arch", "task"), *_numbers("vocabulary", "train_length", "seed", "num_params"), *_texts("device"))
 
 TEXT = Table(  # what the summary of a trial on text says in addition
     "summary.json",
@@ -245,7 +245,7 @@ PARALLELISM = Table(
     "parallelism.csv",
     (
         *_texts("device"), *_texts("processor", optional=True), *_numbers("threads", optional=True),
-        *_texts("precision", "sweep", "arch"),
+        *_texts("precision", "sweep"), *_texts("arch", optional=True),
         *_numbers("hidden_size", "num_params", "length", "batch_size", optional=True), *_texts("metric"),
         *(Column(name, float, optional=True) for name in ("median", "lower", "upper")),
         *_numbers("repeats", optional=True), *_texts("note", optional=True),
@@ -265,16 +265,17 @@ ARCHITECTURES = Table(  # what the architectures of a probe or of kept tables sa
 
 _WRITE_AGAIN = "write it again with lengthwise report, which keeps it in report_tables/"
 _HIDDEN_SIZE = _numbers("hidden_size", optional=True)
-TIDY = Table("results.csv", (*_TRIAL, *_LABELS, *RESULTS.columns), _WRITE_AGAIN)
+TIDY = Table("results.csv", (*_TRIAL, *LABELS, *RESULTS.columns), _WRITE_AGAIN)
 TRIALS = Table(
     "trials.csv",
     # Where the tidy table alone is known of a trial, all but its labels is missing.
     (
-        *_TRIAL, *(column if column in _LABELS else column._replace(optional=True) for column in SUMMARY.columns[:-3]),
+        *_TRIAL, *(column if column in LABELS else column._replace(optional=True) for column in SUMMARY.columns[:-3]),
         *_HIDDEN_SIZE, *_optional((SUMMARY["model"], *TEXT.columns)),
     ),
     _WRITE_AGAIN,
 )  # fmt: skip
+KEPT_TRIALS = replace(TRIALS, columns=(*TRIALS.columns, *_texts("label")))  # the label is that of its line in figures
 FAILURES = Table("failures.csv", (*_TRIAL, *FAILURE.columns), _WRITE_AGAIN)
 KEPT_SENTENCES = Table(  # a digest stands for each reference
     "sentences.csv", (*_TRIAL, *(SENTENCES[name] for name in ("line", "source_length", "reference")), *_COUNTS),

@@ -1,14 +1,11 @@
-"""From folders of finished trials, or W&B, to one tidy table. The only file that knows what a run folder looks like.
+"""Reading the folders of trials, local ones or mirrored from W&B, into one tidy table and the tables beside it.
 
-The contract of a trial folder, its files and metrics is docs/results.md.
+The contract of a trial folder, its files and metrics is docs/results.md; the columns are analysis.tables.schema.
 """
 
-import csv
 import hashlib
-import io
 import os
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,39 +14,33 @@ import pandas as pd
 
 from analysis.errors import ReportError
 from analysis.tables.architectures import Architectures, stated_by
-from analysis.tables.json_files import read_json
+from analysis.tables.readers import check_keys, corrupt, joined, read_csv, read_json
+from analysis.tables.schema import (
+    ENVIRONMENT,
+    ENVIRONMENTS,
+    FAILURE,
+    FAILURES,
+    GRADIENTS,
+    HISTORY,
+    KEPT_SENTENCES,
+    LABELS,
+    LEARNING_CURVES,
+    PARALLELISM,
+    RESULTS,
+    SENTENCES,
+    SUMMARY,
+    TEXT,
+    TIDY,
+    TRIALS,
+    Table,
+)
 from analysis.tables.wandb_mirror import local_folder
 
-COLUMNS = [
-    "trial", "arch", "task", "vocabulary", "train_length", "seed", "num_params", "device",
-    "split", "eval_length", "bucket", "position", "metric", "value",
-]  # fmt: skip
-TEXT_COLUMNS = ["decoding", "signatures", "source_language", "target_language", "test_name", "attention"]
-TRIAL_COLUMNS = [
-    "trial", "arch", "task", "vocabulary", "train_length", "min_train_length", "seed", "num_params", "device",
-    "threads", "precision", "steps", "train_seconds", "version", "hidden_size", "model", *TEXT_COLUMNS,
-]  # fmt: skip
-FAILURE_COLUMNS = ["trial", "status", "reason", "step", "arch", "task", "train_length", "seed"]
-
-MEASURED = ["split", "eval_length", "position", "metric", "value"]
-# BLEU's sufficient statistics of a sentence, in the order analysis.statistics.intervals expects.
-BLEU_STATISTICS = [
-    *(f"bleu_correct_{n}" for n in range(1, 5)), *(f"bleu_total_{n}" for n in range(1, 5)),
-    "output_words", "reference_words",
-]  # fmt: skip
-SENTENCE_COLUMNS = ["trial", "line", "source_length", "reference", *BLEU_STATISTICS]
-WHOLE_NUMBERS = [
-    "vocabulary", "train_length", "min_train_length", "seed", "num_params", "threads", "steps",
-]  # fmt: skip
 # What makes two trials the same configuration, as far as a summary tells.
-IDENTITY = ["arch", "task", "vocabulary", "train_length", "min_train_length", "seed", "model", *TEXT_COLUMNS]
-
-BUCKET = re.compile(r"|all|(\d+)-(\d+)|(\d+)\+")
-ALL = "all"  # the bucket that is the whole test set
-# For a corrupt file; with its summary in place, a trial may count as complete and would not run again.
-REMEDY = "remove the trial's summary.json and run it again, or move its folder away"
-TRIAL_FILES = {"config.yaml", "summary.json", "failure.json"}
+IDENTITY = ["arch", "task", "vocabulary", "train_length", "min_train_length", "seed", "model", *TEXT.names]
+TRIAL_FILES = {"config.yaml", SUMMARY.file, FAILURE.file}
 NOT_SEARCHED = {"checkpoints", "figures", "latex", "report_tables", "wandb"}
+CURVES = ("greedy_token_accuracy", "bleu", "loss")  # of all metrics in a history, those that figures show
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,14 +48,14 @@ class Runs:
     """Everything that was found below the given folders.
 
     Attributes:
-        results: the tidy table: a row per (trial, split, eval_length, bucket, position, metric), columns `COLUMNS`;
+        results: the tidy table: a row per (trial, split, eval_length, bucket, position, metric), columns `TIDY`;
             `bucket` is empty for synthetic tasks.
-        trials: a row per complete trial, columns `TRIAL_COLUMNS`; `model` is the object of all model options,
-            `hidden_size` one of them, missing where a model has no such option. `TEXT_COLUMNS` are
+        trials: a row per complete trial, columns `TRIALS`; `model` is the object of all model options,
+            `hidden_size` one of them, missing where a model has no such option. The columns of `TEXT` are
             missing for synthetic tasks; `signatures` is an object: the sacreBLEU signature of each metric.
-        sentences: a row per (trial, test sentence) of trials on text, columns `SENTENCE_COLUMNS`; `reference` is the
+        sentences: a row per (trial, test sentence) of trials on text, columns `KEPT_SENTENCES`; `reference` is the
             `digest` of its reference.
-        failures: a row per trial that failed or diverged, columns `FAILURE_COLUMNS`.
+        failures: a row per trial that failed or diverged, columns `FAILURES`.
         unfinished: folders of trials that still run or were interrupted.
         architectures: what the architectures of the trials say of themselves.
     """
@@ -75,6 +66,18 @@ class Runs:
     failures: pd.DataFrame
     unfinished: list[Path]
     architectures: Architectures = field(default_factory=Architectures)
+
+
+def join_runs(parts: Sequence[Runs]) -> Runs:
+    """The trials of all parts together."""
+    return Runs(
+        results=joined(TIDY.names, [part.results for part in parts]),
+        trials=joined(TRIALS.names, [part.trials for part in parts]),
+        sentences=joined(KEPT_SENTENCES.names, [part.sentences for part in parts]),
+        failures=joined(FAILURES.names, [part.failures for part in parts]),
+        unfinished=[folder for part in parts for folder in part.unfinished],
+        architectures=Architectures(stated for part in parts for stated in part.architectures.values()),
+    )
 
 
 def load_runs(paths: Sequence[str | Path]) -> Runs:
@@ -105,28 +108,71 @@ def collect_runs(paths: Sequence[str | Path]) -> Runs:
     unfinished: dict[str, Path] = {}
     for folder in find_trials(paths):
         name = folder.name
-        summary = _read_summary(folder)
+        summary = _read_summary(folder / SUMMARY.file)
         if summary is not None:
             if name in summaries:
                 _check_same(summaries[name], summary, folders[name], folder)
             else:
                 summaries[name], folders[name] = summary, folder
-        elif (failure := _read_failure(folder)) is not None:
-            failures.setdefault(name, failure)
+        elif (folder / FAILURE.file).is_file():
+            failures.setdefault(name, _read_failure(folder / FAILURE.file))
         else:
             unfinished.setdefault(name, folder)
     rows = [_trial_row(name, summary) for name, summary in summaries.items()]
+    texts = [name for name, summary in summaries.items() if is_text(summary)]
+    results = joined(TIDY.names, [_read_results(folders[name], summary) for name, summary in summaries.items()])
     return Runs(
-        results=_tidy(summaries, folders),
-        trials=pd.DataFrame(rows)[TRIAL_COLUMNS] if rows else pd.DataFrame(columns=TRIAL_COLUMNS),
-        sentences=_sentences(summaries, folders),
-        failures=pd.DataFrame([failures[name] for name in failures if name not in summaries], columns=FAILURE_COLUMNS),
+        results=results.astype({"position": "Int64"}),
+        trials=pd.DataFrame(rows, columns=TRIALS.names),
+        sentences=joined(KEPT_SENTENCES.names, [_read_sentences(folders[name]) for name in texts]),
+        failures=pd.DataFrame([failures[name] for name in failures if name not in summaries], columns=FAILURES.names),
         unfinished=[folder for name, folder in unfinished.items() if name not in summaries | failures],
         architectures=Architectures(
             stated
             for summary in summaries.values()
             for stated in stated_by(summary["arch"], summary.get("architecture"))
         ),
+    )
+
+
+def read_histories(paths: Sequence[str | Path]) -> pd.DataFrame:
+    """Validation curves of every trial at or below the folders, columns `LEARNING_CURVES`.
+
+    `step` counts optimiser steps, `seconds` the time spent since training began. The loss of a trial that diverges
+    may be nan; such a row is left out.
+
+    Raises:
+        ReportError: a file that cannot be understood.
+    """
+    curves: dict[str, pd.DataFrame] = {}
+    for folder in find_trials(paths):
+        if (folder / HISTORY.file).is_file() and folder.name not in curves:
+            history = read_csv(folder / HISTORY.file, HISTORY, unfinished=True)
+            shown = history[(history["split"] == "validation") & history["metric"].isin(CURVES)]
+            curves[folder.name] = shown.dropna(subset="value").assign(trial=folder.name)
+    return joined(LEARNING_CURVES.names, curves.values())
+
+
+def read_environments(paths: Sequence[str | Path]) -> pd.DataFrame:
+    """A row for each trial at or below the folders that has an environment.json, columns `ENVIRONMENTS`.
+
+    `packages` is an object: the version of each package. What a file does not say is missing.
+
+    Raises:
+        ReportError: a file that cannot be understood.
+    """
+    return _environments(find_trials(paths))
+
+
+def read_probe_environments(paths: Sequence[str | Path]) -> pd.DataFrame:
+    """The same of `lengthwise gradients` and `lengthwise parallelism`; `trial` is the name of the folder.
+
+    Raises:
+        ReportError: a file that cannot be understood.
+    """
+    probes = {GRADIENTS.file, PARALLELISM.file}
+    return _environments(
+        folder for folder, _, files in walk(paths, "a folder of results") if not probes.isdisjoint(files)
     )
 
 
@@ -175,110 +221,9 @@ def is_trial(files: Sequence[str]) -> bool:
     return not TRIAL_FILES.isdisjoint(files)
 
 
-def _read_summary(folder: Path) -> dict[str, Any] | None:
-    """The summary of a complete trial; None where there is none."""
-    path = folder / "summary.json"
-    if not path.is_file():
-        return None
-    summary = _read_json(path)
-    if summary.get("status") != "complete":
-        return None
-    optional = {"trial", "hidden_size"} if is_text(summary) else {"trial", "hidden_size", *TEXT_COLUMNS}
-    missing = [key for key in TRIAL_COLUMNS if key not in summary and key not in optional]
-    if missing:
-        raise _corrupt(path, f"has no '{missing[0]}'")
-    for key in WHOLE_NUMBERS:
-        if type(summary[key]) is not int:
-            raise _corrupt(path, f"'{key}' is {summary[key]!r}, not a whole number")
-    if not isinstance(summary["model"], dict):
-        raise _corrupt(path, "'model' is not an object")
-    if is_text(summary):
-        _check_text(path, summary)
-    return summary
-
-
 def is_text(summary: Mapping[str, Any]) -> bool:
     """Whether a trial was one on text: its summary says more about text than that of a synthetic task."""
-    return not set(TEXT_COLUMNS).isdisjoint(summary)
-
-
-def _check_text(path: Path, summary: dict[str, Any]) -> None:
-    kinds: dict[str, tuple[type, str]] = {"signatures": (dict, "an object"), "attention": (bool, "true or false")}
-    for key in TEXT_COLUMNS:
-        kind, name = kinds.get(key, (str, "text"))
-        if not isinstance(summary[key], kind):
-            raise _corrupt(path, f"'{key}' is {summary[key]!r}, not {name}")
-
-
-def _read_failure(folder: Path) -> dict[str, Any] | None:
-    """How a trial ended badly; None where it did not."""
-    path = folder / "failure.json"
-    if not path.is_file():
-        return None
-    failure = _read_json(path)
-    for key in ("status", "reason"):
-        if not isinstance(failure.get(key), str):
-            raise _corrupt(path, f"'{key}' is missing or not text")
-    return {"trial": folder.name, **{key: failure.get(key) for key in FAILURE_COLUMNS[1:]}}
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    content = read_json(path, REMEDY)
-    if not isinstance(content, dict):
-        raise _corrupt(path, "is not a JSON object")
-    return content
-
-
-def _read_results(path: Path) -> list[list[Any]]:
-    """The rows of a trial's results.csv in the order of `COLUMNS`; without a column `bucket` it is empty."""
-    rows = []
-    for number, line in enumerate(_read_table(path, MEASURED), start=2):
-        try:
-            rows.append(_measurement(line))
-        except ValueError as error:
-            raise _corrupt(path, f"line {number}: {error}") from error
-    return rows
-
-
-def _measurement(line: dict[str, str]) -> list[Any]:
-    """One row of results.csv.
-
-    Raises:
-        ValueError: a length, position, bucket or value that is none.
-    """
-    position, bucket, value = line["position"], line.get("bucket", ""), float(line["value"])
-    if value != value:
-        raise ValueError("the value is not a number")
-    if not BUCKET.fullmatch(bucket):
-        raise ValueError(f"the bucket '{bucket}' is neither empty nor all nor one such as 1-10 or 61+")
-    where = [line["split"], _whole(line["eval_length"]), bucket, _whole(position) if position else None]
-    return [*where, line["metric"], value]
-
-
-def _sentences(summaries: dict[str, dict[str, Any]], folders: dict[str, Path]) -> pd.DataFrame:
-    """The test sentences of every trial on text."""
-    rows = []
-    for name, summary in summaries.items():
-        if is_text(summary):
-            rows.extend([name, *row] for row in _read_sentences(folders[name] / "sentences.csv"))
-    return pd.DataFrame(rows, columns=SENTENCE_COLUMNS)
-
-
-def _read_sentences(path: Path) -> list[list[Any]]:
-    """The rows of a trial's sentences.csv in the order of `SENTENCE_COLUMNS`."""
-    counted = ["line", "source_length", *BLEU_STATISTICS]
-    rows = []
-    for number, line in enumerate(_read_table(path, SENTENCE_COLUMNS[1:]), start=1):
-        try:
-            counts = {column: _whole(line[column]) for column in counted}
-        except ValueError as error:
-            raise _corrupt(path, f"sentence {number}: {error}") from error
-        if min(counts.values()) < 0:
-            raise _corrupt(path, f"sentence {number}: a count is negative")
-        # A digest tells test sets apart as well, and tables that are kept hold no text of a corpus.
-        row = {**counts, "reference": digest(line["reference"])}
-        rows.append([row[column] for column in SENTENCE_COLUMNS[1:]])
-    return rows
+    return not set(TEXT.names).isdisjoint(summary)
 
 
 def digest(text: str) -> str:
@@ -286,69 +231,70 @@ def digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def _read_table(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
-    """The rows of a CSV file of a complete trial, which must have these columns."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError as error:
-        raise _corrupt(path, "is missing though the trial is complete") from error
-    except OSError as error:
-        raise ReportError(f"{path} cannot be read: {error.strerror}") from error
-    except ValueError as error:
-        raise _corrupt(path, "is not a text file") from error
-    if not text.endswith("\n"):
-        # A number cut short is still a number; the missing end of line is what gives it away.
-        raise _corrupt(path, "ends in the middle of a line")
-    # Not splitlines: a translation may hold characters that it takes for the end of a line.
-    header, *lines = csv.reader(io.StringIO(text, newline=""))
-    missing = [column for column in columns if column not in header]
-    if missing:
-        raise _corrupt(path, f"has no column '{missing[0]}'")
-    if not lines:
-        raise _corrupt(path, "has no rows")
-    for number, line in enumerate(lines, start=2):
-        if len(line) != len(header):
-            raise _corrupt(path, f"line {number} has {len(line)} fields instead of {len(header)}")
-    return [dict(zip(header, line, strict=True)) for line in lines]
+def _read_summary(path: Path) -> dict[str, Any] | None:
+    """The summary of a complete trial; None where there is none."""
+    summary = read_json(path, SUMMARY) if path.is_file() else {}
+    if summary.get("status") != "complete":
+        return None
+    check_keys(path, summary, SUMMARY)
+    if is_text(summary):
+        check_keys(path, summary, TEXT)
+    return summary
 
 
-def _whole(text: str) -> int:
-    """A whole number; `3.0` is one too, as tables with gaps write it so."""
-    number = float(text)
-    if not number.is_integer():
-        raise ValueError(f"{text} is not a whole number")
-    return int(number)
+def _trial_row(name: str, summary: Mapping[str, Any]) -> dict[str, Any]:
+    return {**dict.fromkeys(TEXT.names), **summary, "trial": name, "hidden_size": summary["model"].get("hidden_size")}
 
 
-def _tidy(summaries: dict[str, dict[str, Any]], folders: dict[str, Path]) -> pd.DataFrame:
-    """Join summaries and measurements into the table with the columns `COLUMNS`."""
+def _read_failure(path: Path) -> dict[str, Any]:
+    """How a trial ended badly."""
+    failure = read_json(path, FAILURE)
+    check_keys(path, failure, FAILURE)
+    return {"trial": path.parent.name, **{key: failure.get(key) for key in FAILURE.names}}
+
+
+def _read_results(folder: Path, summary: Mapping[str, Any]) -> pd.DataFrame:
+    """The results of a complete trial, joined with what its summary says, columns `TIDY`."""
+    results = _read_table(folder, RESULTS)
+    path = folder / RESULTS.file
+    bucketed = (results["bucket"] != "").any()
+    if bucketed and not is_text(summary):
+        raise corrupt(folder / SUMMARY.file, "has no 'test_name' though results.csv has buckets", SUMMARY)
+    if is_text(summary) and not bucketed:
+        raise corrupt(path, "has no bucket though the trial is one on text", RESULTS)
+    repeated = results[results.duplicated(["split", "eval_length", "bucket", "position", "metric"])]
+    if len(repeated):
+        row = repeated.iloc[0]
+        raise corrupt(path, f"states {row['metric']} at length {row['eval_length']} twice", RESULTS)
+    return results.assign(trial=folder.name, **{column.name: summary[column.name] for column in LABELS})
+
+
+def _read_sentences(folder: Path) -> pd.DataFrame:
+    """The test sentences of a trial on text, columns `KEPT_SENTENCES`."""
+    sentences = _read_table(folder, SENTENCES)
+    # A digest tells test sets apart as well, and tables that are kept hold no text of a corpus.
+    return sentences.assign(trial=folder.name, reference=[digest(text) for text in sentences["reference"]])
+
+
+def _read_table(folder: Path, table: Table) -> pd.DataFrame:
+    """A table that every complete trial has."""
+    path = folder / table.file
+    if not path.exists():
+        raise corrupt(path, "is missing though the trial is complete", table)
+    rows = read_csv(path, table)
+    if rows.empty:
+        raise corrupt(path, "has no rows", table)
+    return rows
+
+
+def _environments(folders: Iterable[Path]) -> pd.DataFrame:
     rows = []
-    for name, summary in summaries.items():
-        trial = [name, *(summary[key] for key in COLUMNS[1:8])]
-        rows.extend(trial + row for row in _read_results(folders[name] / "results.csv"))
-    table = pd.DataFrame(rows, columns=COLUMNS)
-    table["position"] = table["position"].astype("Int64")
-    _check_buckets(table, summaries, folders)
-    repeated = table.duplicated(["trial", "split", "eval_length", "bucket", "position", "metric"])
-    if repeated.any():
-        row = table[repeated].iloc[0]
-        path = folders[row["trial"]] / "results.csv"
-        raise _corrupt(path, f"states {row['metric']} at length {row['eval_length']} twice")
-    return table
-
-
-def _check_buckets(table: pd.DataFrame, summaries: dict[str, dict[str, Any]], folders: dict[str, Path]) -> None:
-    """Trials on text have buckets, those on synthetic tasks have none."""
-    bucketed = set(table[table["bucket"] != ""]["trial"])
-    for name, summary in summaries.items():
-        if name in bucketed and not is_text(summary):
-            raise _corrupt(folders[name] / "summary.json", "has no 'test_name' though results.csv has buckets")
-        if name not in bucketed and is_text(summary):
-            raise _corrupt(folders[name] / "results.csv", "has no bucket though the trial is one on text")
-
-
-def _trial_row(name: str, summary: dict[str, Any]) -> dict[str, Any]:
-    return {**dict.fromkeys(TEXT_COLUMNS), **summary, "trial": name, "hidden_size": summary["model"].get("hidden_size")}
+    for folder in folders:
+        if (path := folder / ENVIRONMENT.file).is_file():
+            content = read_json(path, ENVIRONMENT)
+            check_keys(path, content, ENVIRONMENT)
+            rows.append({"trial": folder.name, **{key: content.get(key) for key in ENVIRONMENT.names}})
+    return pd.DataFrame(rows, columns=ENVIRONMENTS.names).drop_duplicates("trial", ignore_index=True)
 
 
 def _check_same(first: dict[str, Any], second: dict[str, Any], folder: Path, other: Path) -> None:
@@ -359,15 +305,11 @@ def _check_same(first: dict[str, Any], second: dict[str, Any], folder: Path, oth
         )
 
 
-def _corrupt(path: Path, problem: str) -> ReportError:
-    return ReportError(f"{path}: {problem}; {REMEDY}")
-
-
 def nothing_complete(paths: Sequence[str | Path], runs: Runs) -> str:
     """The line that says that no trial below these folders is complete, and why."""
     where = ", ".join(map(str, paths))
-    found = f"{len(runs.failures)} failed, {len(runs.unfinished)} unfinished"
+    counts = f"{len(runs.failures)} failed, {len(runs.unfinished)} unfinished"
     if len(runs.failures):
         failure = runs.failures.iloc[0]
-        found += f"; {failure['trial']} {failure['status']}: {failure['reason']}"
-    return f"no complete trial in {where} ({found}); run a sweep first"
+        counts += f"; {failure['trial']} {failure['status']}: {failure['reason']}"
+    return f"no complete trial in {where} ({counts}); run a sweep first"

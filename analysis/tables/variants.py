@@ -1,16 +1,45 @@
-"""Two configurations of one architecture are two lines in a figure, never one average."""
+"""Names of lines in figures: two configurations of one architecture are two lines, never one average.
+
+The gradient flow and the results of a trial carry the same name, so that one can be drawn beside the other.
+"""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from analysis.errors import ReportError
+from analysis.tables.architectures import options_of
+from analysis.tables.gradient_tables import measured_once, read_rows
 from analysis.tables.trial_folders import Runs
 
 CELL = ["arch", "task", "vocabulary", "train_length", "source_language", "target_language", "test_name"]
+
+
+def with_gradients(
+    paths: Sequence[str | Path], runs: Runs, known: Mapping[str, str] | None = None
+) -> tuple[Runs, pd.DataFrame]:
+    """Every gradients.csv below the folders, and the runs with their variants told apart.
+
+    What gradients.csv calls the variant of a trial names the line of its results too; where that does not tell
+    trials apart, options do, and the table of gradients takes on their names.
+
+    Args:
+        paths: folders.
+        runs: the trials in them.
+        known: what sets a trial apart, by its name, where that is known from elsewhere.
+
+    Raises:
+        ReportError: as `read_gradients` and `tell_variants_apart` raise it.
+    """
+    rows = read_rows(paths)
+    of_trials = rows[rows["trial"] != ""].drop_duplicates("trial")
+    in_gradients = dict(zip(of_trials["trial"], of_trials["variant"], strict=True))
+    runs = tell_variants_apart(runs, {**(known or {}), **in_gradients})
+    return runs, measured_once(_renamed(rows, runs.trials))
 
 
 def tell_variants_apart(runs: Runs, known: Mapping[str, str] | None = None) -> Runs:
@@ -45,12 +74,11 @@ def _labels(trials: pd.DataFrame, known: Mapping[str, str]) -> pd.Series:
     """The name of each trial's architecture, with the options that differ."""
     trials = trials.assign(known=trials["trial"].map(known))
     differing: dict[tuple[Any, str], set[str]] = {}
-    for (arch, own, *_), group in trials.groupby(["arch", "known", *CELL[1:]], dropna=False):
-        differing.setdefault((arch, str(own)), set()).update(_differing(_options(group)))
-    options = _options(trials)
+    for (arch, variant, *_), group in trials.groupby(["arch", "known", *CELL[1:]], dropna=False):
+        differing.setdefault((arch, str(variant)), set()).update(_differing(_options(group)))
     labels = [
-        _label(arch, own, {key: each.get(key) for key in sorted(differing[arch, str(own)])})
-        for arch, own, each in zip(trials["arch"], trials["known"], options, strict=True)
+        _label(arch, variant, {key: options.get(key) for key in sorted(differing[arch, str(variant)])})
+        for arch, variant, options in zip(trials["arch"], trials["known"], _options(trials), strict=True)
     ]
     return pd.Series(labels, index=trials.index)
 
@@ -67,10 +95,19 @@ def _options(trials: pd.DataFrame) -> list[dict[str, Any]]:
 
 def _differing(options: list[dict[str, Any]]) -> set[str]:
     keys = set().union(*options)
-    return {key for key in keys if len({json.dumps(own.get(key), sort_keys=True) for own in options}) > 1}
+    return {key for key in keys if len({json.dumps(model.get(key), sort_keys=True) for model in options}) > 1}
 
 
 def _label(arch: str, known: Any, options: Mapping[str, Any]) -> str:
     parts = [known] if isinstance(known, str) and known else []
     parts += [f"{key}={value}" for key, value in options.items()]
     return f"{arch} [{', '.join(parts)}]" if parts else arch
+
+
+def _renamed(rows: pd.DataFrame, trials: pd.DataFrame) -> pd.DataFrame:
+    """Rows of complete trials with the variant that the name of the trial's architecture states."""
+    variants = {
+        trial: options_of(label) for trial, label in trials[["trial", "arch"]].itertuples(index=False, name=None)
+    }
+    named = rows["trial"].map(variants)
+    return rows.assign(variant=named.where(named.notna(), rows["variant"]))

@@ -19,16 +19,15 @@ from typing import Any
 
 from analysis.errors import ReportError
 from analysis.files import replacing
+from analysis.tables.schema import ALL, ATTENTION, FAILURE, GRADIENTS, RESULTS, SENTENCES, SUMMARY
 
 PREFIX = "wandb:"
 MIRRORS = Path("runs") / "wandb"
 QUERY_FILE = "query.json"
 # Files of a trial that are read as they are; the others are found in the run's summary and history.
-KEPT_FILES = ("sentences.csv", "gradients.csv", "attention.json")
-COLUMNS = ("split", "eval_length", "bucket", "position", "metric", "value")
-WHOLE_TEST_SET = "all"
+KEPT_FILES = (SENTENCES.file, GRADIENTS.file, ATTENTION.file)
 # The file that says how a trial ended, by the status in its run's summary.
-ENDINGS = {"complete": "summary.json", "failed": "failure.json", "diverged": "failure.json"}
+ENDINGS = {"complete": SUMMARY.file, "failed": FAILURE.file, "diverged": FAILURE.file}
 TIMEOUT_SECONDS = 30
 
 
@@ -166,8 +165,8 @@ def _fetch(address: str, run: Any, folder: Path) -> None:
 
 def _fetch_results(run: Any, folder: Path) -> None:
     rows = _results(run.scan_history())
-    with replacing(folder / "results.csv") as temporary, temporary.open("w", newline="") as file:
-        csv.writer(file).writerows([COLUMNS, *rows])
+    with replacing(folder / RESULTS.file) as temporary, temporary.open("w", newline="") as file:
+        csv.writer(file).writerows([RESULTS.names, *rows])
     for name in KEPT_FILES:
         for stored in run.files([name]):
             stored.download(root=str(folder), replace=True).close()
@@ -193,7 +192,7 @@ def _place(row: Mapping[str, Any], key: str) -> tuple[int, str, int | str, str] 
         metric, _, length = metric.partition("/")
         return int(length), "", int(row["test/position"]), metric
     if "test/all/eval_length" in row:
-        return int(row["test/all/eval_length"]), WHOLE_TEST_SET, "", metric.removeprefix("all/")
+        return int(row["test/all/eval_length"]), ALL, "", metric.removeprefix("all/")
     if "test/eval_length" in row:
         return int(row["test/eval_length"]), row.get("test/bucket", ""), "", metric
     return None

@@ -13,7 +13,7 @@ from lit_models.probes.gradient_flow import Point
 
 
 class Row(NamedTuple):
-    """A line of gradients.csv; docs/gradients.md says what the columns mean. None is an empty cell."""
+    """A line of gradients.csv in the columns of its schema; None is an empty cell."""
 
     arch: str
     variant: str

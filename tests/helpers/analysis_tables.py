@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from sacrebleu.metrics.bleu import BLEU
 
-from analysis.tables.trial_folders import COLUMNS
+from analysis.tables.schema import TIDY
 
 ARCHITECTURES = ("VanillaRNN", "LSTM", "GRU", "Bahdanau", "LuongGlobal", "LuongLocal", "Transformer")
 ATTENTION = ARCHITECTURES[3:]
@@ -212,4 +212,4 @@ def results_of(curves: dict[tuple[str, int], dict[str, list[float]]], lengths=LE
         for metric, values in metrics.items()
         for length, value in zip(lengths, values, strict=True)
     ]  # fmt: skip
-    return pd.DataFrame(rows, columns=COLUMNS)
+    return pd.DataFrame(rows, columns=TIDY.names)

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from analysis.tables.gradient_tables import COLUMNS
+from analysis.tables.schema import GRADIENTS
 from tests.helpers.analysis_tables import ARCHITECTURES
 
 RECURRENT = ARCHITECTURES[:3]
@@ -30,7 +30,7 @@ def flat(length=30):
 
 
 def table_of(*curves):
-    return pd.DataFrame([row for rows in curves for row in rows], columns=COLUMNS)
+    return pd.DataFrame([row for rows in curves for row in rows], columns=GRADIENTS.names)
 
 
 def seeds_of(arch, norms, phase="initial", step=0, quantity="embedding_gradient"):

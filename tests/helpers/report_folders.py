@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from analysis.tables.parallelism_tables import COLUMNS
+from analysis.tables.schema import PARALLELISM
 from tests.helpers.analysis_tables import ARCHITECTURES, plausible_rows, write_failure, write_text_trial, write_trial
 from tests.helpers.gradient_tables import seven_architectures, written
 
@@ -90,7 +90,7 @@ def timings(architectures: Iterable[str] = ARCHITECTURES, transformer_time: floa
             for sweep in ("fixed_batch", "fixed_tokens"):
                 rows.append(_timing(arch, length, "step_seconds", seconds, sweep=sweep))
                 rows.append(_timing(arch, length, "tokens_per_second", 64 * length / seconds, sweep=sweep))
-    return pd.DataFrame(rows, columns=COLUMNS)
+    return pd.DataFrame(rows, columns=PARALLELISM.names)
 
 
 def write_parallelism(folder: Path, **options) -> Path:

@@ -22,7 +22,8 @@ from analysis.figures.chart import Chart, missing_glyphs_unmentioned
 from analysis.figures.style import paper_style, styles
 from analysis.files import replacing
 from analysis.statistics.word_alignments import project_to_words, words_from_pieces, words_of_pieces
-from analysis.tables.attention_files import ATTENTION_FILE, AttentionFile, Sentence
+from analysis.tables.attention_files import AttentionFile, Sentence
+from analysis.tables.schema import ATTENTION
 
 MOST_FIGURES = 4
 SUFFIXES = {".png": {}, ".pdf": {"CreationDate": None}, ".svg": {"Date": None}}  # same figure, same bytes
@@ -42,7 +43,7 @@ def alignment_figure(files: Sequence[AttentionFile], sentence_id: int, pieces: b
     shown = [file for name in styles(file.arch for file in files) for file in files if file.arch == name]
     shown = [file for file in shown if sentence_id in file.sentences]
     if not shown:
-        raise ReportError(f"no {ATTENTION_FILE} has sentence {sentence_id}; it has {_some_ids(files)}")
+        raise ReportError(f"no {ATTENTION.file} has sentence {sentence_id}; it has {_some_ids(files)}")
     _check_same_source(shown, sentence_id)
     maps = [_map(_title(file), file.sentences[sentence_id], pieces) for file in shown]
     points = pd.concat(

@@ -23,7 +23,8 @@ from analysis.figures.length.accuracy import is_leftmost, panels
 from analysis.figures.style import paper_style, styles
 from analysis.statistics.gradient_fits import WHEN
 from analysis.statistics.gradient_norms import over_log_seeds, relative, without_remedies
-from analysis.tables.gradient_tables import EMBEDDING_GRADIENT, JACOBIAN, LINE, curves, ends, longest
+from analysis.tables.gradient_tables import LINE, curves, ends, longest
+from analysis.tables.schema import EMBEDDING_GRADIENT, JACOBIAN
 
 MOST_ROWS = 2  # of panels in a figure that shows every length
 

@@ -23,7 +23,8 @@ from analysis.figures.length.accuracy import is_leftmost, panels, use
 from analysis.figures.style import COLUMN_WIDTH, TEXT_WIDTH, paper_style, styles
 from analysis.statistics.gradient_norms import over_log_seeds, over_row_seeds
 from analysis.statistics.summaries import PROPORTION, seeds_phrase
-from analysis.tables.gradient_tables import EMBEDDING_GRADIENT, LINE, curves, longest
+from analysis.tables.gradient_tables import LINE, curves, longest
+from analysis.tables.schema import EMBEDDING_GRADIENT
 
 MAP_COLUMNS = 4
 MAP_DECADES = 8.0

@@ -17,7 +17,8 @@ from analysis.figures.chart import Chart
 from analysis.figures.length.accuracy import GUIDE, is_leftmost, panels
 from analysis.figures.style import COLUMN_WIDTH, TEXT_WIDTH, Style, paper_style, styles
 from analysis.statistics.time_fits import speedups
-from analysis.tables.parallelism_tables import COLUMNS, MACHINE
+from analysis.tables.parallelism_tables import MACHINE
+from analysis.tables.schema import PARALLELISM
 
 SWEEPS = {"fixed_batch": "fixed batch size", "fixed_tokens": "fixed tokens a batch"}
 MEBIBYTE = 2**20
@@ -74,7 +75,7 @@ def against_length(
                 axes.set_ylabel(label if is_leftmost(axes) else "")
                 axes.set_title(f"{SWEEPS[sweep]}{_size(shown, sweep)}\n{machine_name(machine)}", loc="left")
         _legend(figure, looks, 4 if len(sweeps) > 1 else 2)
-    return Chart(name, figure, points[COLUMNS], caption)
+    return Chart(name, figure, points[PARALLELISM.names], caption)
 
 
 def depth_figure(results: pd.DataFrame) -> Chart | None:
@@ -98,7 +99,7 @@ def depth_figure(results: pd.DataFrame) -> Chart | None:
         "Right: the greatest number of operations on the shortest way between a source token and the loss at a target "
         "token. Counted exactly on the graph of the unfused model; the same on every device. Lines may coincide."
     )
-    return Chart("sequential_depth", figure, points[COLUMNS], caption)
+    return Chart("sequential_depth", figure, points[PARALLELISM.names], caption)
 
 
 def speedup_figure(results: pd.DataFrame) -> Chart | None:

@@ -21,7 +21,8 @@ from analysis.statistics.intervals import corpus_bleu
 from analysis.statistics.pairs import bleu_pairs
 from analysis.statistics.words import interval, percent
 from analysis.tables.architectures import Architectures
-from analysis.tables.trial_folders import ALL, BLEU_STATISTICS, Runs
+from analysis.tables.schema import ALL, BLEU_STATISTICS
+from analysis.tables.trial_folders import Runs
 
 LITERATURE = """\
 **The claim.** Attention keeps BLEU on long sentences; a fixed context loses it: Cho et al. (2014b, arXiv:1409.1259,

@@ -16,14 +16,15 @@ from analysis.statistics.gradient_fits import fits
 from analysis.statistics.intervals import MeanInterval
 from analysis.statistics.pairs import accuracy_pairs
 from analysis.tables.architectures import Architectures
-from analysis.tables.trial_folders import COLUMNS, FAILURE_COLUMNS, load_runs
+from analysis.tables.schema import FAILURES, TIDY
+from analysis.tables.trial_folders import load_runs
 from tests.helpers.analysis_tables import write_text_sweep
 from tests.helpers.gradient_tables import exponential, flat, seeds_of, table_of
 from tests.helpers.report_folders import timings
 
 HOLDS, IN_PART, FAILS, UNTOLD = Answer
 BUILT_IN = Architectures()
-NO_FAILURES = pd.DataFrame(columns=FAILURE_COLUMNS)
+NO_FAILURES = pd.DataFrame(columns=FAILURES.names)
 LOSES, KEEPS = {10: 0.99, 80: 0.3}, {10: 0.99, 80: 0.99}
 
 
@@ -34,7 +35,7 @@ def results_of(curves: dict[str, dict[int, float]], seeds=(0, 1, 2), spread=0.00
          "greedy_token_accuracy", accuracy + spread * (seed - 1))
         for arch, curve in curves.items() for length, accuracy in curve.items() for seed in seeds
     ]  # fmt: skip
-    return pd.DataFrame(rows, columns=COLUMNS)
+    return pd.DataFrame(rows, columns=TIDY.names)
 
 
 def bottleneck(results, failures=NO_FAILURES):
@@ -126,7 +127,7 @@ def test_recall_of_one_symbol_is_no_test_of_the_bottleneck():
 def test_trials_that_diverged_are_counted_beside_the_mean():
     lost = [("x", "diverged", "loss is nan", 9, "LSTM", "copy", 80, seed) for seed in (7, 8)]
     lost.append(("y", "failed", "no memory", 0, "GRU", "copy", 80, 7))
-    failures = pd.DataFrame(lost, columns=FAILURE_COLUMNS)
+    failures = pd.DataFrame(lost, columns=FAILURES.names)
     results = results_of({"LSTM": LOSES, "GRU": {10: 0.99}, "Bahdanau": KEEPS})
     measured = bottleneck(results, failures).findings[0].parts[0].measured
     assert "LSTM 0.300 [0.295, 0.305], n = 3, 2 diverged: degrades" in measured

@@ -231,7 +231,7 @@ def test_a_model_without_heads_has_no_figure_of_heads(tmp_path):
         ({"attention": [["1", "0", "0", "0"]] * 4}, "'attention' is not 4 rows"),
         ({"attention": [[1.5, 0.0, 0.0, 0.0]] * 4}, "weights outside 0…1"),
         ({"attention": [[float("nan"), 0.0, 0.0, 0.0]] * 4}, "weights outside 0…1"),
-        ({"id": "12"}, "'id' is missing or not a whole number"),
+        ({"id": "12"}, "'id' is '12', not a whole number"),
         ({"source": []}, "sentence 12: 'source' is empty"),
         ({"target": ["a", 3, "b", "c"]}, "sentence 12: 'target' is empty or holds something that is not text"),
         ({"heads": {"first": weights(4, 4)}}, "'first' is no head"),
@@ -251,10 +251,11 @@ def test_malformed_sentences_are_errors_that_name_the_file_and_what_is_wrong(tmp
     ("content", "said"),
     [
         (b"{", "no valid JSON"),
-        (b"\xff", "no valid JSON"),
-        (b"[]", "'arch' is missing"),
-        (b'{"arch": "A", "label": 3}', "'label' is missing or not text"),
-        (b'{"arch": "A", "label": "A", "sentences": [3]}', "'id' is missing"),
+        (b"\xff", "not a text file"),
+        (b"[]", "is not a JSON object"),
+        (b"{}", "has no 'arch'"),
+        (b'{"arch": "A", "label": 3}', "'label' is 3, not text"),
+        (b'{"arch": "A", "label": "A", "sentences": [3]}', "a sentence is 3, not an object"),
     ],
 )
 def test_malformed_files_are_errors(tmp_path, content, said):

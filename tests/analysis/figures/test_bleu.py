@@ -16,7 +16,8 @@ from analysis.report.render import markdown
 from analysis.report.sections.text import bleu_by_length
 from analysis.statistics.comparisons import comparisons
 from analysis.statistics.pairs import bleu_pairs
-from analysis.tables.trial_folders import BLEU_STATISTICS, load_runs
+from analysis.tables.schema import BLEU_STATISTICS
+from analysis.tables.trial_folders import load_runs
 from analysis.tables.variants import tell_variants_apart
 from tests.helpers.analysis_tables import (
     ARCHITECTURES,

@@ -13,7 +13,8 @@ from analysis.figures.style import styles
 from analysis.report.probe_pages import write_gradients
 from analysis.statistics.intervals import mean_interval
 from analysis.tables.architectures import Architectures
-from analysis.tables.gradient_tables import COLUMNS, read_gradients
+from analysis.tables.gradient_tables import read_gradients
+from analysis.tables.schema import GRADIENTS
 from analysis.tables.trial_folders import load_runs
 from tests.helpers.analysis_tables import write_trial
 from tests.helpers.gradient_tables import (
@@ -140,13 +141,13 @@ def test_accuracy_lies_against_the_lag_with_the_trained_horizon_on_the_axis(tmp_
 
 
 def test_without_a_trained_horizon_accuracy_is_still_drawn(tmp_path):
-    chart = accuracy_by_lag_figure(recall_trials(tmp_path), pd.DataFrame(columns=COLUMNS))
+    chart = accuracy_by_lag_figure(recall_trials(tmp_path), pd.DataFrame(columns=GRADIENTS.names))
     assert chart is not None
     assert chart.points["trained_horizon_lag"].isna().all()
 
 
 def test_a_table_without_measurements_gives_no_figure():
-    assert gradient_charts(pd.DataFrame(columns=COLUMNS)) == []
+    assert gradient_charts(pd.DataFrame(columns=GRADIENTS.names)) == []
 
 
 def test_the_page_of_several_folders_has_figures_points_and_text(table, tmp_path):

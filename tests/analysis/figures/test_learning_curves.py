@@ -7,7 +7,8 @@ from analysis.errors import ReportError
 from analysis.figures.direct_labels import spread
 from analysis.figures.length.learning_curves import learning_figure, learning_points
 from analysis.report.render.svg import inline_svg
-from analysis.tables.histories import CURVE_COLUMNS, read_histories
+from analysis.tables.schema import LEARNING_CURVES
+from analysis.tables.trial_folders import read_histories
 from tests.helpers.analysis_tables import write_trial
 from tests.helpers.report_folders import with_history
 
@@ -16,7 +17,7 @@ def curves_of(*trials):
     rows = [
         (trial, step, seconds, metric, value) for trial, metric, *points in trials for step, seconds, value in points
     ]
-    return pd.DataFrame(rows, columns=CURVE_COLUMNS)
+    return pd.DataFrame(rows, columns=LEARNING_CURVES.names)
 
 
 def trials_of(*names, length=10):
@@ -70,11 +71,18 @@ def test_histories_are_read_from_trials_and_a_half_written_line_is_left_out(tmp_
     assert read_histories([tmp_path]).equals(whole)
 
 
-@pytest.mark.parametrize("line", ["x,1.0,validation,loss,2.0", "50,,validation,loss,2.0", "50,1.0,validation,loss,y"])
-def test_a_history_that_holds_no_numbers_is_named(tmp_path, line):
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ("x,1.0,validation,loss,2.0", "step is not a whole number: 'x'"),
+        ("50,,validation,loss,2.0", "seconds is not a number: ''"),
+        ("50,1.0,validation,loss,y", "value is not a number: 'y'"),
+    ],
+)
+def test_a_history_that_holds_no_numbers_is_named(tmp_path, line, problem):
     folder = write_trial(tmp_path)
     (folder / "history.csv").write_text(f"step,seconds,split,metric,value\n0,0.0,validation,loss,3.0\n{line}\n")
-    with pytest.raises(ReportError, match=r"history.csv: step, seconds or value is not a number"):
+    with pytest.raises(ReportError, match=f"history.csv: line 3: {problem}"):
         read_histories([tmp_path])
 
 

@@ -15,7 +15,8 @@ from analysis.report.probe_pages import write_parallelism
 from analysis.report.sections.parallelism import crossing_table, serial_table, vaswani_table
 from analysis.statistics.time_fits import crossing, exact_line, serial_fraction, speedups, upper_exponent
 from analysis.tables.architectures import Architectures
-from analysis.tables.parallelism_tables import COLUMNS, RESULTS, load
+from analysis.tables.parallelism_tables import load
+from analysis.tables.schema import PARALLELISM
 
 LENGTHS = (8, 16, 32, 64, 128)
 CPU = {"device": "cpu", "processor": "Epyc", "threads": 2, "precision": "32-true"}
@@ -57,7 +58,7 @@ def graph() -> list[dict]:
 
 
 def table_of(*rows: list[dict]) -> pd.DataFrame:
-    return pd.DataFrame([each for some in rows for each in some], columns=COLUMNS)
+    return pd.DataFrame([each for some in rows for each in some], columns=PARALLELISM.names)
 
 
 @pytest.fixture
@@ -196,7 +197,7 @@ def test_devices_never_share_a_panel() -> None:
 
 def test_the_page_is_rebuilt_from_the_table_alone(results, tmp_path) -> None:
     skipped = row(CPU, "fixed_batch", "GRU", 256, "skipped", math.nan, note="a step would take up to 60 s")
-    table_of(results.to_dict("records"), [skipped]).to_csv(tmp_path / RESULTS, index=False)
+    table_of(results.to_dict("records"), [skipped]).to_csv(tmp_path / PARALLELISM.file, index=False)
     shown = write_parallelism([tmp_path], tmp_path / "out", Architectures())
     text = (tmp_path / "out" / "parallelism.md").read_text()
     assert "18 n + 4" in text
@@ -211,6 +212,6 @@ def test_the_page_is_rebuilt_from_the_table_alone(results, tmp_path) -> None:
 def test_a_folder_without_the_table_ends_in_one_line(tmp_path, capsys) -> None:
     assert report([str(tmp_path)]) == 2
     assert capsys.readouterr().err.count("\n") == 1
-    (tmp_path / RESULTS).write_text("device,arch\ncpu,GRU\n")
+    (tmp_path / PARALLELISM.file).write_text("device,arch\ncpu,GRU\n")
     with pytest.raises(ReportError, match="no column 'processor'"):
         load([tmp_path])

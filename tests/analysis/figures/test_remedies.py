@@ -10,7 +10,8 @@ from analysis.figures.gradients.remedies import remedies_figure
 from analysis.report.command import main
 from analysis.statistics.gradient_norms import lag_points
 from analysis.tables.architectures import Architectures
-from analysis.tables.line_names import gradients_and_results
+from analysis.tables.trial_folders import load_runs
+from analysis.tables.variants import with_gradients
 from tests.helpers.analysis_tables import write_trial
 from tests.helpers.gradient_tables import exponential, rows_of, seeds_of, table_of, written
 
@@ -45,6 +46,11 @@ def sweep(tmp_path_factory):
     return folder
 
 
+def gradients_and_results(paths):
+    runs, gradients = with_gradients(paths, load_runs(paths))
+    return gradients, runs.results
+
+
 @pytest.fixture(scope="module")
 def measured(sweep):
     return gradients_and_results([sweep])
@@ -63,7 +69,6 @@ def test_sizes_that_gradients_do_not_tell_apart_are_told_apart_by_the_options_of
     table, results = gradients_and_results([tmp_path])
     variants = {f"recurrent_init=identity, hidden_size={size}" for size in (32, 64)}
     assert set(table["variant"]) == variants
-    assert results is not None
     assert set(results["arch"]) == {f"VanillaRNN [{variant}]" for variant in variants}
 
 
@@ -169,7 +174,6 @@ def test_models_trained_at_several_lengths_are_compared_at_the_greatest_they_sha
             remedied_trial(tmp_path, "", seed, 0.5, 0.5, length=length)
         remedied_trial(tmp_path, "dropout=0.5", seed, 0.5, 0.4, length=11, dropout=0.5)
     table, results = gradients_and_results([tmp_path])
-    assert results is not None
     assert sorted(set(lag_points(results)["lag"])) == [10, 20]
     baseline, dropout = remedies(table, results, Architectures())
     assert (baseline.length, dropout.length) == (11, 11)

@@ -7,7 +7,8 @@ import pytest
 from analysis.report.command import main
 from analysis.report.render import markdown
 from analysis.report.sections.models import matching, models
-from analysis.tables.trial_folders import COLUMNS, load_runs
+from analysis.tables.schema import TIDY
+from analysis.tables.trial_folders import load_runs
 from tests.helpers.analysis_tables import (
     plausible_rows,
     write_failure,
@@ -269,7 +270,7 @@ def test_gradients_and_timings_alone_make_a_report_of_two_claims(tmp_path, capsy
 
 def test_plain_tables_are_left_as_they_are(tmp_path):
     write_parallelism(tmp_path)
-    (tmp_path / "results.csv").write_text(",".join(COLUMNS) + "\n")
+    (tmp_path / "results.csv").write_text(",".join(TIDY.names) + "\n")
     before = (tmp_path / "results.csv").read_bytes()
     assert main([str(tmp_path)]) == 0
     assert (tmp_path / "report/report.html").is_file() and (tmp_path / "results.csv").read_bytes() == before

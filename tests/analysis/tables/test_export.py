@@ -40,8 +40,8 @@ def test_figures_from_kept_tables_show_the_points_of_those_from_the_runs(runs, k
 
 def test_only_tables_are_written_and_where_they_came_from(runs, kept):
     assert sorted(path.name for path in (kept / "everything").iterdir()) == [
-        "attention", "curves.csv", "environment.csv", "failures.csv", "gradients.csv", "origin.json",
-        "parallelism.csv", "results.csv", "sentences.csv", "trials.csv",
+        "architectures.csv", "attention", "curves.csv", "environment.csv", "failures.csv", "gradients.csv",
+        "origin.json", "parallelism.csv", "results.csv", "sentences.csv", "trials.csv",
     ]  # fmt: skip
     origin = json.loads((kept / "everything/origin.json").read_text())
     assert origin == {
@@ -76,7 +76,9 @@ def test_keeping_runs_again_leaves_nothing_of_the_first_time(runs, tmp_path):
     assert main([str(runs), "--export", str(folder)]) == 0
     trial = write_trial(tmp_path / "runs", seed=0)
     assert main([str(trial), "--export", str(folder)]) == 0
-    assert sorted(path.name for path in folder.iterdir()) == ["origin.json", "results.csv", "trials.csv"]
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "architectures.csv", "origin.json", "results.csv", "trials.csv",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(

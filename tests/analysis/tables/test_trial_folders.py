@@ -5,7 +5,8 @@ import json
 import pytest
 
 from analysis.errors import ReportError
-from analysis.tables.trial_folders import COLUMNS, SENTENCE_COLUMNS, digest, load_runs
+from analysis.tables.schema import KEPT_SENTENCES, TIDY
+from analysis.tables.trial_folders import digest, load_runs
 from analysis.tables.variants import tell_variants_apart
 from tests.helpers.analysis_tables import (
     ARCHITECTURES,
@@ -24,7 +25,7 @@ def test_tidy_table_joins_summary_and_results(tmp_path):
     rows = [(10, None, "loss", 0.25), (10, 3, "greedy_token_accuracy_by_position", 0.5)]
     folder = write_trial(tmp_path, "LSTM", 10, 7, rows)
     results = load_runs([tmp_path]).results
-    assert list(results.columns) == COLUMNS
+    assert list(results.columns) == TIDY.names
     assert results.astype(object).where(results.notna(), None).to_numpy().tolist() == [
         [folder.name, "LSTM", "reverse", 32, 10, 7, 100_000, "cpu", "test", 10, "", None, "loss", 0.25],
         [folder.name, "LSTM", "reverse", 32, 10, 7, 100_000, "cpu", "test", 10, "", 3,
@@ -104,14 +105,14 @@ def test_a_summary_that_is_not_complete_is_not_read(tmp_path):
     [
         (HEADER + "test,10,,loss,0.2", "ends in the middle of a line"),
         (HEADER + "test,10,,lo\n", "line 2 has 4 fields"),
-        (HEADER + "test,10,,loss,much\n", "line 2: could not convert"),
-        (HEADER + "test,10,,loss,nan\n", "line 2: the value is not a number"),
-        (HEADER + "test,ten,,loss,0.2\n", "line 2: could not convert"),
-        (HEADER + "test,10.5,,loss,0.2\n", "10.5 is not a whole number"),
+        (HEADER + "test,10,,loss,much\n", "line 2: value is not a number: 'much'"),
+        (HEADER + "test,10,,loss,nan\n", "line 2: value is not a number: 'nan'"),
+        (HEADER + "test,ten,,loss,0.2\n", "line 2: eval_length is not a whole number: 'ten'"),
+        (HEADER + "test,10.5,,loss,0.2\n", "line 2: eval_length is not a whole number: '10.5'"),
         (HEADER + "test,10,,loss,0.2\ntest,10,,loss,0.3\n", "states loss at length 10 twice"),
         ("split,eval_length,metric,value\ntest,10,loss,0.2\n", "has no column 'position'"),
         (HEADER, "has no rows"),
-        ("", "ends in the middle of a line"),
+        ("", "is empty"),
         (None, "is missing though the trial is complete"),
     ],
 )
@@ -202,10 +203,10 @@ def test_sentences_are_read_with_their_counts(tmp_path):
     sentences = plausible_sentences("GRU", 30, 0, count=30)
     folder = write_text_trial(tmp_path, sentences=sentences)
     table = load_runs([tmp_path]).sentences
-    assert list(table.columns) == SENTENCE_COLUMNS
+    assert list(table.columns) == KEPT_SENTENCES.names
     assert set(table["trial"]) == {folder.name}
     assert table.drop(columns="trial").to_dict("records") == [
-        {column: sentence[column] for column in SENTENCE_COLUMNS[1:]} | {"reference": digest(sentence["reference"])}
+        {column: sentence[column] for column in KEPT_SENTENCES.names[1:]} | {"reference": digest(sentence["reference"])}
         for sentence in sentences
     ]
 
@@ -221,9 +222,9 @@ def test_a_sentence_may_hold_any_text(tmp_path):
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        ({"bleu_total_2": "many"}, "sentence 2: could not convert"),
-        ({"source_length": 3.5}, "sentence 2: 3.5 is not a whole number"),
-        ({"bleu_correct_1": -1}, "sentence 2: a count is negative"),
+        ({"bleu_total_2": "many"}, "line 3: bleu_total_2 is not a whole number: 'many'"),
+        ({"source_length": 3.5}, "line 3: source_length is not a whole number: '3.5'"),
+        ({"bleu_correct_1": -1}, "line 3: bleu_correct_1 is below 0: '-1'"),
     ],
 )
 def test_broken_sentences_are_named_in_one_line(tmp_path, change, problem):
@@ -247,7 +248,7 @@ def test_a_trial_on_text_without_its_sentences_is_refused(tmp_path):
 def test_a_bucket_that_is_none_is_named(tmp_path, bucket):
     folder = write_text_trial(tmp_path)
     (folder / "results.csv").write_text(HEADER.replace("position", "bucket,position") + f"test,10,{bucket},,bleu,1\n")
-    with pytest.raises(ReportError, match=r"results\.csv: line 2: the bucket"):
+    with pytest.raises(ReportError, match=r"results\.csv: line 2: bucket is neither"):
         load_runs([tmp_path])
 
 
