@@ -14,12 +14,13 @@ from analysis.files import replacing
 
 
 class Chart(NamedTuple):
-    """A figure, the points it shows, the name of its files, and its caption."""
+    """A figure, the points it shows, the name of its files, its caption, and a sentence on what to see in it."""
 
     name: str
     figure: Figure
     points: pd.DataFrame
     caption: str
+    to_see: str = ""
 
 
 def save_chart(chart: Chart, folder: Path) -> dict[str, Path]:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pandas as pd
 from matplotlib.axes import Axes
 
-from analysis.figures.gradients.panels import each_line
+from analysis.figures.lines import each_line
 from analysis.figures.style import Style, gid
 
 LINE_HEIGHT = 0.125  # inches of a label
@@ -29,8 +29,8 @@ def label_lines(
     """
     to_fraction = axes.transScale + axes.transLimits
     ends = {}
-    for name, own in each_line(points, by, looks):
-        last = own.iloc[own[x].to_numpy().argmax()]
+    for name, line in each_line(points, by, looks):
+        last = line.iloc[line[x].to_numpy().argmax()]
         ends[name] = to_fraction.transform((last[x], last["mean"]))
     order = sorted(ends, key=lambda name: -ends[name][1])
     places = spread([min(max(ends[name][1], 0), 1) for name in order], LINE_HEIGHT / height)

@@ -93,6 +93,21 @@ def styles(lines: Iterable[str], architectures: Architectures | None = None) -> 
     return looks
 
 
+def styles_of(looks: dict[str, Style], lines: Iterable[str]) -> list[Style]:
+    """The styles of those lines that are among `lines`, in the order of `looks`."""
+    shown = set(lines)
+    return [look for line, look in looks.items() if line in shown]
+
+
+def guide(label: str, linestyle: str = ":") -> dict[str, Any]:
+    """The keywords of a line that is no measurement."""
+    return {"color": "#707070", "linewidth": 0.9, "linestyle": linestyle, "label": label}
+
+
+GUESS = guide("uniform guess (1/vocabulary)")
+TRAIN_LENGTH = guide("train length", "--")
+
+
 def paper_style():
     """Context in which figures are drawn at their printed size, legible in a paper's column."""
     return rc_context(PAPER)

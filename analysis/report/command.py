@@ -13,10 +13,10 @@ from pathlib import Path
 from analysis.arguments import OneLineParser
 from analysis.errors import ReportError
 from analysis.figures.chart import Chart, save_chart
+from analysis.figures.gallery import Gallery, draw
 from analysis.files import replacing
 from analysis.report.context import Report
 from analysis.report.document import compose
-from analysis.report.figures import Gallery, draw
 from analysis.report.overview import overview
 from analysis.report.render import markdown, terminal
 from analysis.report.render.html import page

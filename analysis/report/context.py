@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from analysis.figures.chart import Chart
+from analysis.figures.gallery import Gallery
 from analysis.report.blocks import Block, Figure, Paragraph
 from analysis.report.failures import not_in_means
-from analysis.report.figures import Gallery, what_to_see
 from analysis.tables.architectures import Architectures
 from analysis.tables.evidence import Evidence
 from analysis.tables.trial_folders import Runs
@@ -39,16 +39,17 @@ class Report:
             section: its name.
             lost: the sentence on the trials that the figure of a name lacks; by default on those that are in no mean.
         """
-        charts: list[Chart] = getattr(self.gallery, section)
         in_no_mean = not_in_means(self.runs.failures, self.architectures)
-        return (self._figure(chart, in_no_mean if lost is None else lost(chart.name)) for chart in charts)
+        return (
+            self._figure(chart, in_no_mean if lost is None else lost(chart.name)) for chart in self.gallery[section]
+        )
 
     def _figure(self, chart: Chart, lost: str) -> Figure:
         """A figure above two paragraphs: what it shows, and where its points and its making are."""
-        see = what_to_see(chart.name)
+        to_see = f"**What to see.** {chart.to_see} " if chart.to_see else ""
         made = shlex.join([*self.command, "--figures", chart.name])
         caption = f"{chart.caption} {lost} See *Trials left out*." if lost else chart.caption
-        shown = f"{f'**What to see.** {see} ' if see else ''}**How it was measured.** {caption}"
+        shown = f"{to_see}**How it was measured.** {caption}"
         files = (
             f"[PDF](figures/{chart.name}.pdf), [points (CSV)](figures/{chart.name}.csv), "
             f"[LaTeX](latex/{chart.name}.tex). Made by `{made}`"

@@ -7,8 +7,7 @@ import pandas as pd
 
 from analysis.errors import ReportError
 from analysis.figures.chart import Chart, save_chart
-from analysis.figures.gradients.command import gradient_charts
-from analysis.figures.parallelism.step_cost import parallelism_charts
+from analysis.figures.registry import section_charts
 from analysis.files import replacing
 from analysis.report.blocks import Block, Figure, Heading, Paragraph, cell_text, titled
 from analysis.report.render import markdown, terminal
@@ -37,7 +36,9 @@ def write_gradients(
     """
     title = "Gradient flow: what reaches a source token, by its distance from the loss"
     tables = gradient_tables(table, results, architectures)
-    _write(folder / "gradients.md", title, tables, gradient_charts(table, results))
+    trials = {} if results is None else {"results": results}
+    charts = section_charts("gradients", gradients=table, architectures=architectures, **trials)
+    _write(folder / "gradients.md", title, tables, charts)
     return terminal.plain_text([decay_table(table, architectures)])
 
 
@@ -49,7 +50,7 @@ def write_parallelism(folders: Sequence[str | Path], output: Path, architectures
         OSError: the folder cannot be written.
     """
     results = load(folders)
-    charts = parallelism_charts(results)
+    charts = section_charts("parallelism", parallelism=results, architectures=architectures)
     if not charts:
         raise ReportError(f"no measurement in {', '.join(map(str, folders))}")
     tables = [table for table in parallelism_tables(results, architectures) if table.rows]

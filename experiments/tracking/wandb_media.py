@@ -9,8 +9,8 @@ from typing import Any
 from lightning.pytorch.loggers import WandbLogger
 
 from analysis.errors import ReportError
-from analysis.figures.attention.alignments import draw_attention
-from analysis.figures.gradients.command import gradient_charts
+from analysis.figures.attention.pair import draw_attention
+from analysis.figures.registry import section_charts
 from analysis.figures.style import paper_style
 from analysis.tables.gradient_tables import read_gradients
 from analysis.tables.schema import ATTENTION, GRADIENTS, SENTENCES
@@ -104,7 +104,7 @@ def _log_image(logger: WandbLogger, key: str, path: Path, caption: str) -> None:
 def _log_gradient_figures(logger: WandbLogger, folder: Path, drawn: Path) -> None:
     """The figures that the gradients.csv of a single trial gives."""
     try:
-        charts = gradient_charts(read_gradients([folder]))
+        charts = section_charts("gradients", gradients=read_gradients([folder]))
     except ReportError:  # a model about to diverge leaves a file that no figure can be drawn from
         return
     for chart in charts:

@@ -14,7 +14,7 @@ import torch
 from tqdm import tqdm
 
 from analysis.errors import ReportError
-from analysis.figures.attention.alignments import draw_attention
+from analysis.figures.attention.pair import draw_attention
 from analysis.statistics.word_alignments import project_to_words, words_from_pieces, words_of_pieces
 from experiments.config.arguments import OneLineParser, require_threads
 from experiments.errors import UsageError

@@ -1,40 +1,41 @@
-"""Figures against distance from the loss: gradient norms at the source embeddings, and Jacobians of the encoder.
-
-Each function takes the table of `read_gradients` and returns a Chart, or None where the table lacks what it shows.
-"""
+"""Figures against distance from the loss: gradient norms at the source embeddings, and Jacobians of the encoder."""
 
 import pandas as pd
 from matplotlib.figure import Figure
 
 from analysis.figures.chart import Chart
-from analysis.figures.gradients.panels import (
+from analysis.figures.gradients.norms import (
     ONE_PERCENT,
     UNCHANGED,
-    WIDTHS,
     Level,
     cut_phrase,
     draw_distances,
     few_lines,
-    legend,
     log_spread,
     norm_limits,
 )
-from analysis.figures.length.accuracy import is_leftmost, panels
-from analysis.figures.style import paper_style, styles
+from analysis.figures.panels import label_leftmost, legend, panels, split_by
+from analysis.figures.registry import register
+from analysis.figures.style import Style, paper_style, styles
 from analysis.statistics.gradient_fits import WHEN
 from analysis.statistics.gradient_norms import over_log_seeds, relative, without_remedies
+from analysis.tables.architectures import Architectures
 from analysis.tables.gradient_tables import LINE, curves, ends, longest
 from analysis.tables.schema import EMBEDDING_GRADIENT, JACOBIAN
 
 MOST_ROWS = 2  # of panels in a figure that shows every length
 
 
-def gradient_norm_figure(table: pd.DataFrame) -> Chart | None:
+@register(
+    "gradient_norm", "gradients", 1,
+    "How steeply a line falls: a straight one loses the same share of the signal at every step.",
+)  # fmt: skip
+def gradient_norm_figure(gradients: pd.DataFrame, architectures: Architectures | None = None) -> Chart | None:
     """Gradient norm at the embeddings against distance, relative to that at the least distance."""
-    points = _points(relative(_lengths_shown(without_remedies(ends(curves(table, EMBEDDING_GRADIENT))))))
+    points = _points(relative(_lengths_shown(without_remedies(ends(curves(gradients, EMBEDDING_GRADIENT))))))
     if points.empty:
         return None
-    figure = _draw(points, "Gradient norm (relative)", ONE_PERCENT)
+    figure = _draw(points, styles(points["name"], architectures), "Gradient norm (relative)", ONE_PERCENT)
     caption = (
         "Norm of the gradient of the loss at one target position with respect to the embedding of a source token, "
         f"against the token's distance from the loss, relative to that at distance {points['distance'].min():.0f}. "
@@ -43,12 +44,13 @@ def gradient_norm_figure(table: pd.DataFrame) -> Chart | None:
     return Chart("gradient_norm", figure, points, caption.strip())
 
 
-def jacobian_figure(table: pd.DataFrame) -> Chart | None:
+@register("jacobian", "gradients", 3, "Below the dotted line a state forgets; the steeper the faster.")
+def jacobian_figure(gradients: pd.DataFrame, architectures: Architectures | None = None) -> Chart | None:
     """Largest singular value of the state's derivative against distance, recurrent encoders only."""
-    points = _points(_lengths_shown(few_lines(ends(curves(table, JACOBIAN)))))
+    points = _points(_lengths_shown(few_lines(ends(curves(gradients, JACOBIAN)))))
     if points.empty:
         return None
-    figure = _draw(points, "Largest singular value", UNCHANGED)
+    figure = _draw(points, styles(points["name"], architectures), "Largest singular value", UNCHANGED)
     caption = (
         "Largest singular value of the derivative of the encoder's last state with respect to an earlier one, "
         "against the number of steps between them (Pascanu et al. 2013); recurrent encoders only. Below the dotted "
@@ -67,22 +69,21 @@ def _lengths_shown(rows: pd.DataFrame) -> pd.DataFrame:
     return rows if len(rows[["task", "length"]].drop_duplicates()) <= MOST_ROWS else longest(rows)
 
 
-def _draw(points: pd.DataFrame, label: str, level: Level) -> Figure:
+def _draw(points: pd.DataFrame, looks: dict[str, Style], label: str, level: Level) -> Figure:
     """A row of panels for each task and length, and a panel for each phase."""
-    looks = styles(points["name"])
     phases = [phase for phase in WHEN if phase in set(points["phase"])]
-    groups = list(points[["task", "length"]].drop_duplicates().itertuples(index=False, name=None))
+    groups = split_by(points, ["task", "length"])
     limits = norm_limits(points, level)
     with paper_style():
-        figure, grid = panels(len(groups), len(phases), height=2.3, width=WIDTHS[len(phases)])
-        for (task, length), row in zip(groups, grid, strict=True):
+        figure, grid = panels(len(groups), len(phases), height=2.3)
+        for ((task, length), of_length), row in zip(groups, grid, strict=True):
             for axes, phase in zip(row, phases, strict=True):
-                shown = points[(points["task"] == task) & (points["length"] == length) & (points["phase"] == phase)]
+                shown = of_length[of_length["phase"] == phase]
                 if shown.empty:
                     axes.set_visible(False)
                     continue
                 draw_distances(axes, shown, looks, limits, level)
-                axes.set_ylabel(label if is_leftmost(axes) else "")
+                label_leftmost(axes, label)
                 axes.set_title(f"{task}, length {length}, {WHEN[phase]}", loc="left")
         legend(figure, list(looks.values()), [level.look])
     return figure

@@ -11,52 +11,65 @@ from matplotlib.axes import Axes
 
 from analysis.claims.remedies import BASELINE, remedy_lags, remedy_norms
 from analysis.figures.chart import Chart
-from analysis.figures.gradients.panels import ONE_PERCENT, draw_distances, legend, log_spread, norm_limits
-from analysis.figures.gradients.recall import CHANCE, draw_lags, lag_axis, lag_spread
-from analysis.figures.length.accuracy import is_leftmost, panels
-from analysis.figures.style import Style, paper_style, styles
+from analysis.figures.gradients.lags import draw_lags, lag_spread
+from analysis.figures.gradients.norms import ONE_PERCENT, draw_distances, log_spread, norm_limits
+from analysis.figures.panels import label_leftmost, legend, panels
+from analysis.figures.registry import register
+from analysis.figures.style import TEXT_WIDTH, Style, guide, paper_style, styles
 from analysis.statistics.gradient_fits import WHEN
+from analysis.tables.architectures import Architectures
 
+CHANCE = guide("chance", "--")
 # Okabe & Ito (2008), the baseline in black: every class has the same remedies, so colours stand for these.
 MARKERS = ("s", "^", "D", "v", "P", "X")
 LINES = ((0, (4, 1.2)), (0, (4, 1, 1, 1)), (0, (1, 1)))
-GUESS = {**CHANCE, "linestyle": "--"}
 COLORS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 
 
-def remedies_figure(table: pd.DataFrame, results: pd.DataFrame | None = None) -> Chart | None:
+@register(
+    "remedies", "gradients", 6,
+    "A remedy works where its line lies above the baseline, left in the gradient, right in what is learnt.",
+)  # fmt: skip
+def remedies_figure(
+    gradients: pd.DataFrame, results: pd.DataFrame | None = None, architectures: Architectures | None = None
+) -> Chart | None:
     """A row for each architecture with variants: gradient norm against distance, and accuracy against lag.
 
     Args:
-        table: as `read_gradients` returns it.
+        gradients: as `read_gradients` returns it.
         results: the tidy table of trials, for accuracy.
+        architectures: what they say of themselves.
     """
-    norms, lags = remedy_norms(table), remedy_lags(table, results)
+    norms, lags = remedy_norms(gradients), remedy_lags(gradients, results)
     if norms.empty:
         return None
     looks = _looks(norms["variant"])
+    named = styles(norms["arch"], architectures)
     phases = [phase for phase in WHEN if phase in set(norms["phase"])]
-    rows = [(task, arch) for task in norms["task"].unique() for arch in styles(norms[norms["task"] == task]["arch"])]
+    rows = [(task, arch) for task in norms["task"].unique() for arch in named if _of(norms, task, arch).size]
     limits = norm_limits(norms, ONE_PERCENT)
     with paper_style():
-        figure, grid = panels(len(rows), len(phases) + (len(lags) > 0), height=2.0)
+        figure, grid = panels(len(rows), len(phases) + (len(lags) > 0), height=2.0, width=TEXT_WIDTH)
         for (task, arch), row in zip(rows, grid, strict=True):
-            own = norms[(norms["task"] == task) & (norms["arch"] == arch)]
-            name = styles([arch])[arch].name
+            of_row = _of(norms, task, arch)
             for axes, phase in zip(row, phases, strict=False):
-                shown = own[own["phase"] == phase]
+                shown = of_row[of_row["phase"] == phase]
                 if shown.empty:
                     axes.set_visible(False)
                     continue
                 draw_distances(axes, shown, looks, limits, ONE_PERCENT, by="variant")
                 axes.set_xlabel("Distance from the loss")
-                axes.set_ylabel("Gradient norm (relative)" if is_leftmost(axes) else "")
-                axes.set_title(f"{name}, {WHEN[phase]}", loc="left")
+                label_leftmost(axes, "Gradient norm (relative)")
+                axes.set_title(f"{named[arch].name}, {WHEN[phase]}", loc="left")
             if len(lags):
-                _draw_accuracy(row[-1], lags[(lags["arch"] == arch) & (lags["task"] == task)], name, looks)
-        legend(figure, list(looks.values()), [ONE_PERCENT.look, *([GUESS] if len(lags) else [])])
+                _draw_accuracy(row[-1], _of(lags, task, arch), named[arch].name, looks)
+        legend(figure, list(looks.values()), [ONE_PERCENT.look, *([CHANCE] if len(lags) else [])])
     points = pd.concat([norms.assign(panel="gradient_norm"), lags.assign(panel="accuracy")], ignore_index=True)
-    return Chart("remedies", figure, points, _caption(norms, lags))
+    return Chart("remedies", figure, points, _caption(norms, lags, named))
+
+
+def _of(points: pd.DataFrame, task: str, arch: str) -> pd.DataFrame:
+    return points[(points["task"] == task) & (points["arch"] == arch)]
 
 
 def _looks(variants: Iterable[str]) -> dict[str, Style]:
@@ -74,16 +87,15 @@ def _draw_accuracy(axes: Axes, points: pd.DataFrame, name: str, looks: dict[str,
     if points.empty:
         axes.set_visible(False)
         return
-    axes.axhline(1 / points["vocabulary"].iloc[0], **GUESS)
+    axes.axhline(1 / points["vocabulary"].iloc[0], **CHANCE)
     draw_lags(axes, points, looks, by="variant")
-    lag_axis(axes, points["lag"])
     axes.set_ylabel("Greedy token accuracy")
     axes.set_title(f"{name}, recall", loc="left")
 
 
-def _caption(norms: pd.DataFrame, lags: pd.DataFrame) -> str:
+def _caption(norms: pd.DataFrame, lags: pd.DataFrame, named: dict[str, Style]) -> str:
     lengths = ", ".join(
-        f"{styles([arch])[arch].name} at length {length} of {task}"
+        f"{named[arch].name} at length {length} of {task}"
         for task, length, arch in norms[["task", "length", "arch"]].drop_duplicates().itertuples(index=False, name=None)
     )
     accuracy = (

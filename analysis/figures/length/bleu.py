@@ -1,5 +1,5 @@
 """BLEU against source length, the figure of Cho et al. (2014b, Figure 4), Bahdanau et al. (2015, Figure 2) and Luong
-et al. (2015, Figure 6), from finished trials on text.
+et al. (2015, Figure 6), from finished trials on text; and the length ratio beside it.
 
 Which trials stand in one panel is what analysis.statistics.comparisons says.
 """
@@ -12,11 +12,12 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.transforms import ScaledTranslation
 
 from analysis.figures.chart import Chart
-from analysis.figures.length.accuracy import GUIDE, TRAINED, is_leftmost, panels, use
-from analysis.figures.style import Style, paper_style, styles
+from analysis.figures.lines import error_bars, from_middle
+from analysis.figures.panels import label_leftmost, split_by, wrapped_panels
+from analysis.figures.registry import register
+from analysis.figures.style import TEXT_WIDTH, TRAIN_LENGTH, Style, guide, paper_style, styles
 from analysis.statistics.comparisons import (
     BLEU_BOUNDS,
     Comparison,
@@ -30,6 +31,7 @@ from analysis.statistics.comparisons import (
 )
 from analysis.statistics.intervals import corpus_bleu
 from analysis.statistics.summaries import seeds_phrase
+from analysis.tables.architectures import Architectures
 from analysis.tables.trial_folders import Runs
 
 MOST_LINES = 8  # in one panel
@@ -39,7 +41,41 @@ HALF = {"markerfacecoloralt": "white"}
 # Of markers, the greatest train length first.
 FILLS: tuple[dict[str, Any], ...] = ({}, WHITE, {**HALF, "fillstyle": "left"}, {**HALF, "fillstyle": "top"})
 LEAST_RATIO = 0.6  # where the axis of length ratios begins, unless some are smaller
-SAME_LENGTH = {**GUIDE, "linestyle": ":", "label": "reference"}
+SAME_LENGTH = guide("reference")
+
+
+@register(
+    "bleu_by_length", "text", 1,
+    "Whether a line falls towards long sentences, and whether lines with attention fall less.",
+)  # fmt: skip
+def by_length_figure(runs: Runs) -> Chart | None:
+    """BLEU against source length, a line for each architecture and train length; None without trials on text."""
+    compared = comparisons(runs)
+    points = points_by_length(compared, architectures=runs.architectures)
+    if points.empty:
+        return None
+    caption = (
+        "Corpus BLEU of the test sentences of each range of source lengths, at their mean length. Dashed: the "
+        f"greatest train length, to whose right sentences are longer than any in training. {_spread(points)} "
+        f"Points of one length are drawn side by side. {left_out_phrase(compared)}"
+    )
+    return Chart("bleu_by_length", _draw(compared, points, runs, "BLEU", None), points, caption.strip())
+
+
+@register("length_ratio_by_length", "text", 2, "Whether long sentences are cut short, before their quality is judged.")
+def length_ratio_figure(runs: Runs) -> Chart | None:
+    """Words of the output over words of the reference against source length; None without trials on text."""
+    compared = comparisons(runs)
+    points = points_by_length(compared, length_ratio, (0.0, np.inf), runs.architectures)
+    if points.empty:
+        return None
+    caption = (
+        "Words of the output over words of the reference, by source length. Below 1 outputs are too short, which "
+        f"BLEU's brevity penalty punishes: models that stop early lose BLEU this way. {_spread(points)} "
+        f"Points of one length are drawn side by side. {left_out_phrase(compared)}"
+    )
+    figure = _draw(compared, points, runs, "Length ratio", SAME_LENGTH)
+    return Chart("length_ratio_by_length", figure, points, caption.strip())
 
 
 def length_ratio(statistics: np.ndarray) -> np.ndarray:
@@ -48,7 +84,10 @@ def length_ratio(statistics: np.ndarray) -> np.ndarray:
 
 
 def points_by_length(
-    compared: Sequence[Comparison], score: Score = corpus_bleu, bounds: tuple[float, float] = BLEU_BOUNDS
+    compared: Sequence[Comparison],
+    score: Score = corpus_bleu,
+    bounds: tuple[float, float] = BLEU_BOUNDS,
+    architectures: Architectures | None = None,
 ) -> pd.DataFrame:
     """A row for each setting, train length, architecture and bucket: mean over seeds and 95% interval.
 
@@ -56,7 +95,7 @@ def points_by_length(
     """
     rows = []
     for comparison in compared:
-        looks = styles(comparison.archs)
+        looks = styles(comparison.archs, architectures)
         for arch, bucket in ((arch, bucket) for arch in looks for bucket in comparison.buckets):
             interval = scored(comparison, arch, bucket, score).interval().clipped(*bounds)
             name = line_name(looks[arch].name, comparison.train_length)
@@ -69,65 +108,28 @@ def points_by_length(
     return pd.DataFrame(rows, columns=columns)
 
 
-def by_length_charts(runs: Runs) -> list[Chart]:
-    """Every figure of this module that the runs have the numbers for."""
-    charts = [by_length_figure(runs), length_ratio_figure(runs)]
-    return [chart for chart in charts if chart is not None]
-
-
-def by_length_figure(runs: Runs) -> Chart | None:
-    """BLEU against source length, a line for each architecture and train length; None without trials on text."""
-    compared = comparisons(runs)
-    points = points_by_length(compared)
-    if points.empty:
-        return None
-    figure = _draw(compared, points, runs, "BLEU", None)
-    caption = (
-        "Corpus BLEU of the test sentences of each range of source lengths, at their mean length. Dashed: the "
-        f"greatest train length, to whose right sentences are longer than any in training. {_spread(points)} "
-        f"Points of one length are drawn side by side. {left_out_phrase(compared)}"
-    )
-    return Chart("bleu_by_length", figure, points, caption.strip())
-
-
-def length_ratio_figure(runs: Runs) -> Chart | None:
-    """Words of the output over words of the reference against source length; None without trials on text."""
-    compared = comparisons(runs)
-    points = points_by_length(compared, length_ratio, (0.0, np.inf))
-    if points.empty:
-        return None
-    figure = _draw(compared, points, runs, "Length ratio", SAME_LENGTH)
-    caption = (
-        "Words of the output over words of the reference, by source length. Below 1 outputs are too short, which "
-        f"BLEU's brevity penalty punishes: models that stop early lose BLEU this way. {_spread(points)} "
-        f"Points of one length are drawn side by side. {left_out_phrase(compared)}"
-    )
-    return Chart("length_ratio_by_length", figure, points, caption.strip())
-
-
 def _draw(
-    compared: list[Comparison], points: pd.DataFrame, runs: Runs, label: str, guide: dict[str, Any] | None
+    compared: list[Comparison], points: pd.DataFrame, runs: Runs, label: str, reference: dict[str, Any] | None
 ) -> Figure:
     """A panel for each setting, or for each of its train lengths where the lines would be too many for one."""
     groups = _groups(compared)
-    looks = styles(runs.results["arch"])
+    looks = styles(runs.results["arch"], runs.architectures)
     lengths = sorted(points["train_length"].unique(), reverse=True)
     split = all(len(group) == 1 for group in groups)
     fills = {length: {} if split else FILLS[place % len(FILLS)] for place, length in enumerate(lengths)}
     handles: dict[tuple[str, int], Line2D] = {}
     with paper_style():
-        columns = min(2, len(groups))
-        figure, grid = panels(-(-len(groups) // columns), columns, height=2.6)
-        for axes, group in zip(use(grid, len(groups)), groups, strict=True):
+        figure, cells = wrapped_panels(len(groups), 2, height=2.6, width=TEXT_WIDTH)
+        for axes, group in zip(cells, groups, strict=True):
             for comparison in group:
-                axes.axvline(comparison.train_length, **TRAINED)
-            if guide:
-                axes.axhline(1, **guide)
+                axes.axvline(comparison.train_length, **TRAIN_LENGTH)
+            if reference:
+                axes.axhline(1, **reference)
             drawn = _draw_lines(axes, _points_of(points, group), looks, fills)
             handles |= {(arch, 0 if split else length): line for (arch, length), line in drawn.items()}
-            _finish_axes(axes, _points_of(points, _of_setting(compared, group[0].setting)), label, bool(guide))
+            _finish_axes(axes, _points_of(points, _of_setting(compared, group[0].setting)), label, bool(reference))
             axes.set_title(_title(group, compared), loc="left")
-        _legend(figure, handles, looks, [TRAINED, guide] if guide else [TRAINED])
+        _legend(figure, handles, looks, [TRAIN_LENGTH, reference] if reference else [TRAIN_LENGTH])
     return figure
 
 
@@ -135,9 +137,9 @@ def _groups(compared: list[Comparison]) -> list[list[Comparison]]:
     """What stands together in a panel."""
     groups = []
     for setting in dict.fromkeys(comparison.setting for comparison in compared):
-        own = _of_setting(compared, setting)
-        lines = sum(len(set(comparison.archs)) for comparison in own)
-        groups += [own] if lines <= MOST_LINES else [[comparison] for comparison in own]
+        of_setting = _of_setting(compared, setting)
+        lines = sum(len(set(comparison.archs)) for comparison in of_setting)
+        groups += [of_setting] if lines <= MOST_LINES else [[comparison] for comparison in of_setting]
     return [group for group in groups if any(comparison.buckets for comparison in group)]
 
 
@@ -155,19 +157,13 @@ def _draw_lines(
     axes: Axes, points: pd.DataFrame, looks: dict[str, Style], fills: dict[int, dict[str, Any]]
 ) -> dict[tuple[str, int], Line2D]:
     """A line with error bars for each architecture and train length; returns what the legend shows for each."""
-    names = list(dict.fromkeys(points[["arch", "train_length"]].itertuples(index=False, name=None)))
-    names.sort(key=lambda line: (list(looks).index(line[0]), line[1]))
+    lines = dict(split_by(points, ["arch", "train_length"]))
+    order = sorted(lines, key=lambda line: (list(looks).index(line[0]), line[1]))
     handles = {}
-    for place, (arch, length) in enumerate(names):
-        own = points[(points["arch"] == arch) & (points["train_length"] == length)].sort_values("mean_source_length")
-        # Apart on paper by a marker's width at most, while the data stay as they are.
-        shift = ScaledTranslation((place - (len(names) - 1) / 2) * APART / 72, 0, axes.figure.dpi_scale_trans)
-        look = {**looks[arch].of_line(), "markeredgewidth": 0.8, "label": own["name"].iloc[0], **fills[length]}
-        axes.errorbar(
-            own["mean_source_length"], own["mean"], elinewidth=0.7, markersize=4,
-            yerr=[(own["mean"] - own["low"]).clip(lower=0), (own["high"] - own["mean"]).clip(lower=0)],
-            transform=axes.transData + shift, **look,
-        )  # fmt: skip
+    for place, (arch, length) in zip(from_middle(len(order)), order, strict=True):
+        line = lines[arch, length]
+        look = {**looks[arch].of_line(), "markeredgewidth": 0.8, "label": line["name"].iloc[0], **fills[length]}
+        error_bars(axes, line, "mean_source_length", place * APART, elinewidth=0.7, markersize=4, **look)
         handles[arch, length] = Line2D([], [], **look)
     return handles
 
@@ -186,7 +182,7 @@ def _legend(
         if not length:
             handles[arch, length].set_label(looks[arch].name)
     figure.legend(
-        handles=[*(handles[line] for line in order), *(Line2D([], [], **guide) for guide in guides)],
+        handles=[*(handles[line] for line in order), *(Line2D([], [], **one) for one in guides)],
         loc="outside lower center", ncols=columns if columns <= 5 else 4, handlelength=3,
     )  # fmt: skip
 
@@ -199,7 +195,7 @@ def _finish_axes(axes: Axes, points: pd.DataFrame, label: str, is_ratio: bool) -
     room = 0.06 * (most - least)
     axes.set_ylim(least - room * is_ratio, most + room)
     axes.set_xlabel("Source length (tokens)")
-    axes.set_ylabel(label if is_leftmost(axes) else "")
+    label_leftmost(axes, label)
     axes.grid(True, axis="y")
 
 

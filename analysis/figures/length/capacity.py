@@ -1,48 +1,54 @@
 """The figure of capacity against hidden size: how many bits a state of so many units carries."""
 
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
+from analysis.figures.axes import doubling_axis
 from analysis.figures.chart import Chart
-from analysis.figures.gradients.panels import WIDTHS, each_line, legend
-from analysis.figures.length.accuracy import GUIDE, is_leftmost, panels, use
-from analysis.figures.style import Style, paper_style, styles
+from analysis.figures.lines import draw_error_bars, spread_phrase
+from analysis.figures.panels import label_leftmost, legend, split_by, wrapped_panels
+from analysis.figures.registry import register
+from analysis.figures.style import guide, paper_style, styles
 from analysis.statistics.intervals import capacity
-from analysis.statistics.summaries import SETTING, at_train_length, seeds_phrase, setting_name
+from analysis.statistics.summaries import SETTING, at_train_length, setting_name
+from analysis.tables.architectures import Architectures, class_of
 
 POINT_COLUMNS = [*SETTING, "arch", "hidden_size", "train_length", "presented", "mean", "low", "high", "seeds"]
-PRESENTED = {**GUIDE, "linestyle": ":", "label": "most bits presented"}
+PRESENTED = guide("most bits presented")
 
 
-def capacity_figure(results: pd.DataFrame, trials: pd.DataFrame) -> Chart | None:
+@register(
+    "capacity_by_size", "bottleneck", 3, "Whether a wider state carries more: a fixed context gains with its size."
+)
+def capacity_figure(
+    results: pd.DataFrame, trials: pd.DataFrame, architectures: Architectures | None = None
+) -> Chart | None:
     """Most bits recovered against hidden size; None unless some architecture was run at two sizes or more.
 
     Args:
         results: the tidy table, variants told apart or not.
         trials: one row a complete trial, with its `hidden_size`.
+        architectures: what they say of themselves.
     """
     points = capacity_points(results, trials)
     points = points[points.groupby([*SETTING, "arch"])["hidden_size"].transform("nunique") > 1]
     if points.empty:
         return None
-    looks = styles(points["arch"])
-    settings = list(points[SETTING].drop_duplicates().itertuples(index=False, name=None))
+    looks = styles(points["arch"], architectures)
+    settings = split_by(points, SETTING)
     with paper_style():
-        columns = min(2, len(settings))
-        figure, grid = panels(-(-len(settings) // columns), columns, height=2.4, width=WIDTHS[columns])
-        for axes, (task, vocabulary) in zip(use(grid, len(settings)), settings, strict=True):
-            own = points[(points[SETTING] == [task, vocabulary]).all(axis=1)]
-            _draw(axes, own, looks)
-            axes.set_ylabel("Most bits recovered (a sequence)" if is_leftmost(axes) else "")
+        figure, cells = wrapped_panels(len(settings), 2, height=2.4)
+        for axes, ((task, vocabulary), shown) in zip(cells, settings, strict=True):
+            axes.axhline(shown["presented"].max(), **PRESENTED)
+            draw_error_bars(axes, shown, "hidden_size", looks)
+            doubling_axis(axes, shown["hidden_size"], "Hidden size", margin=0.05)
+            axes.set_ylim(bottom=min(0, shown["mean"].min()))
+            axes.grid(True)
+            label_leftmost(axes, "Most bits recovered (a sequence)")
             axes.set_title(setting_name(task, vocabulary), loc="left")
         legend(figure, list(looks.values()), [PRESENTED])
-    spread = "one seed, so without intervals" if points["seeds"].max() == 1 else (
-        f"means with 95% t intervals over seeds ({seeds_phrase(points)})"
-    )  # fmt: skip
     caption = (
         "The most bits a sequence that an architecture recovered at any length, against its hidden size; "
-        f"{spread}. At the dotted line everything presented was recovered, so capacity may be greater."
+        f"{spread_phrase(points)}. At the dotted line everything presented was recovered, so capacity may be greater."
     )
     return Chart("capacity_by_size", figure, points.reset_index(drop=True), caption)
 
@@ -57,7 +63,7 @@ def capacity_points(results: pd.DataFrame, trials: pd.DataFrame) -> pd.DataFrame
     rows = rows[rows["trial"].isin(sizes.index)]
     rows = rows.assign(
         hidden_size=rows["trial"].map(sizes["hidden_size"]).astype(int),
-        arch=[name.partition(" [")[0] for name in rows["arch"]],
+        arch=rows["arch"].map(class_of),
     )
     presented = at_train_length(results, "bits_presented").set_index("trial")["value"]
     points = []
@@ -68,21 +74,3 @@ def capacity_points(results: pd.DataFrame, trials: pd.DataFrame) -> pd.DataFrame
         offered = presented.reindex(group["trial"]).max()
         points.append([*setting, arch, size, length, offered, *most])
     return pd.DataFrame(points, columns=POINT_COLUMNS)
-
-
-def _draw(axes: Axes, points: pd.DataFrame, looks: dict[str, Style]) -> None:
-    axes.axhline(points["presented"].max(), **PRESENTED)
-    for name, own in each_line(points, "arch", looks):
-        own = own.sort_values("hidden_size")
-        axes.errorbar(
-            own["hidden_size"], own["mean"], yerr=[own["mean"] - own["low"], own["high"] - own["mean"]],
-            elinewidth=0.8, markeredgewidth=0, **looks[name].of_line(),
-        )  # fmt: skip
-    sizes = sorted(points["hidden_size"].unique())
-    axes.set_xscale("log", base=2)
-    axes.xaxis.set_major_locator(FixedLocator(sizes))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda size, _: f"{size:g}"))
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.set_ylim(bottom=min(0, points["mean"].min()))
-    axes.set_xlabel("Hidden size")
-    axes.grid(True)

@@ -3,13 +3,16 @@
 import pandas as pd
 from matplotlib.axes import Axes
 
+from analysis.figures.axes import proportion_axis
 from analysis.figures.chart import Chart
 from analysis.figures.direct_labels import label_lines
-from analysis.figures.gradients.panels import draw_bands
-from analysis.figures.length.accuracy import panels
+from analysis.figures.lines import draw_bands
+from analysis.figures.panels import panels, split_by
+from analysis.figures.registry import register
 from analysis.figures.style import Style, paper_style, styles
 from analysis.statistics.intervals import mean_interval
 from analysis.statistics.summaries import PROPORTION, SETTING, longest, seeds_phrase, setting_name
+from analysis.tables.architectures import Architectures
 
 # In the order of preference: what is drawn of a trial is the first that it has.
 METRICS = {
@@ -20,45 +23,48 @@ METRICS = {
 LABELS = {"minutes": "Minutes of training", "step": "Optimiser steps"}
 HEIGHT, AROUND = 2.3, 0.6  # inches of a row of panels, and what title and labels take of it
 POINT_COLUMNS = [
-    *SETTING,
-    "train_length",
-    "arch",
-    "metric",
-    "step",
-    "seconds",
-    "mean",
-    "low",
-    "high",
-    "seeds",
-    "running",
-]
+    *SETTING, "train_length", "arch", "metric", "step", "seconds", "mean", "low", "high", "seeds", "running",
+]  # fmt: skip
 
 
-def learning_figure(curves: pd.DataFrame, trials: pd.DataFrame) -> Chart | None:
+@register(
+    "learning_curves", "learning", 1,
+    "Who learns at all, who learns first by steps, and who learns first by the clock: the order may "
+    "change between the panels.",
+)  # fmt: skip
+def learning_figure(
+    curves: pd.DataFrame, trials: pd.DataFrame, architectures: Architectures | None = None
+) -> Chart | None:
     """Validation score at the greatest train length of each task; None where no trial kept its curve.
 
     Args:
         curves: as `read_histories` returns it.
         trials: one row a complete trial, variants told apart.
+        architectures: what they say of themselves.
     """
     points = learning_points(curves, trials)
     if points.empty:
         return None
-    looks = styles(points["arch"])
-    groups = list(points[[*SETTING, "train_length", "metric"]].drop_duplicates().itertuples(index=False, name=None))
+    looks = styles(points["arch"], architectures)
+    groups = split_by(points, [*SETTING, "train_length", "metric"])
     with paper_style():
         figure, grid = panels(len(groups), 2, height=HEIGHT)
-        for (task, vocabulary, length, metric), (left, right) in zip(groups, grid, strict=True):
-            own = points[(points[[*SETTING, "metric"]] == [task, vocabulary, metric]).all(axis=1)]
-            own = own.assign(minutes=own["seconds"] / 60)
-            _draw(left, own, "minutes", looks)
-            _draw(right, own, "step", looks)
+        for ((task, vocabulary, length, metric), shown), (left, right) in zip(groups, grid, strict=True):
+            shown = shown.assign(minutes=shown["seconds"] / 60)
+            _draw(left, shown, "minutes", looks)
+            _draw(right, shown, "step", looks)
+            left.set_ylabel(METRICS[metric][0])
             left.set_title(f"{setting_name(task, vocabulary)}, trained up to {length}", loc="left")
-            label_lines(right, own, "step", looks, HEIGHT - AROUND)
+            label_lines(right, shown, "step", looks, HEIGHT - AROUND)
+    spread = (
+        "One seed, so without intervals."
+        if points["seeds"].max() == 1
+        else f"Means over {seeds_phrase(points)}; bands are 95% t intervals."
+    )
     caption = (
         f"Score on the validation examples during training, at the greatest train length of each task, against the "
         f"time spent (left) and against optimiser steps (right). Accuracy and BLEU are those of free-running decoding. "
-        f"{_spread(points)} A trial that ended early keeps its last score and time."
+        f"{spread} A trial that ended early keeps its last score and time."
     )
     return Chart("learning_curves", figure, points, caption)
 
@@ -92,16 +98,8 @@ def _preferred(metrics: pd.Series) -> str:
 
 
 def _draw(axes: Axes, points: pd.DataFrame, x: str, looks: dict[str, Style]) -> None:
-    metric = points["metric"].iloc[0]
-    draw_bands(axes, points, x, looks, by="arch")
+    draw_bands(axes, points, x, looks)
     axes.set_xlim(0, 1.02 * points[x].max())
-    if metric == "greedy_token_accuracy":
-        axes.set_ylim(-0.03, 1.03)
+    if points["metric"].iloc[0] == "greedy_token_accuracy":
+        proportion_axis(axes)
     axes.set_xlabel(LABELS[x])
-    axes.set_ylabel(METRICS[metric][0] if x == "minutes" else "")
-
-
-def _spread(points: pd.DataFrame) -> str:
-    if points["seeds"].max() == 1:
-        return "One seed, so without intervals."
-    return f"Means over {seeds_phrase(points)}; bands are 95% t intervals."

@@ -39,7 +39,7 @@ def alignment_accuracy(report: Report) -> Iterator[Block]:
 
 def maps(report: Report) -> Iterator[Block]:
     """Maps of a few sentences, which a slider leafs through by the length of their source."""
-    figures, note = list(report.figures("attention")), report.gallery.note
+    figures, note = list(report.figures("attention")), report.gallery.notes["attention"]
     if figures or note:
         yield Heading("Where attention looks")
     if note:

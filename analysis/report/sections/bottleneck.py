@@ -6,7 +6,7 @@ import pandas as pd
 
 from analysis.claims.bottleneck import DEGRADES, NO_BOTTLENECK, RULE, Change, changes
 from analysis.claims.verdicts import Answer, with_reason
-from analysis.figures.length.accuracy import bits_points
+from analysis.figures.length.bits import bits_points
 from analysis.report.blocks import Block, Cell, Heading, Paragraph, Table, titled
 from analysis.report.context import Report, Section
 from analysis.report.failures import not_in_means

@@ -9,10 +9,12 @@ import pandas as pd
 import pytest
 
 from analysis.errors import ReportError
-from analysis.figures.attention import alignments
+from analysis.figures.attention.alignments import alignment_figure
+from analysis.figures.attention.heads import heads_figure
+from analysis.figures.attention.pair import draw_attention
+from analysis.figures.attention.sentences import spread_over_lengths
 from analysis.figures.style import TEXT_WIDTH
 from analysis.report.command import main as report
-from analysis.report.figures import spread_over_lengths
 from analysis.tables.attention_files import find_attention, read_attention
 from tests.helpers.analysis_tables import write_trial as write_complete
 
@@ -79,7 +81,7 @@ def drawn_beyond_the_edge(figure):
 
 def test_a_panel_shows_the_weights_between_words(tmp_path):
     file = read(tmp_path, sentence())
-    chart = alignments.alignment_figure([file], 12)
+    chart = alignment_figure([file], 12)
     (axes,) = panels(chart)
     assert labels(axes.xaxis) == ["a", "player", "runs"]
     assert labels(axes.yaxis) == WORDS
@@ -89,15 +91,8 @@ def test_a_panel_shows_the_weights_between_words(tmp_path):
     assert chart.name == "alignment_12"
 
 
-def test_pieces_are_shown_where_asked_for(tmp_path):
-    file = read(tmp_path, sentence())
-    (axes,) = panels(alignments.alignment_figure([file], 12, pieces=True))
-    assert (labels(axes.xaxis), labels(axes.yaxis)) == (SOURCE, TARGET)
-    np.testing.assert_array_equal(shown(axes), sentence()["attention"])
-
-
 def test_white_is_zero_and_black_is_one_with_the_first_target_word_on_top(tmp_path):
-    (axes,) = panels(alignments.alignment_figure([read(tmp_path, sentence())], 12))
+    (axes,) = panels(alignment_figure([read(tmp_path, sentence())], 12))
     mesh = axes.collections[0]
     assert mesh.get_clim() == (0, 1)
     assert mesh.cmap(0.0)[:3] == (1, 1, 1) and mesh.cmap(1.0)[:3] == (0, 0, 0)
@@ -106,7 +101,7 @@ def test_white_is_zero_and_black_is_one_with_the_first_target_word_on_top(tmp_pa
 
 def test_cells_are_square(tmp_path):
     file = read(tmp_path, sentence(source=long_sentence(9), target=long_sentence(5)))
-    figure = (chart := alignments.alignment_figure([file], 12)).figure
+    figure = (chart := alignment_figure([file], 12)).figure
     box = panels(chart)[0].get_position()
     width, height = figure.get_size_inches()
     assert box.width * width / 9 == pytest.approx(box.height * height / 5)
@@ -117,7 +112,7 @@ def test_models_stand_side_by_side_in_the_order_of_legends_each_with_its_own_out
         read(tmp_path, sentence(target=["▁zwei", "</s>"]), arch="Transformer", label="Transformer, 4 heads"),
         read(tmp_path, sentence(), arch="Bahdanau"),
     ]
-    chart = alignments.alignment_figure(files, 12)
+    chart = alignment_figure(files, 12)
     assert titles(chart) == ["Bahdanau attention", "Transformer, 4 heads"]
     assert [labels(axes.yaxis) for axes in panels(chart)] == [WORDS, ["zwei", "</s>"]]
     first, second = (axes.get_position() for axes in panels(chart))
@@ -126,12 +121,12 @@ def test_models_stand_side_by_side_in_the_order_of_legends_each_with_its_own_out
 
 def test_a_model_without_the_sentence_gets_no_panel(tmp_path):
     files = [read(tmp_path, sentence()), read(tmp_path, sentence(7), arch="LuongGlobal")]
-    assert titles(alignments.alignment_figure(files, 7)) == ["Luong global"]
+    assert titles(alignment_figure(files, 7)) == ["Luong global"]
 
 
 def test_points_hold_every_weight_drawn(tmp_path):
     files = [read(tmp_path, sentence()), read(tmp_path, sentence(), arch="LuongGlobal", label="Luong, dot")]
-    chart = alignments.alignment_figure(files, 12)
+    chart = alignment_figure(files, 12)
     points = chart.points
     assert list(points.columns) == [
         "arch", "label", "id", "target_position", "target", "source_position", "source", "weight",
@@ -145,7 +140,7 @@ def test_points_hold_every_weight_drawn(tmp_path):
 @pytest.mark.parametrize(("count", "rows"), [(1, [1]), (2, [2]), (3, [3]), (4, [2, 2]), (5, [3, 2])])
 def test_panels_wrap_to_rows_of_at_most_three(tmp_path, count, rows):
     files = [read(tmp_path, sentence(), label=f"model {number}") for number in range(count)]
-    tops = pd.Series([round(axes.get_position().y1, 6) for axes in panels(alignments.alignment_figure(files, 12))])
+    tops = pd.Series([round(axes.get_position().y1, 6) for axes in panels(alignment_figure(files, 12))])
     assert tops.value_counts().sort_index(ascending=False).tolist() == rows
 
 
@@ -153,7 +148,7 @@ def test_panels_wrap_to_rows_of_at_most_three(tmp_path, count, rows):
 def test_words_are_legible_within_the_text_width_and_none_is_cut_off(tmp_path, length):
     source, target = long_sentence(length), [*long_sentence(length + 2), "▁außerordentlich", "</s>"]
     files = [read(tmp_path, sentence(source=source, target=target), label=f"model {n}") for n in range(3)]
-    chart = alignments.alignment_figure(files, 12)
+    chart = alignment_figure(files, 12)
     assert chart.figure.get_size_inches()[0] <= TEXT_WIDTH + 1e-9
     assert drawn_beyond_the_edge(chart.figure) == []
     label = panels(chart)[0].get_yticklabels()[0]
@@ -164,7 +159,7 @@ def test_words_are_legible_within_the_text_width_and_none_is_cut_off(tmp_path, l
 
 def test_very_long_words_are_cut_in_the_drawing_only(tmp_path):
     word = "Donaudampfschifffahrtsgesellschaft"
-    chart = alignments.alignment_figure([read(tmp_path, sentence(target=["▁" + word]))], 12)
+    chart = alignment_figure([read(tmp_path, sentence(target=["▁" + word]))], 12)
     assert labels(panels(chart)[0].yaxis) == ["Donaudampfschif…"]
     assert set(chart.points["target"]) == {word}
 
@@ -172,24 +167,25 @@ def test_very_long_words_are_cut_in_the_drawing_only(tmp_path):
 def test_models_with_different_sources_are_not_drawn_as_one_sentence(tmp_path):
     files = [read(tmp_path, sentence()), read(tmp_path, sentence(source=["▁b"]), arch="LuongGlobal")]
     with pytest.raises(ReportError, match=r"Bahdanau.*LuongGlobal.*different sources as sentence 12"):
-        alignments.alignment_figure(files, 12)
+        alignment_figure(files, 12)
 
 
 def test_other_pieces_of_the_same_words_are_the_same_source(tmp_path):
     other = ["▁a", "▁pla", "y", "er", "▁runs"]
     files = [read(tmp_path, sentence()), read(tmp_path, sentence(source=other), arch="LuongGlobal")]
-    assert len(panels(alignments.alignment_figure(files, 12))) == 2
+    assert len(panels(alignment_figure(files, 12))) == 2
 
 
 def test_a_sentence_nobody_has_is_an_error_that_names_those_there_are(tmp_path):
     with pytest.raises(ReportError, match=r"no attention\.json has sentence 3; it has 7, 12"):
-        alignments.alignment_figure([read(tmp_path, sentence(7), sentence(12))], 3)
+        alignment_figure([read(tmp_path, sentence(7), sentence(12))], 3)
 
 
 def test_heads_are_columns_and_layers_are_rows(tmp_path):
     places = [(layer, head) for layer in (1, 2) for head in (1, 2, 10)]
-    file = read(tmp_path, sentence(heads=places[::-1]), arch="Transformer")
-    chart = alignments.heads_figure(file, 12, pieces=True)
+    words = long_sentence(4)
+    file = read(tmp_path, sentence(heads=places[::-1], source=words, target=words), arch="Transformer")
+    chart = heads_figure(file, 12)
     assert chart.name == "heads_Transformer_12"
     corners = [(round(axes.get_position().y1, 6), round(axes.get_position().x0, 6)) for axes in panels(chart)]
     assert len({y for y, _ in corners}) == 2 and len({x for _, x in corners}) == 3
@@ -201,7 +197,7 @@ def test_heads_are_columns_and_layers_are_rows(tmp_path):
 
 def test_only_outer_heads_carry_words_and_none_is_cut_off(tmp_path):
     file = read(tmp_path, sentence(heads=[(1, 1), (1, 2), (2, 1), (2, 2)]), arch="Transformer")
-    chart = alignments.heads_figure(file, 12)
+    chart = heads_figure(file, 12)
     assert [(bool(labels(a.xaxis)), bool(labels(a.yaxis))) for a in panels(chart)] == [
         (True, True), (True, False), (False, True), (False, False),
     ]  # fmt: skip
@@ -211,7 +207,7 @@ def test_only_outer_heads_carry_words_and_none_is_cut_off(tmp_path):
 def test_heads_too_small_for_words_say_so_in_the_caption(tmp_path):
     heads = [(1, head) for head in range(1, 9)]
     file = read(tmp_path, sentence(source=long_sentence(30), heads=heads), arch="Transformer")
-    chart = alignments.heads_figure(file, 12)
+    chart = heads_figure(file, 12)
     assert not any(labels(axes.xaxis) for axes in panels(chart))
     assert "from left to right" in chart.caption
     assert chart.figure.get_size_inches()[0] <= TEXT_WIDTH + 1e-9
@@ -219,7 +215,7 @@ def test_heads_too_small_for_words_say_so_in_the_caption(tmp_path):
 
 def test_a_model_without_heads_has_no_figure_of_heads(tmp_path):
     with pytest.raises(ReportError, match="no heads"):
-        alignments.heads_figure(read(tmp_path, sentence()), 12)
+        heads_figure(read(tmp_path, sentence()), 12)
 
 
 @pytest.mark.parametrize(
@@ -286,38 +282,38 @@ def test_sentences_that_all_models_have_are_drawn(tmp_path):
 def test_one_pair_is_drawn_in_the_format_of_the_suffix_and_the_same_again(tmp_path, suffix, begins):
     paths = [tmp_path / f"{name}{suffix}" for name in ("first", "again")]
     for path in paths:
-        alignments.draw_attention(path, ["a", "man"], ["ein", "Mann", "</s>"], weights(3, 2), title="Bahdanau")
+        draw_attention(path, ["a", "man"], ["ein", "Mann", "</s>"], weights(3, 2), title="Bahdanau")
     assert paths[0].read_bytes().startswith(begins)
     assert paths[0].read_bytes() == paths[1].read_bytes()
 
 
 def test_letters_of_an_svg_stay_letters(tmp_path):
-    alignments.draw_attention(tmp_path / "a.svg", ["科学家"], ["scientists"], [[1.0]])
+    draw_attention(tmp_path / "a.svg", ["科学家"], ["scientists"], [[1.0]])
     assert "科学家" in (tmp_path / "a.svg").read_text(encoding="utf-8")
 
 
 def test_another_suffix_is_an_error_of_one_line_and_writes_nothing(tmp_path):
     with pytest.raises(ReportError, match=r"a\.gif: figures are written as \.png, \.pdf, \.svg"):
-        alignments.draw_attention(tmp_path / "a.gif", ["a"], ["b"], [[1.0]])
+        draw_attention(tmp_path / "a.gif", ["a"], ["b"], [[1.0]])
     assert list(tmp_path.iterdir()) == []
 
 
 def test_attention_of_another_shape_is_an_error(tmp_path):
     with pytest.raises(ValueError, match=r"\(1, 2\) over 2 target and 1 source"):
-        alignments.draw_attention(tmp_path / "a.png", ["a"], ["b", "c"], [[0.5, 0.5]])
+        draw_attention(tmp_path / "a.png", ["a"], ["b", "c"], [[0.5, 0.5]])
 
 
 @pytest.mark.parametrize("words", [["$\\frac$", "$x^$"], ["科学家", "مرحبا"], ["\n", "a\tb"]])
 def test_words_that_are_no_formula_or_not_in_the_font_are_drawn_without_a_word(tmp_path, words):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        alignments.draw_attention(tmp_path / "a.png", words, words, weights(2, 2), title=words[0])
+        draw_attention(tmp_path / "a.png", words, words, weights(2, 2), title=words[0])
     assert (tmp_path / "a.png").stat().st_size > 1000
 
 
 def test_warnings_of_other_drawings_are_heard_again(tmp_path):
     before = list(warnings.filters)
-    alignments.draw_attention(tmp_path / "a.png", ["科学家"], ["b"], [[1.0]])
+    draw_attention(tmp_path / "a.png", ["科学家"], ["b"], [[1.0]])
     assert warnings.filters == before
 
 

@@ -9,8 +9,8 @@ from analysis.claims.text_length import length_claim
 from analysis.claims.verdicts import Answer
 from analysis.errors import ReportError
 from analysis.figures.chart import save_chart
-from analysis.figures.length import bleu as by_length
-from analysis.figures.length.bleu import length_ratio, points_by_length
+from analysis.figures.length.bleu import by_length_figure, length_ratio, length_ratio_figure, points_by_length
+from analysis.figures.registry import section_charts
 from analysis.report.command import main as report
 from analysis.report.render import markdown
 from analysis.report.sections.text import bleu_by_length
@@ -39,7 +39,7 @@ def runs(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def chart(runs):
-    return by_length.by_length_figure(runs)
+    return by_length_figure(runs)
 
 
 def bleu(sentences):
@@ -155,13 +155,13 @@ def test_length_ratio_is_words_of_outputs_over_words_of_references(runs):
     assert expected < 0.9
     assert points.loc[("GRU", 30, "41-50"), "mean"] == pytest.approx(expected)  # the same for both seeds
     assert points.loc[("Bahdanau", 30, "41-50"), "mean"] == 1.0
-    chart = by_length.length_ratio_figure(runs)
+    chart = length_ratio_figure(runs)
     assert chart is not None and "reference" in legend(chart.figure)
 
 
 def test_many_lines_have_a_panel_a_train_length(tmp_path):
     runs = load_runs([write_text_sweep(tmp_path, ARCHITECTURES, seeds=(0,))])
-    chart = by_length.by_length_figure(runs)
+    chart = by_length_figure(runs)
     assert chart is not None
     assert [axes.get_title(loc="left").rpartition(", ")[2] for axes in chart.figure.axes] == [
         "trained up to 30", "trained up to 50",
@@ -175,7 +175,7 @@ def test_each_test_set_has_its_panel(tmp_path):
     for name in ("flickr2016", "flickr2017"):
         write_text_trial(tmp_path, test_name=name, suffix=name)
     write_text_trial(tmp_path, task="dates", test_name="dates")
-    chart = by_length.by_length_figure(load_runs([tmp_path]))
+    chart = by_length_figure(load_runs([tmp_path]))
     assert chart is not None
     titles = [axes.get_title(loc="left") for axes in chart.figure.axes if axes.get_visible()]
     assert [title.split(", ")[-2] for title in titles] == ["dates", "flickr2016", "flickr2017"]
@@ -310,14 +310,14 @@ def test_report_shows_the_table_with_the_size_of_each_bucket(tmp_path):
 def test_variants_of_an_architecture_are_lines_of_their_own(tmp_path):
     for width in (64, 128):
         write_text_trial(tmp_path, model={"hidden_size": width}, suffix=str(width))
-    chart = by_length.by_length_figure(tell_variants_apart(load_runs([tmp_path])))
+    chart = by_length_figure(tell_variants_apart(load_runs([tmp_path])))
     assert chart is not None
     assert set(drawn(chart.figure.axes[0])) == {"GRU [hidden_size=128]-30", "GRU [hidden_size=64]-30"}
 
 
 def test_synthetic_tasks_have_no_such_figure(tmp_path, capsys):
     write_sweep(tmp_path, ("GRU",), (5,), (0,))
-    assert by_length.by_length_charts(load_runs([tmp_path])) == []
+    assert section_charts("text", runs=load_runs([tmp_path])) == []
     assert report([str(tmp_path), "--figures", "bleu_by_length"]) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1 and "no figure bleu_by_length" in error
@@ -330,5 +330,5 @@ def test_figures_are_written_by_their_names(tmp_path):
     assert {path.name for path in (tmp_path / "out/figures").iterdir()} == {
         f"{name}.{suffix}" for name in names for suffix in ("png", "pdf", "csv")
     }
-    charts = by_length.by_length_charts(load_runs([tmp_path / "runs"]))
+    charts = section_charts("text", runs=load_runs([tmp_path / "runs"]))
     assert all("One seed" in chart.caption for chart in charts)

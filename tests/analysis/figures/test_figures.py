@@ -5,7 +5,10 @@ import pandas as pd
 import pytest
 
 from analysis.figures.chart import save_chart
-from analysis.figures.length import accuracy as bottleneck
+from analysis.figures.length.accuracy import accuracy_figure
+from analysis.figures.length.generalisation import length_generalisation_figure
+from analysis.figures.length.positions import position_figure
+from analysis.figures.registry import section_charts
 from analysis.figures.style import styles
 from analysis.report.command import main as report
 from analysis.statistics.intervals import mean_interval
@@ -23,7 +26,7 @@ def results(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def charts(results):
-    return {chart.name: chart for chart in bottleneck.bottleneck_charts(results)}
+    return {chart.name: chart for chart in section_charts("bottleneck", results=results)}
 
 
 def drawn(axes):
@@ -72,7 +75,7 @@ def test_points_are_means_over_seeds_at_the_train_length(results, charts):
 def test_intervals_of_proportions_stay_within_0_and_1(tmp_path):
     for seed, accuracy in enumerate((1.0, 0.6, 1.0)):
         write_trial(tmp_path, seed=seed, rows=[(10, None, "greedy_token_accuracy", accuracy)])
-    chart = bottleneck.accuracy_figure(load_runs([tmp_path]).results)
+    chart = accuracy_figure(load_runs([tmp_path]).results)
     assert chart is not None
     assert chart.points["high"].tolist() == [1.0]
     assert mean_interval([1.0, 0.6, 1.0]).high > 1
@@ -107,22 +110,22 @@ def test_length_generalisation_has_a_panel_a_train_length(charts):
 
 def test_no_length_generalisation_without_other_lengths(tmp_path):
     write_trial(tmp_path)
-    assert bottleneck.length_generalisation_figure(load_runs([tmp_path]).results) is None
+    assert length_generalisation_figure(load_runs([tmp_path]).results) is None
 
 
 def test_figures_that_lack_their_numbers_are_left_out(tmp_path):
     write_trial(tmp_path, rows=[(10, None, "loss", 1.0)])
-    assert bottleneck.bottleneck_charts(load_runs([tmp_path]).results) == []
+    assert section_charts("bottleneck", results=load_runs([tmp_path]).results) == []
 
 
 def test_a_task_with_one_target_token_has_no_position_map(tmp_path):
     write_trial(tmp_path, rows=[(10, 1, "greedy_token_accuracy_by_position", 0.5)])
-    assert bottleneck.position_figure(load_runs([tmp_path]).results) is None
+    assert position_figure(load_runs([tmp_path]).results) is None
 
 
 def test_one_length_and_one_seed_can_be_drawn_and_saved(tmp_path):
     write_trial(tmp_path / "runs", rows=plausible_rows("GRU", 10, 0))
-    for chart in bottleneck.bottleneck_charts(load_runs([tmp_path / "runs"]).results):
+    for chart in section_charts("bottleneck", results=load_runs([tmp_path / "runs"]).results):
         save_chart(chart, tmp_path)
     assert (tmp_path / "accuracy.png").stat().st_size > 5000
 

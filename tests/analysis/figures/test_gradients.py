@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.figures.gradients.command import gradient_charts
 from analysis.figures.gradients.distance import gradient_norm_figure
 from analysis.figures.gradients.recall import accuracy_by_lag_figure
+from analysis.figures.registry import section_charts
 from analysis.figures.style import styles
 from analysis.report.probe_pages import write_gradients
 from analysis.statistics.intervals import mean_interval
@@ -36,7 +36,7 @@ def table():
 
 @pytest.fixture(scope="module")
 def charts(table):
-    return {chart.name: chart for chart in gradient_charts(table)}
+    return {chart.name: chart for chart in section_charts("gradients", gradients=table)}
 
 
 def drawn(axes):
@@ -98,7 +98,7 @@ def test_training_norms_are_means_over_seeds_at_every_step(charts):
 
 def test_a_table_with_only_initial_measurements_gives_one_panel_and_one_pair_of_columns(table, tmp_path):
     initial = table[(table["phase"] == "initial") & (table["quantity"] == "embedding_gradient")]
-    (chart,) = gradient_charts(initial)
+    (chart,) = section_charts("gradients", gradients=initial)
     assert [axes.get_title(loc="left") for axes in chart.figure.axes] == [
         "first-token-recall, length 30, at initialisation"
     ]
@@ -147,7 +147,7 @@ def test_without_a_trained_horizon_accuracy_is_still_drawn(tmp_path):
 
 
 def test_a_table_without_measurements_gives_no_figure():
-    assert gradient_charts(pd.DataFrame(columns=GRADIENTS.names)) == []
+    assert section_charts("gradients", gradients=pd.DataFrame(columns=GRADIENTS.names)) == []
 
 
 def test_the_page_of_several_folders_has_figures_points_and_text(table, tmp_path):
@@ -156,7 +156,7 @@ def test_the_page_of_several_folders_has_figures_points_and_text(table, tmp_path
     written(one[one["seed"] > 0], tmp_path / "sweep" / "GRU-s1")
     read = read_gradients([tmp_path / "sweep"])
     assert "0.810 [" in write_gradients(read, tmp_path / "out", Architectures())
-    for chart in gradient_charts(read):
+    for chart in section_charts("gradients", gradients=read):
         files = [tmp_path / "out" / "figures" / f"{chart.name}.{suffix}" for suffix in ("png", "pdf", "csv")]
         assert all(file.stat().st_size > 100 for file in files)
         saved = pd.read_csv(files[2], keep_default_na=False, na_values={"low": "", "high": ""})

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from analysis.errors import ReportError
-from analysis.figures.parallelism.step_cost import parallelism_charts
+from analysis.figures.registry import section_charts
 from analysis.figures.style import styles
 from analysis.report.command import main as report
 from analysis.report.probe_pages import write_parallelism
@@ -171,7 +171,7 @@ def test_batches_timed_with_different_threads_are_different_lines() -> None:
 
 
 def test_figures_show_the_rows_they_are_made_of(results) -> None:
-    charts = {chart.name: chart for chart in parallelism_charts(results)}
+    charts = {chart.name: chart for chart in section_charts("parallelism", parallelism=results)}
     assert list(charts) == ["step_time", "sequential_depth", "memory", "speedup"]
     assert set(charts["step_time"].points["metric"]) == {"step_seconds"}
     containers: Any = charts["step_time"].figure.axes[0].containers
@@ -185,7 +185,7 @@ def test_figures_show_the_rows_they_are_made_of(results) -> None:
 
 def test_devices_never_share_a_panel() -> None:
     both = table_of(measurements(CPU), measurements(CUDA))
-    chart = next(each for each in parallelism_charts(both) if each.name == "step_time")
+    chart = next(each for each in section_charts("parallelism", parallelism=both) if each.name == "step_time")
     assert len(chart.figure.axes) == 4
     for axes in chart.figure.axes:
         assert len(axes.containers) == 2  # one line an architecture

@@ -5,8 +5,8 @@ import pytest
 
 from analysis.claims.remedies import remedies
 from analysis.errors import ReportError
-from analysis.figures.gradients.command import gradient_charts
 from analysis.figures.gradients.remedies import remedies_figure
+from analysis.figures.registry import section_charts
 from analysis.report.command import main
 from analysis.statistics.gradient_norms import lag_points
 from analysis.tables.architectures import Architectures
@@ -128,7 +128,8 @@ def test_without_variants_there_is_no_such_figure():
 
 
 def test_figures_of_all_architectures_leave_variants_to_the_figure_of_remedies(measured):
-    charts = {chart.name: chart for chart in gradient_charts(*measured)}
+    table, results = measured
+    charts = {chart.name: chart for chart in section_charts("gradients", gradients=table, results=results)}
     assert list(charts) == ["gradient_norm", "gradient_heatmap", "accuracy_by_lag", "remedies"]
     assert set(charts["gradient_norm"].points["name"]) == {"VanillaRNN", "GRU"}
     assert set(charts["accuracy_by_lag"].points["arch"]) == {"VanillaRNN", "GRU"}
@@ -136,7 +137,7 @@ def test_figures_of_all_architectures_leave_variants_to_the_figure_of_remedies(m
 
 def test_a_variant_without_its_baseline_stays_in_the_figure_of_all_architectures():
     curve = rows_of("GRU", exponential(0.8), variant="reverse_source=True")
-    (chart,) = gradient_charts(table_of(curve))
+    (chart,) = section_charts("gradients", gradients=table_of(curve))
     assert set(chart.points["name"]) == {"GRU [reverse_source=True]"}
 
 

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 import pytest
 
+from analysis.figures.gallery import draw
 from analysis.report.command import main
-from analysis.report.figures import draw
 from analysis.tables.evidence import gather
 from tests.helpers.analysis_tables import write_trial
 from tests.helpers.report_folders import write_everything, write_parallelism

@@ -6,9 +6,9 @@ import shutil
 import pytest
 
 from analysis.errors import ReportError
+from analysis.figures.gallery import Gallery
 from analysis.report.context import Report
 from analysis.report.document import compose
-from analysis.report.figures import Gallery
 from analysis.report.render import markdown
 from analysis.tables.evidence import gather
 from analysis.tables.plain_tables import TABLES, read_tables, write_tables
@@ -16,7 +16,7 @@ from tests.helpers.analysis_tables import write_sweep, write_text_trial, write_t
 from tests.helpers.gradient_tables import exponential, rows_of, table_of, written
 from tests.helpers.report_folders import write_everything
 
-NO_FIGURES = Gallery([], [], [], [], [], [], "")
+NO_FIGURES = Gallery()
 
 
 def text_of(path) -> str:

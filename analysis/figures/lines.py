@@ -1,0 +1,83 @@
+"""Lines of points with their intervals: as error bars or as bands, side by side so that equal lines do not hide."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.transforms import ScaledTranslation
+
+from analysis.figures.panels import panel_width
+from analysis.figures.style import Style, gid
+from analysis.statistics.summaries import seeds_phrase
+
+MARKERS = 7  # along a line with a band
+
+
+def each_line(points: pd.DataFrame, by: str, looks: dict[str, Style]) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Each name with its rows, in the order of legends."""
+    for name in looks:
+        rows = points[points[by] == name]
+        if len(rows):
+            yield name, rows
+
+
+def from_middle(lines: int) -> list[float]:
+    """Places of so many lines beside each other, 1 apart with 0 in their middle."""
+    return [place - (lines - 1) / 2 for place in range(lines)]
+
+
+def distance_apart(axes: Axes, points: pd.DataFrame, x: str, by: str = "arch") -> float:
+    """Points of paper between neighbouring lines: a marker's width, less where lengths are close together."""
+    return min(3.0, 0.45 * panel_width(axes) / points[x].nunique() / points[by].nunique())
+
+
+def error_bars(axes: Axes, points: pd.DataFrame, x: str, shift: float = 0.0, **look: Any) -> None:
+    """One line with error bars from `low` to `high` around `mean`.
+
+    Args:
+        axes: the panel.
+        points: of the line.
+        x: the column of the horizontal axis.
+        shift: points of paper to the right, while the data stay as they are.
+        look: keywords of matplotlib's errorbar.
+    """
+    points = points.sort_values(x)
+    keywords: dict[str, Any] = {"elinewidth": 0.8, "markeredgewidth": 0, **look}
+    if shift:
+        keywords["transform"] = axes.transData + ScaledTranslation(shift / 72, 0, axes.figure.dpi_scale_trans)
+    bars = [(points["mean"] - points["low"]).clip(lower=0), (points["high"] - points["mean"]).clip(lower=0)]
+    axes.errorbar(points[x], points["mean"], yerr=bars, **keywords)
+
+
+def draw_error_bars(
+    axes: Axes, points: pd.DataFrame, x: str, looks: dict[str, Style], by: str = "arch", apart: float = 0.0,
+    markersize: float = 4,
+) -> None:  # fmt: skip
+    """A line with error bars for each look; neighbouring lines stand `apart` points of paper from each other."""
+    lines = list(each_line(points, by, looks))
+    for place, (name, line) in zip(from_middle(len(lines)), lines, strict=True):
+        error_bars(axes, line, x, place * apart, markersize=markersize, **looks[name].of_line())
+    axes.grid(True, axis="y")
+
+
+def draw_bands(axes: Axes, points: pd.DataFrame, x: str, looks: dict[str, Style], by: str = "arch") -> None:
+    """A line with a band for each look; markers of neighbouring lines stand at different places."""
+    lines = list(each_line(points, by, looks))
+    for place, (name, line) in enumerate(lines):
+        line = line.sort_values(x)
+        every = max(1, len(line) // MARKERS)
+        band = axes.fill_between(line[x], line["low"], line["high"], color=looks[name].color, alpha=0.12, linewidth=0)
+        band.set_gid(gid(looks[name].name, axes, "band"))
+        axes.plot(
+            line[x], line["mean"], markevery=(place * every // len(lines), every), markeredgewidth=0,
+            gid=gid(looks[name].name, axes, "line"), **looks[name].of_line(),
+        )  # fmt: skip
+    axes.grid(True, axis="y")
+
+
+def spread_phrase(points: pd.DataFrame, one_seed: str = "one seed") -> str:
+    """What points and error bars are, for a caption."""
+    if points["seeds"].max() == 1:
+        return f"{one_seed}, so without intervals"
+    return f"means with 95% t intervals over seeds ({seeds_phrase(points)})"

@@ -1,0 +1,90 @@
+"""Figures of panels, and legends below them."""
+
+import textwrap
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from analysis.figures.style import COLUMN_WIDTH, TEXT_WIDTH, Style
+
+LONGEST_LABEL = 28  # letters, of which four columns of a legend fit beside each other
+
+
+def panels(rows: int, columns: int, height: float, width: float | None = None) -> tuple[Figure, list[list[Axes]]]:
+    """A figure of rows x columns panels.
+
+    Args:
+        rows: of panels.
+        columns: of panels.
+        height: of one row, in inches; the legend comes on top.
+        width: of the figure, in inches; by default that of a page's column for one panel, of the text for several.
+    """
+    width = width or (COLUMN_WIDTH if columns == 1 else TEXT_WIDTH)
+    figure = Figure(figsize=(width, rows * height + 0.5), layout="constrained")
+    return figure, [list(row) for row in figure.subplots(rows, columns, squeeze=False)]
+
+
+def wrapped_panels(count: int, most: int, height: float, width: float | None = None) -> tuple[Figure, list[Axes]]:
+    """A figure of so many panels in rows of at most `most`; the others as in `panels`."""
+    columns = min(most, count)
+    figure, grid = panels(-(-count // columns), columns, height, width)
+    flat = [axes for row in grid for axes in row]
+    for axes in flat[count:]:
+        axes.set_visible(False)
+    return figure, flat[:count]
+
+
+def split_by(points: pd.DataFrame, columns: list[str]) -> list[tuple[Any, pd.DataFrame]]:
+    """What each panel shows: the values of these columns and the rows that have them, in the order of the points."""
+    return list(points.groupby(columns, sort=False))
+
+
+def is_leftmost(axes: Axes) -> bool:
+    """Whether the panel begins its row."""
+    place = axes.get_subplotspec()
+    return place is not None and place.is_first_col()
+
+
+def label_leftmost(axes: Axes, label: str) -> None:
+    """Name the vertical axis where the panel begins its row."""
+    axes.set_ylabel(label if is_leftmost(axes) else "")
+
+
+def panel_width(axes: Axes) -> float:
+    """The width of a panel in points, as good as it is known before the figure is laid out."""
+    return axes.get_window_extent().width / axes.figure.dpi * 72
+
+
+def legend(
+    figure: Figure, looks: Sequence[Style], guides: Sequence[dict[str, Any]] = (), columns: int | None = None
+) -> None:
+    """A legend below the panels, which keep their height.
+
+    Args:
+        figure: with its panels.
+        looks: of the lines.
+        guides: looks of lines that are no measurement.
+        columns: of the legend, fewer where labels are long; by default as many as fit, with labels on several lines.
+    """
+    handles = [Line2D([], [], markeredgewidth=0, **look.of_line()) for look in looks]
+    handles += [Line2D([], [], **guide) for guide in guides]
+    labels = [str(handle.get_label()) for handle in handles]
+    if columns is None:
+        labels = [wrapped(label) for label in labels]
+        longest = max(len(line) for label in labels for line in label.splitlines())
+        # Inches of an entry and of the space behind it, and of a line of text, at the size of legends.
+        columns = max(1, min(4, int((figure.get_figwidth() + 0.2) / (0.63 + 0.0575 * longest))))
+        lines = -(-sum(label.count("\n") + 1 for label in labels) // columns)
+        figure.set_figheight(figure.get_figheight() + 0.16 * max(0, lines - 2))
+    elif max(map(len, labels)) > LONGEST_LABEL:
+        columns = min(columns, 3)
+    figure.legend(handles, labels, loc="outside lower center", ncols=columns, handlelength=3)
+
+
+def wrapped(name: str, width: int = 24) -> str:
+    """A name on lines of at most so many letters, where it has spaces."""
+    return textwrap.fill(name, width, break_long_words=False)
