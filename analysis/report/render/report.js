@@ -68,14 +68,14 @@
     slider.className = "slider";
     const range = document.createElement("input");
     Object.assign(range, { type: "range", min: "0", max: String(maps.length - 1), step: "1", value: "0" });
-    const said = document.createElement("output");
+    const label = document.createElement("output");
     const turn = () => {
       maps.forEach((map, place) => map.classList.toggle("away", place !== Number(range.value)));
-      said.textContent = maps[Number(range.value)].dataset.map;
-      range.setAttribute("aria-valuetext", said.textContent);
+      label.textContent = maps[Number(range.value)].dataset.map;
+      range.setAttribute("aria-valuetext", label.textContent);
     };
     range.addEventListener("input", turn);
-    slider.append("Source", range, said);
+    slider.append("Source", range, label);
     maps[0].before(slider);
     turn();
   }
