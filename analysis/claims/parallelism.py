@@ -8,7 +8,7 @@ from analysis.claims.verdicts import Answer, Claim, Finding, Part, Verdict, acro
 from analysis.statistics.time_fits import law, law_text, machine_name
 from analysis.statistics.words import listing
 from analysis.tables.architectures import Architectures
-from analysis.tables.parallelism_tables import MACHINE
+from analysis.tables.probe_tables import MACHINE
 
 CLAIM = Claim(
     "Training-time parallelism",

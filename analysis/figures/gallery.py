@@ -33,7 +33,13 @@ def draw(evidence: Evidence) -> Gallery:
     """
     gallery = Gallery()
     runs = evidence.runs
-    tables = {**vars(evidence), "results": runs.results, "trials": runs.trials, "architectures": runs.architectures}
+    tables = {
+        **vars(evidence),
+        **evidence.probes,
+        "results": runs.results,
+        "trials": runs.trials,
+        "architectures": runs.architectures,
+    }
     for figure in registered_figures():
         try:
             gallery[figure.section].extend(figure.charts(tables))

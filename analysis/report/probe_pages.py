@@ -14,7 +14,8 @@ from analysis.report.render import markdown, terminal
 from analysis.report.sections.gradients import decay_table, gradient_tables
 from analysis.report.sections.parallelism import parallelism_tables, skipped_table
 from analysis.tables.architectures import Architectures
-from analysis.tables.parallelism_tables import load
+from analysis.tables.probe_tables import load
+from analysis.tables.schema import PARALLELISM
 
 
 def write_gradients(
@@ -49,7 +50,7 @@ def write_parallelism(folders: Sequence[str | Path], output: Path, architectures
         ReportError: a table that cannot be read, or has nothing to show.
         OSError: the folder cannot be written.
     """
-    results = load(folders)
+    results = load(PARALLELISM, folders)
     charts = section_charts("parallelism", parallelism=results, architectures=architectures)
     if not charts:
         raise ReportError(f"no measurement in {', '.join(map(str, folders))}")

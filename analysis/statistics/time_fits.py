@@ -9,7 +9,7 @@ import pandas as pd
 from scipy.special import stdtrit
 
 from analysis.statistics.crossings import first_crossing
-from analysis.tables.parallelism_tables import MACHINE
+from analysis.tables.probe_tables import MACHINE
 
 UPPER_RANGE = 8  # an exponent is fitted to lengths from the greatest down to this share of it
 

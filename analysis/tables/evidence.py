@@ -17,7 +17,6 @@ from analysis.errors import ReportError
 from analysis.files import replacing
 from analysis.tables.architectures import Architecture, Architectures, class_of
 from analysis.tables.attention_files import AttentionFile, find_attention
-from analysis.tables.parallelism_tables import read_parallelism
 from analysis.tables.plain_tables import (
     REPORT,
     Origin,
@@ -28,6 +27,7 @@ from analysis.tables.plain_tables import (
     write_origin,
     write_tables,
 )
+from analysis.tables.probe_tables import read_probe
 from analysis.tables.readers import joined
 from analysis.tables.schema import (
     ARCHITECTURES,
@@ -37,7 +37,7 @@ from analysis.tables.schema import (
     KEPT_SENTENCES,
     KEPT_TRIALS,
     LEARNING_CURVES,
-    PARALLELISM,
+    PROBES,
     TIDY,
     Table,
 )
@@ -63,7 +63,7 @@ class Evidence:
         loaded: trials as they were read.
         runs: the same, variants of an architecture told apart.
         gradients: the table of gradient flow.
-        parallelism: the table of `lengthwise parallelism`.
+        probes: the tables of the other probes, by the names of their files.
         curves: validation scores while training.
         environments: what each trial ran on.
         attention: attention of some test sentences, a file a model.
@@ -75,7 +75,7 @@ class Evidence:
     loaded: Runs
     runs: Runs
     gradients: pd.DataFrame
-    parallelism: pd.DataFrame
+    probes: dict[str, pd.DataFrame]
     curves: pd.DataFrame
     environments: pd.DataFrame
     attention: list[AttentionFile]
@@ -84,9 +84,14 @@ class Evidence:
     origins: dict[Path, Origin]
 
     @property
+    def parallelism(self) -> pd.DataFrame:
+        """The table of `lengthwise parallelism`."""
+        return self.probes["parallelism"]
+
+    @property
     def tables(self) -> dict[Table, pd.DataFrame]:
         """Everything but attention as plain tables; variants keep the name of their architecture."""
-        measured = [self.loaded.trials, self.gradients, self.parallelism]
+        measured = [self.loaded.trials, self.gradients, *self.probes.values()]
         classes = {class_of(arch) for table in measured for arch in table["arch"].dropna()}
         stated = [self.runs.architectures[arch] for arch in self.runs.architectures.names(classes)]
         return {
@@ -97,7 +102,7 @@ class Evidence:
             LEARNING_CURVES: self.curves,
             ENVIRONMENTS: self.environments,
             GRADIENTS: self.gradients,
-            PARALLELISM: self.parallelism,
+            **{table: self.probes[table.name] for table in PROBES},
             ARCHITECTURES: pd.DataFrame(stated, columns=ARCHITECTURES.names),
         }
 
@@ -117,14 +122,14 @@ def gather(paths: Sequence[str]) -> Evidence:
     searched = [*paths, *map(str, tables.folders)]
     loaded = _together(collect_runs(folders), tables, read_architectures(searched))
     runs, gradients = with_gradients(searched, loaded, tables.variants)
-    parallelism = read_parallelism(searched)
-    if runs.trials.empty and gradients.empty and parallelism.empty:
+    probes = {table.name: read_probe(table, searched) for table in PROBES}
+    if all(table.empty for table in (runs.trials, gradients, *probes.values())):
         raise ReportError(nothing_complete(paths, loaded))
     return Evidence(
         loaded=loaded,
         runs=runs,
         gradients=gradients,
-        parallelism=parallelism,
+        probes=probes,
         curves=joined(LEARNING_CURVES.names, [read_histories(folders), tables.curves]),
         environments=joined(ENVIRONMENTS.names, [read_environments(folders), tables.environments]),
         attention=find_attention(searched),

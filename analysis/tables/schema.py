@@ -121,6 +121,11 @@ class Table:
     check: Callable[[Mapping[str, Any]], None] | None = None
 
     @property
+    def name(self) -> str:
+        """The name of the file without its suffix."""
+        return self.file.partition(".")[0]
+
+    @property
     def names(self) -> list[str]:
         """The names of the columns in their order."""
         return [column.name for column in self.columns]
@@ -252,6 +257,7 @@ PARALLELISM = Table(
     ),
     _MEASURE_AGAIN,
 )  # fmt: skip
+PROBES = (PARALLELISM,)  # those whose tables a report shows as they are; gradients belong to trials
 ARCHITECTURES = Table(  # what the architectures of a probe or of kept tables say of themselves
     "architectures.csv",
     (

@@ -25,7 +25,7 @@ from analysis.tables.schema import (
     KEPT_SENTENCES,
     LABELS,
     LEARNING_CURVES,
-    PARALLELISM,
+    PROBES,
     RESULTS,
     SENTENCES,
     SUMMARY,
@@ -170,7 +170,7 @@ def read_probe_environments(paths: Sequence[str | Path]) -> pd.DataFrame:
     Raises:
         ReportError: a file that cannot be understood.
     """
-    probes = {GRADIENTS.file, PARALLELISM.file}
+    probes = {GRADIENTS.file, *(table.file for table in PROBES)}
     return _environments(
         folder for folder, _, files in walk(paths, "a folder of results") if not probes.isdisjoint(files)
     )

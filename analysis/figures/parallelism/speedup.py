@@ -11,7 +11,7 @@ from analysis.figures.registry import register
 from analysis.figures.style import guide, paper_style, styles
 from analysis.statistics.time_fits import speedups
 from analysis.tables.architectures import Architectures
-from analysis.tables.parallelism_tables import MACHINE
+from analysis.tables.probe_tables import MACHINE
 
 IDEAL = guide("ideal")
 LABELS = {"threads": ("CPU threads", "Speed-up"), "batch": ("Sequences a batch", "Throughput over that of one")}

@@ -13,7 +13,7 @@ from analysis.figures.parallelism.machines import draw_medians, machine_name
 from analysis.figures.registry import register
 from analysis.figures.style import paper_style, styles
 from analysis.tables.architectures import Architectures
-from analysis.tables.parallelism_tables import MACHINE
+from analysis.tables.probe_tables import MACHINE
 from analysis.tables.schema import PARALLELISM
 
 SWEEPS = {"fixed_batch": "fixed batch size", "fixed_tokens": "fixed tokens a batch"}

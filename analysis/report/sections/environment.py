@@ -6,7 +6,7 @@ from typing import Any
 
 from analysis.report.blocks import Block, Heading, Paragraph, Table
 from analysis.report.context import Report, Section
-from analysis.tables.parallelism_tables import MACHINE
+from analysis.tables.probe_tables import MACHINE
 
 SHOWN = ["device", "processor", "threads", "platform", "python", "commit", "packages"]
 

@@ -11,7 +11,7 @@ from analysis.statistics.intervals import MeanInterval
 from analysis.statistics.time_fits import crossing, law, law_text, machine_name, speedups, upper_exponent
 from analysis.statistics.words import interval
 from analysis.tables.architectures import Architectures
-from analysis.tables.parallelism_tables import MACHINE
+from analysis.tables.probe_tables import MACHINE
 
 
 def parallelism(report: Report) -> Iterator[Block]:

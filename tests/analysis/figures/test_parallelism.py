@@ -15,7 +15,7 @@ from analysis.report.probe_pages import write_parallelism
 from analysis.report.sections.parallelism import crossing_table, serial_table, vaswani_table
 from analysis.statistics.time_fits import crossing, exact_line, serial_fraction, speedups, upper_exponent
 from analysis.tables.architectures import Architectures
-from analysis.tables.parallelism_tables import load
+from analysis.tables.probe_tables import load
 from analysis.tables.schema import PARALLELISM
 
 LENGTHS = (8, 16, 32, 64, 128)
@@ -214,4 +214,4 @@ def test_a_folder_without_the_table_ends_in_one_line(tmp_path, capsys) -> None:
     assert capsys.readouterr().err.count("\n") == 1
     (tmp_path / PARALLELISM.file).write_text("device,arch\ncpu,GRU\n")
     with pytest.raises(ReportError, match="no column 'processor'"):
-        load([tmp_path])
+        load(PARALLELISM, [tmp_path])

@@ -1,0 +1,71 @@
+"""The examples of docs/extending.md work as they stand."""
+
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from analysis import figures
+from analysis.figures import registry
+from analysis.report import sections
+from analysis.report.command import main
+from analysis.tables import evidence, schema
+from tests.helpers.analysis_tables import write_trial
+from tests.helpers.documents import DOCS
+
+FIGURE, TABLE, SECTION = re.findall(r"```python\n(.*?)```", (DOCS / "extending.md").read_text(), re.S)
+DECODING_FIGURE = """
+from analysis.figures.chart import Chart
+from analysis.figures.panels import panels
+from analysis.figures.registry import register
+
+
+@register("decoding_time", "decoding", 1, "The slope.")
+def decoding_figure(decoding):
+    figure, _ = panels(1, 1, height=2.2)
+    return None if decoding.empty else Chart("decoding_time", figure, decoding, "Seconds.")
+"""
+
+
+@pytest.fixture
+def added(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The files of the page, beside those of the package."""
+    for package, name, content in (
+        (figures, "loss_example", FIGURE),
+        (figures, "decoding_example", DECODING_FIGURE),
+        (sections, "decoding_example", SECTION),
+    ):
+        folder = tmp_path / package.__name__
+        folder.mkdir(exist_ok=True)
+        (folder / f"{name}.py").write_text(content)
+        monkeypatch.setattr(package, "__path__", [*package.__path__, str(folder)])
+    monkeypatch.setattr(registry, "_REGISTERED", dict(registry._REGISTERED))
+    names = dict(vars(schema))
+    exec(TABLE, names)
+    monkeypatch.setattr(evidence, "PROBES", names["PROBES"])
+
+
+def test_the_figure_and_the_probe_of_the_page_stand_in_a_report(added: None, tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    write_trial(runs, "GRU", rows=[(10, None, "loss", 1.5), (10, None, "greedy_token_accuracy", 0.9)])
+    (runs / "probe").mkdir()
+    table = pd.DataFrame({"arch": ["GRU", "GRU"], "length": [8, 16], "seconds": [0.25, 0.5]})
+    table.to_csv(runs / "probe" / "decoding.csv", index=False)
+    assert main([str(runs), "--output", str(tmp_path / "out")]) == 0
+    report = (tmp_path / "out" / "report.md").read_text()
+    assert report.startswith("# Lengthwise: what length did to accuracy and decoding\n")
+    assert "**What to see.** Where a model is unsure, before its greedy choice is wrong." in report
+    assert "## Time of decoding\n\n| Architecture | Length | Seconds |" in report and "\n| GRU | 16 | 0.5 |\n" in report
+    assert "The section on decoding is computed from decoding.csv." in report
+    assert all((tmp_path / "out" / "figures" / f"{name}.pdf").is_file() for name in ("loss", "decoding_time"))
+    assert (tmp_path / "out" / "latex" / "table_time_of_decoding.tex").is_file()
+    kept = pd.read_csv(tmp_path / "out" / "report_tables" / "decoding.csv")
+    pd.testing.assert_frame_equal(kept, table)
+
+
+def test_a_wrong_value_of_the_probe_is_named(added: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "probe").mkdir()
+    (tmp_path / "probe" / "decoding.csv").write_text("arch,length,seconds\nGRU,8,-1.0\n")
+    assert main([str(tmp_path / "probe")]) == 2
+    assert "decoding.csv: line 2: seconds is below 0: '-1.0'" in capsys.readouterr().err
