@@ -1,6 +1,8 @@
 """The examples of docs/extending.md work as they stand."""
 
 import re
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -29,8 +31,10 @@ def decoding_figure(decoding):
 
 
 @pytest.fixture
-def added(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def added(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The files of the page, beside those of the package."""
+    registered = {figure.name: figure for figure in registry.registered_figures()}
+    monkeypatch.setattr(registry, "_REGISTERED", registered)
     for package, name, content in (
         (figures, "loss_example", FIGURE),
         (figures, "decoding_example", DECODING_FIGURE),
@@ -40,10 +44,12 @@ def added(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         folder.mkdir(exist_ok=True)
         (folder / f"{name}.py").write_text(content)
         monkeypatch.setattr(package, "__path__", [*package.__path__, str(folder)])
-    monkeypatch.setattr(registry, "_REGISTERED", dict(registry._REGISTERED))
     names = dict(vars(schema))
     exec(TABLE, names)
     monkeypatch.setattr(evidence, "PROBES", names["PROBES"])
+    yield
+    for name in [name for name in sys.modules if name.endswith("_example")]:
+        del sys.modules[name]
 
 
 def test_the_figure_and_the_probe_of_the_page_stand_in_a_report(added: None, tmp_path: Path) -> None:
