@@ -6,6 +6,7 @@ import io
 import sys
 from importlib.metadata import version
 
+from analysis.errors import ReportError
 from experiments.errors import UsageError
 from experiments.machine import keep_freed_memory
 
@@ -67,7 +68,7 @@ def main(arguments: list[str] | None = None) -> int:
         if verb in TRAINING_VERBS:
             return importlib.import_module("experiments.verbs.fit").main(verb, rest)
         return importlib.import_module(MODULES[verb]).main(rest)
-    except UsageError as error:
+    except ReportError as error:
         print(f"lengthwise {verb}: error: {error}", file=sys.stderr)
         return 2
     except OSError as error:  # a full disk, a folder that is for reading only

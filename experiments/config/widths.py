@@ -59,7 +59,7 @@ def _nearest_width(model: type[LitSeq2Seq], options: str, budget: int) -> tuple[
             low = middle + 1
         else:
             high = middle
-    width = min((max(low - 1, 1) * step, low * step), key=lambda each: abs(count(each) - budget))
+    width = min((max(low - 1, 1) * step, low * step), key=lambda width: abs(count(width) - budget))
     return width, count(width)
 
 

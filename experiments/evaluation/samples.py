@@ -44,12 +44,12 @@ def symbol_samples(model: LitSeq2Seq, data: Seq2SeqDataModule, count: int, longe
         weights = model(Batch(batch.source, batch.source_lengths, target_in, outputs), need_attention=True).attention
         for row, output in enumerate(outputs):
             source, written = symbols(batch.source[row].tolist()), symbols(output.tolist())
-            own = None if weights is None else weights[row, : len(written), : len(source)].float().tolist()
-            samples.append(Sample(length, source, symbols(batch.target_out[row].tolist()), written, own))
+            shown = None if weights is None else weights[row, : len(written), : len(source)].float().tolist()
+            samples.append(Sample(length, source, symbols(batch.target_out[row].tolist()), written, shown))
     return samples
 
 
 def symbols(tokens: list[int]) -> list[str]:
-    """Token ids as the task's own symbols, up to EOS; a question mark is no symbol of the task."""
+    """Token ids as the task's shown symbols, up to EOS; a question mark is no symbol of the task."""
     end = tokens.index(EOS) if EOS in tokens else len(tokens)
     return [str(token - FIRST_TOKEN) if token >= FIRST_TOKEN else "?" for token in tokens[:end] if token != PAD]

@@ -58,7 +58,7 @@ def evaluate_text(
     generator = decoding.generator(model.device)
     translated = translator.translate(text.source, decoding, generator, done=partial(done, "decoding"))
     best = [outputs[0] for outputs in translated]
-    outputs = [each.text for each in best]
+    outputs = [translation.text for translation in best]
     scores = sentence_scores(outputs, text.target, data.lowercase, partial(done, "scoring"))
     rows: list[Row] = []
     for bucket, upper, members in buckets_of(lengths, data.buckets):
@@ -92,15 +92,15 @@ def buckets_of(lengths: list[int], edges: list[int]) -> list[tuple[str, int, lis
         that ends at the longest sentence.
     """
     longest = max(lengths)
-    found = [(ALL, longest, list(range(len(lengths))))]
+    buckets = [(ALL, longest, list(range(len(lengths))))]
     lower = 0
     for upper in [*edges, longest]:
         members = [i for i, length in enumerate(lengths) if lower < length <= upper]
         if members:
             last = upper == longest and upper not in edges
-            found.append((f"{lower + 1}+" if last else f"{lower + 1}-{upper}", upper, members))
+            buckets.append((f"{lower + 1}+" if last else f"{lower + 1}-{upper}", upper, members))
         lower = max(lower, upper)
-    return found
+    return buckets
 
 
 def summary_of_text(data: Seq2SeqDataModule, decoding: Decoding, results: TextResults) -> dict[str, Any]:
@@ -147,7 +147,7 @@ def _attention(
                 "source": pieces,
                 "target": target,
                 "attention": rounded(weights.tolist()),
-                "heads": {name: rounded(each.tolist()) for name, each in heads.items()} or None,
+                "heads": {name: rounded(head.tolist()) for name, head in heads.items()} or None,
             }
         )
     return shown

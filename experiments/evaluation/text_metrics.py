@@ -50,7 +50,7 @@ def sentence_scores(
 
     Args:
         outputs: N detokenised texts.
-        references: N reference texts, one for each.
+        references: N reference texts, one for score.
         lowercase: whether case is ignored.
         done: told the number of sentences whenever some are finished.
     """
@@ -80,7 +80,7 @@ def text_metrics(
 
     Args:
         outputs: N detokenised texts.
-        references: N reference texts, one for each.
+        references: N reference texts, one for score.
         lowercase: whether case is ignored. ROUGE always ignores it.
         scores: those of the sentences, where they have been computed.
 
@@ -89,15 +89,15 @@ def text_metrics(
         of a-z and 0-9 only, as the original does; exact_match_text; length_ratio, words of outputs to references.
     """
     scores = sentence_scores(outputs, references, lowercase) if scores is None else scores
-    counts = [sum(column) for column in zip(*(each.bleu for each in scores), strict=True)]
-    edits, words = sum(each.ter_edits for each in scores), sum(each.ter_words for each in scores)
+    counts = [sum(column) for column in zip(*(score.bleu for score in scores), strict=True)]
+    edits, words = sum(score.ter_edits for score in scores), sum(score.ter_words for score in scores)
     bleu = BLEU.compute_bleu(counts[:4], counts[4:8], counts[8], counts[9], smooth_method="exp")
     return {
         "bleu": bleu.score,
         "chrf": CHRF(lowercase=lowercase).corpus_score(list(outputs), [list(references)]).score,
         "ter": 100 * (edits / words if words else float(edits > 0)),
-        **{name: sum(each.rouge[place] for each in scores) / len(scores) for place, name in enumerate(ROUGE)},
-        "exact_match_text": sum(each.exact for each in scores) / len(scores),
+        **{name: sum(score.rouge[place] for score in scores) / len(scores) for place, name in enumerate(ROUGE)},
+        "exact_match_text": sum(score.exact for score in scores) / len(scores),
         "length_ratio": counts[8] / max(counts[9], 1),
     }
 

@@ -78,8 +78,8 @@ class Translator:
             hypotheses = decode(self.model, source, source_lengths, limits, decoding, generator, n_best, text_of)
             for row, tokens, scores in zip(batch, hypotheses.tokens.tolist(), hypotheses.scores.tolist(), strict=True):
                 results[row] = [
-                    Translation(self.target.decode(each), _without_padding(each), score)
-                    for place, (each, score) in enumerate(zip(tokens, scores, strict=True))
+                    Translation(self.target.decode(output), _without_padding(output), score)
+                    for place, (output, score) in enumerate(zip(tokens, scores, strict=True))
                     if place == 0 or score > -math.inf
                 ]
             done(len(batch))
@@ -104,7 +104,7 @@ class Translator:
         batch = Batch(source, lengths, target_in, target)
         self.model.eval()
         weights = self.model(batch, need_attention=True).attention
-        heads = {name: each[0] for name, each in self.model.attention_heads(batch).items()}
+        heads = {name: head[0] for name, head in self.model.attention_heads(batch).items()}
         return self.source.pieces(row), self.target.pieces(tokens), None if weights is None else weights[0], heads
 
     def _tensors(self, rows: list[list[int]]) -> tuple[Tensor, Tensor]:

@@ -19,7 +19,7 @@ from experiments.probes.gradient_table import Row, Subject, append_rows, write_t
 from lit_models import LitSeq2Seq
 from lit_models.probes.gradient_flow import curve, distances, embedding_gradients, spaced_distances
 
-SEQUENCES = 32  # of the validation split, the same at every look
+SEQUENCES = 32  # of the validation split, the same at every measurement
 LOGGED_DISTANCES = 12  # about as many are sent to loggers; the file has all
 
 
@@ -33,15 +33,15 @@ class GradientFlow(Callback):
     Args:
         path: gradients.csv of the trial.
         subject: what the trial is called.
-        every: optimiser steps between two looks.
+        every: optimiser steps between two measurements.
     """
 
     def __init__(self, path: Path, subject: Subject, every: int) -> None:
         self.path = path
         self.subject = subject
         self.every = every
-        self.norms: list[Tensor] = []  # (P,) of each parameter, a vector for each step since the last look
-        self.looked = 0
+        self.norms: list[Tensor] = []  # (P,) of each parameter, a vector for each step since the last measurement
+        self.measured_step = 0
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if not trainer.is_global_zero:
@@ -49,7 +49,7 @@ class GradientFlow(Callback):
         self._keep_rows(trainer.global_step)
         if trainer.global_step == 0:
             self.norms = []
-            self._look(trainer, pl_module, "initial")
+            self._measure(trainer, pl_module, "initial")
 
     def on_before_optimizer_step(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: torch.optim.Optimizer
@@ -57,23 +57,23 @@ class GradientFlow(Callback):
         """Lightning calls this before it clips."""
         if trainer.is_global_zero:
             parameters = [parameter for _, parameter in pl_module.named_parameters()]
-            gradients = [torch.zeros_like(each) if each.grad is None else each.grad for each in parameters]
-            self.norms.append(torch.stack([torch.linalg.vector_norm(each) for each in gradients]))
+            gradients = [torch.zeros_like(weight) if weight.grad is None else weight.grad for weight in parameters]
+            self.norms.append(torch.stack([torch.linalg.vector_norm(gradient) for gradient in gradients]))
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Batch, batch_idx: int
     ) -> None:
         step = trainer.global_step
-        # The last step is looked at when training has ended.
-        due = step % self.every == 0 and step != self.looked and step < trainer.max_steps
+        # The last step is measured when training has ended.
+        due = step % self.every == 0 and step != self.measured_step and step < trainer.max_steps
         if due and trainer.is_global_zero:
-            self._look(trainer, pl_module, "training")
+            self._measure(trainer, pl_module, "training")
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Also called where a trial is resumed behind its last step, which trains no more."""
         if trainer.is_global_zero:
             self._keep_rows(trainer.global_step)
-            self._look(trainer, pl_module, "trained")
+            self._measure(trainer, pl_module, "trained")
 
     def _keep_rows(self, step: int) -> None:
         """Leave of the file what was written up to a step, without the end of training."""
@@ -83,10 +83,10 @@ class GradientFlow(Callback):
                 rows = [row for row in map(_row, csv.reader(file)) if row is not None]
         write_table(self.path, [row for row in rows if row.step <= step and row.phase != "trained"])
 
-    def _look(self, trainer: pl.Trainer, pl_module: pl.LightningModule, phase: str) -> None:
+    def _measure(self, trainer: pl.Trainer, pl_module: pl.LightningModule, phase: str) -> None:
         """Measure, write and log."""
         assert isinstance(pl_module, LitSeq2Seq)
-        step = self.looked = trainer.global_step
+        step = self.measured_step = trainer.global_step
         batch = move_data_to_device(self._examples(trainer), pl_module.device)
         points = curve(embedding_gradients(pl_module, batch), distances(batch))
         points = [point for point in points if math.isfinite(point.mean)]  # a model may be about to diverge
@@ -105,7 +105,7 @@ class GradientFlow(Callback):
         return store.batch(np.arange(min(SEQUENCES, len(store))))
 
     def _norm_rows(self, trainer: pl.Trainer, pl_module: LitSeq2Seq, phase: str) -> list[Row]:
-        """Norms over all parameters and those of each module since the last look, and the share of clipped steps."""
+        """Norms over all parameters and of each module since the last measurement, and the share of clipped steps."""
         if not self.norms:
             return []
         squares = torch.stack(self.norms).double().square().cpu()  # (steps, P)
@@ -116,21 +116,23 @@ class GradientFlow(Callback):
             groups.setdefault(f"gradient_norm/{module}", []).append(place)
         norms = {name: squares[:, places].sum(dim=1).sqrt() for name, places in groups.items()}  # (steps,)
         rows = [
-            self.subject.scalar(phase, self.looked, name, float(own.mean()), float(own.min()), float(own.max()))
-            for name, own in norms.items()
-            if bool(own.isfinite().all())
+            self.subject.scalar(
+                phase, self.measured_step, name, float(norm.mean()), float(norm.min()), float(norm.max())
+            )
+            for name, norm in norms.items()
+            if bool(norm.isfinite().all())
         ]
         limit = trainer.gradient_clip_val
         if limit and trainer.gradient_clip_algorithm in (None, "norm"):
             clipped = (norms["gradient_norm"] > limit).double().mean()
-            rows.append(self.subject.scalar(phase, self.looked, "clipped", float(clipped)))
+            rows.append(self.subject.scalar(phase, self.measured_step, "clipped", float(clipped)))
         return rows
 
     def state_dict(self) -> dict[str, Any]:
-        return {"norms": self.norms, "looked": self.looked}
+        return {"norms": self.norms, "looked": self.measured_step}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.norms, self.looked = state_dict["norms"], state_dict["looked"]
+        self.norms, self.measured_step = state_dict["norms"], state_dict["looked"]
 
 
 def _row(cells: list[str]) -> Row | None:

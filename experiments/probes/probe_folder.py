@@ -24,6 +24,8 @@ def probe_folder(folder: Path) -> Iterator[None]:
     with exclusive_lock(folder, "--output"):
         try:
             yield
+        except UsageError:
+            raise
         except OSError as error:
             raise UsageError(f"--output: cannot write {folder}: {error.strerror}") from None
         except ReportError as error:

@@ -45,7 +45,7 @@ def uniform_batch(rows: int, length: int, vocabulary: int, device: torch.device)
     target_in = torch.cat([torch.full((rows, 1), BOS), words], dim=1)
     target_out = torch.cat([words, torch.full((rows, 1), EOS)], dim=1)
     lengths = torch.full((rows,), length)
-    return Batch(*(each.to(device) for each in (source, lengths, target_in, target_out)))
+    return Batch(*(tensor.to(device) for tensor in (source, lengths, target_in, target_out)))
 
 
 class TrainingStep:
@@ -125,7 +125,7 @@ def peak_memory(step: Callable[[], object], device: torch.device) -> int:
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as seen:
         step()
     recorded: Any = seen.profiler.kineto_results.events()  # type: ignore[union-attr]
-    changes = sorted((each.start_ns(), each.nbytes()) for each in recorded if each.name() == "[memory]")
+    changes = sorted((event.start_ns(), event.nbytes()) for event in recorded if event.name() == "[memory]")
     now = peak = 0
     for _, change in changes:
         now += change

@@ -85,14 +85,14 @@ class Cell:
 
 def cells(trials: list[Trial]) -> list[Cell]:
     """Trials by everything but their seed, in the order of the sweep."""
-    found: dict[str, Cell] = {}
+    by_options: dict[str, Cell] = {}
     for trial in trials:
         rest = {key: value for key, value in trial.config.items() if key != "seed_everything"}
         rest["data"] = {key: value for key, value in rest["data"].items() if key != "seed"}
-        cell = found.setdefault(json.dumps(rest, sort_keys=True), Cell())
+        cell = by_options.setdefault(json.dumps(rest, sort_keys=True), Cell())
         cell.trials.append(trial)
         cell.missing += read_summary(trial.folder) is None
-    return list(found.values())
+    return list(by_options.values())
 
 
 def measure(cell: Cell, threads: int) -> None:
@@ -127,12 +127,12 @@ def _test_size(data: Seq2SeqDataModule) -> float:
     return tokens / (data.validation_examples * data.length)
 
 
-def table(found: list[Cell], threads: int) -> Iterator[str]:
+def table(kinds: list[Cell], threads: int) -> Iterator[str]:
     """Measure each cell and say what it takes, line by line."""
-    width = max(len(cell.trials[0].labels["arch"]) for cell in found)
-    tasks = max(len(cell.trials[0].labels["task"]) for cell in found)
+    width = max(len(cell.trials[0].labels["arch"]) for cell in kinds)
+    tasks = max(len(cell.trials[0].labels["task"]) for cell in kinds)
     yield f"{'architecture':{width}}  {'task':{tasks}}  length  trials  complete  parameters   steps   s/step  h/trial"
-    for cell in found:
+    for cell in kinds:
         measure(cell, threads)
         labels = cell.trials[0].labels
         yield (
@@ -142,11 +142,11 @@ def table(found: list[Cell], threads: int) -> Iterator[str]:
         )
 
 
-def total(found: list[Cell], workers: int, threads: int) -> str:
+def total(kinds: list[Cell], workers: int, threads: int) -> str:
     """What the missing trials take together, one after the other and side by side."""
-    seconds = sum(cell.missing * cell.seconds for cell in found)
-    longest = max((cell.seconds for cell in found if cell.missing), default=0.0)
-    trials, missing = sum(len(cell.trials) for cell in found), sum(cell.missing for cell in found)
+    seconds = sum(cell.missing * cell.seconds for cell in kinds)
+    longest = max((cell.seconds for cell in kinds if cell.missing), default=0.0)
+    trials, missing = sum(len(cell.trials) for cell in kinds), sum(cell.missing for cell in kinds)
     return (
         f"{trials} trials, {trials - missing} of them complete: {seconds / 3600:.2f} h one after the other, "
         f"{max(seconds / workers, longest) / 3600:.2f} h {workers} at a time with {threads} "

@@ -56,9 +56,9 @@ def run_on_ray(
         ray.shutdown()  # which also ends what still runs
 
 
-def _check_share(most: float, option: str, wanted: float) -> None:
-    if wanted > most:
-        raise UsageError(f"--{option}: {wanted:g} is more than any machine of the cluster has, {most:g}")
+def _check_share(most: float, option: str, asked: float) -> None:
+    if asked > most:
+        raise UsageError(f"--{option}: {asked:g} is more than any machine of the cluster has, {most:g}")
 
 
 def _collect(running: dict, watcher: Watcher) -> list[Outcome]:

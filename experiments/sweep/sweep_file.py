@@ -130,7 +130,7 @@ def expand(sweep: Sweep, count: int | None = None, seed: int = 0) -> list[dict[s
         UsageError: a grid over something that has no list of values, a random sweep without a count, or more than
             MOST_TRIALS.
     """
-    count = min((each for each in (count, sweep.run_cap) if each is not None), default=None)
+    count = min((limit for limit in (count, sweep.run_cap) if limit is not None), default=None)
     points = _grid(sweep, count) if sweep.method == "grid" else _draws(sweep, count, seed)
     unique: dict[str, dict[str, Any]] = {}
     for point in points:
@@ -336,7 +336,7 @@ def _fixed_arguments(path: Path, command: Any) -> tuple[str, ...]:
     words = words[words.index("fit") + 1 :]
     if not any(word.startswith("${args") for word in words):
         raise UsageError(f"{path}: command: end it with ${{args}}; without, W&B starts every trial alike")
-    words = [ENVIRONMENT_VARIABLE.sub(lambda found: _variable(path, found[1]), word) for word in words]
+    words = [ENVIRONMENT_VARIABLE.sub(lambda match: _variable(path, match[1]), word) for word in words]
     return tuple(word for word in words if not (word.startswith("${") and word.endswith("}")))
 
 

@@ -108,17 +108,17 @@ def run_jobs(
             while waiting and len(running) < workers:
                 running.append(_start(context, waiting.pop(), work))
                 watcher.started(running[-1].job)
-            wait([each.pipe for each in running] + [each.process.sentinel for each in running], timeout=0.5)
-            for each in list(running):
-                _listen(each, watcher)
-                if not each.process.is_alive():
-                    _listen(each, watcher)
-                    running.remove(each)
-                    outcomes.append(_outcome(each))
+            wait([worker.pipe for worker in running] + [worker.process.sentinel for worker in running], timeout=0.5)
+            for worker in list(running):
+                _listen(worker, watcher)
+                if not worker.process.is_alive():
+                    _listen(worker, watcher)
+                    running.remove(worker)
+                    outcomes.append(_outcome(worker))
                     watcher.ended(outcomes[-1])
         _stop(running)
-        for each in running:
-            outcomes.append(Outcome(each.job, "interrupted", seconds=time.monotonic() - each.begin))
+        for worker in running:
+            outcomes.append(Outcome(worker.job, "interrupted", seconds=time.monotonic() - worker.begin))
             watcher.ended(outcomes[-1])
     return outcomes
 
@@ -146,44 +146,44 @@ def _start(context: Any, job: Job, work: Work) -> _Running:
     return _Running(job, process, mine)
 
 
-def _listen(each: _Running, watcher: Watcher) -> None:
+def _listen(worker: _Running, watcher: Watcher) -> None:
     """Read what a worker has sent."""
     try:
-        while each.pipe.poll():
-            kind, value = each.pipe.recv()
+        while worker.pipe.poll():
+            kind, value = worker.pipe.recv()
             if kind == "progress":
-                watcher.progressed(each.job, value)
+                watcher.progressed(worker.job, value)
             else:
-                each.ending = value
+                worker.ending = value
     except (EOFError, OSError):
         pass
 
 
-def _outcome(each: _Running) -> Outcome:
-    each.process.join()
-    seconds = time.monotonic() - each.begin
-    code = each.process.exitcode
-    if code == 0 and each.ending == "":
-        return Outcome(each.job, "done", seconds=seconds)
-    if each.ending:
-        return Outcome(each.job, "failed", each.ending, seconds)
+def _outcome(worker: _Running) -> Outcome:
+    worker.process.join()
+    seconds = time.monotonic() - worker.begin
+    code = worker.process.exitcode
+    if code == 0 and worker.ending == "":
+        return Outcome(worker.job, "done", seconds=seconds)
+    if worker.ending:
+        return Outcome(worker.job, "failed", worker.ending, seconds)
     if code is not None and code < 0:
         name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
         hint = "; out of memory?" if name == "SIGKILL" else ""
-        return Outcome(each.job, "failed", f"killed by {name}{hint}", seconds)
-    return Outcome(each.job, "failed", f"the worker ended with exit code {code}", seconds)
+        return Outcome(worker.job, "failed", f"killed by {name}{hint}", seconds)
+    return Outcome(worker.job, "failed", f"the worker ended with exit code {code}", seconds)
 
 
 def _stop(running: list[_Running]) -> None:
     """End the workers: politely, then not."""
-    for each in running:
-        each.process.terminate()
+    for worker in running:
+        worker.process.terminate()
     deadline = time.monotonic() + GRACE_SECONDS
-    for each in running:
-        each.process.join(max(0.0, deadline - time.monotonic()))
-        if each.process.is_alive():
-            each.process.kill()
-            each.process.join()
+    for worker in running:
+        worker.process.join(max(0.0, deadline - time.monotonic()))
+        if worker.process.is_alive():
+            worker.process.kill()
+            worker.process.join()
 
 
 def _worker(job: Job, work: Work, pipe: Connection) -> None:

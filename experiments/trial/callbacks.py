@@ -181,9 +181,9 @@ class History(callbacks.Callback):
         The batches are looked at one by one only then: reading each loss as it comes would make a GPU wait.
         """
         if _is_bad(loss):
-            for own_step, own in self.losses:
-                if _is_bad(float(own)):
-                    raise TrialDiverged(float(own), own_step)
+            for batch_step, batch_loss in self.losses:
+                if _is_bad(float(batch_loss)):
+                    raise TrialDiverged(float(batch_loss), batch_step)
             raise TrialDiverged(loss, step)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from analysis.errors import ReportError
 from analysis.statistics.word_alignments import (
     alignment_error_rate,
     links_from_weights,
@@ -36,17 +35,14 @@ def main(arguments: list[str]) -> int:
         raise UsageError(f"--checkpoint: {options.checkpoint} was trained on {checkpoint.task}, which is no text")
     translator = Translator(checkpoint.model, checkpoint.text.tokenizers, checkpoint.text.lowercase)
     text = _text(options.source, options.target)
-    try:
-        gold = None if options.gold is None else read_gold(options.gold, options.gold_offset)
-    except ReportError as error:
-        raise UsageError(str(error)) from None
+    gold = None if options.gold is None else read_gold(options.gold, options.gold_offset)
     if gold is not None and len(gold) != len(text):
         raise UsageError(f"--gold: {options.gold} has {len(gold):,} lines for {len(text):,} pairs")
     pairs = tqdm(
         zip(text.source, text.target, strict=True), total=len(text), unit="sentence", disable=not sys.stderr.isatty()
     )
     links = list(_links(translator, pairs))
-    lines = [" ".join(f"{i}-{j}" for i, j in sorted(each)) for each in links]
+    lines = [" ".join(f"{i}-{j}" for i, j in sorted(sentence)) for sentence in links]
     if options.output is not None:
         with whole_file(options.output) as partial:
             partial.write_text("\n".join(lines) + "\n")

@@ -107,15 +107,15 @@ def _measure(options: argparse.Namespace) -> list[dict[str, Any]]:
 def _points(options: argparse.Namespace) -> list[Point]:
     """What is timed: lengths with all threads, then threads and batch sizes at one length."""
     most = max(options.threads)
-    found = []
+    points = []
     for name in options.models:
-        found += [Point("fixed_batch", name, n, options.batch_size, most) for n in options.lengths]
-        found += [Point("fixed_tokens", name, n, options.tokens // n, most) for n in options.lengths]
+        points += [Point("fixed_batch", name, n, options.batch_size, most) for n in options.lengths]
+        points += [Point("fixed_tokens", name, n, options.tokens // n, most) for n in options.lengths]
         length = options.speedup_length
         if len(options.threads) > 1:
-            found += [Point("threads", name, length, options.batch_size, threads) for threads in options.threads]
-        found += [Point("batch", name, length, rows, most) for rows in BATCH_SIZES]
-    return found
+            points += [Point("threads", name, length, options.batch_size, threads) for threads in options.threads]
+        points += [Point("batch", name, length, rows, most) for rows in BATCH_SIZES]
+    return points
 
 
 def _graph_rows(kind: type[LitSeq2Seq], options: argparse.Namespace) -> Iterator[dict[str, Any]]:
@@ -204,16 +204,16 @@ class _Machine:
         step = TrainingStep(model, batch, self.options.precision)
         times = time_steps(step, self.options.repeats, self.options.time_limit)
         memory = peak_memory(step, self.device)
-        seconds = [sum(each) for each in times]
+        seconds = [sum(step) for step in times]
         tokens, work = point.rows * point.length, point.rows * flops
         peak = self.peaks[point.threads]
         rows = [
-            _spread("forward_seconds", [each.forward for each in times]),
-            _spread("backward_seconds", [each.backward for each in times]),
-            _spread("optimizer_seconds", [each.optimizer for each in times]),
+            _spread("forward_seconds", [step.forward for step in times]),
+            _spread("backward_seconds", [step.backward for step in times]),
+            _spread("optimizer_seconds", [step.optimizer for step in times]),
             _spread("step_seconds", seconds),
-            _spread("tokens_per_second", [tokens / each for each in seconds]),
-            _spread("share_of_peak", [work / each / peak for each in seconds]),
+            _spread("tokens_per_second", [tokens / second for second in seconds]),
+            _spread("share_of_peak", [work / second / peak for second in seconds]),
             {"metric": "peak_memory_bytes", "median": memory},
         ]
         return rows, Measured(point, statistics.median(seconds), memory)

@@ -161,10 +161,10 @@ def main(arguments: list[str]) -> int:
 def _dry_run(trials: list[Trial], workers: int, threads: int) -> int:
     from experiments.sweep.dry_run import cells, table, total
 
-    found = cells(trials)
-    for line in table(found, threads):
+    kinds = cells(trials)
+    for line in table(kinds, threads):
         print(line, flush=True)
-    print(total(found, workers, threads))
+    print(total(kinds, workers, threads))
     return 0
 
 
@@ -192,7 +192,7 @@ def _run(trials: list[Trial], runs: Path, place: Callable[..., list[Outcome]], t
     return _summary(outcomes, already, len(jobs), runs, time.monotonic() - begin)
 
 
-def _summary(outcomes: list[Outcome], already: int, wanted: int, runs: Path, seconds: float) -> int:
+def _summary(outcomes: list[Outcome], already: int, missing: int, runs: Path, seconds: float) -> int:
     """Say what ran, what failed and where to look; the exit code that goes with it."""
     counts = Counter(outcome.status for outcome in outcomes)
     parts = [f"{counts['done']} trials done in {duration(seconds)}"]
@@ -200,7 +200,7 @@ def _summary(outcomes: list[Outcome], already: int, wanted: int, runs: Path, sec
         parts.append(f"{already} were complete already")
     if counts["failed"]:
         parts.append(f"{counts['failed']} failed")
-    unstarted = wanted - len(outcomes) + counts["interrupted"]
+    unstarted = missing - len(outcomes) + counts["interrupted"]
     if unstarted:
         parts.append(f"{unstarted} not finished; the same command continues")
     print(", ".join(parts) + f". Results: {runs}", file=sys.stderr)
