@@ -12,26 +12,14 @@ from experiments.config.parser import trial_parser
 from lit_models import architectures
 
 COMMON = (
-    "--config",
-    "--seed_everything",
-    "--runs",
-    "--parameter_budget",
-    "--threads",
-    "--wandb",
-    "--wandb_artifacts",
+    "--config", "--seed_everything", "--runs", "--parameter_budget", "--threads", "--wandb", "--wandb_artifacts",
     "--compile",
-)
+)  # fmt: skip
 TRAINING = (
-    "--trainer.max_steps",
-    "--trainer.val_check_interval",
-    "--trainer.gradient_clip_val",
-    "--trainer.precision",
-    "--trainer.accelerator",
-    "--trainer.devices",
-    "--early_stopping.patience",
-    "--early_stopping.stopping_threshold",
+    "--trainer.max_steps", "--trainer.val_check_interval", "--trainer.gradient_clip_val", "--trainer.precision",
+    "--trainer.accelerator", "--trainer.devices", "--early_stopping.patience", "--early_stopping.stopping_threshold",
     "--gradients.every",
-)
+)  # fmt: skip
 SHORTER = {
     "--config": "a YAML file of options; several of them, later ones win",
     "--seed_everything": "seed of weights, examples, their order and dropout",

@@ -88,14 +88,14 @@ class TrialCLI(LightningCLI):
             self.parser = trial_parser(self._model)
 
     def add_core_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        objects = {*PLAIN_TRAINER_OPTIONS, "callbacks", "plugins"}
+        objects: set[str | int] = {*PLAIN_TRAINER_OPTIONS, "callbacks", "plugins"}
         parser.add_class_arguments(pl.Trainer, "trainer", fail_untyped=False, instantiate=False, skip=objects)
         for name, kind in PLAIN_TRAINER_OPTIONS.items():
             default = "auto" if kind is str else None
             parser.add_argument(f"--trainer.{name}", type=kind, default=default)
         parser.set_defaults({f"trainer.{name}": value for name, value in self.trainer_defaults.items()})
         parser.add_class_arguments(architectures()[self._model], "model", fail_untyped=False)
-        parser.add_class_arguments(Seq2SeqDataModule, "data", fail_untyped=False, skip=set(SPLITS))
+        parser.add_class_arguments(Seq2SeqDataModule, "data", fail_untyped=False, skip={*SPLITS})
         for split in SPLITS:
             for side in ("source", "target"):
                 text = f"files of {split}, one segment a line; without target tab-separated, source first"
@@ -205,7 +205,7 @@ def _parsed(model: str, options: Iterable[Option]) -> Namespace:
         option = given[key[1]]
         if option.value in (None, "null"):
             raise UsageError(f"{option.where}{option.name}: null is not a value for it") from None
-        kind = _kind(actions[option.name]._typehint)
+        kind = _kind(actions[option.name]._typehint)  # type: ignore[attr-defined]
         raise UsageError(f"{option.where}--{option.name}: {str(option.value).strip()[:200]} is not {kind}") from None
 
 

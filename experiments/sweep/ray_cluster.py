@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from experiments.errors import UsageError
-from experiments.sweep.workers import Job, Outcome, Watcher, Work
+from experiments.sweep.workers import Job, Outcome, Watcher, Work, in_one_line, log_output
 
 RETRIES = 5  # starts of a trial after the first, for machines and processes that are lost
 
@@ -89,14 +89,10 @@ def _work_in_folder(job: Job, work: Work, directory: Path) -> tuple[str, float]:
     begin = time.monotonic()
     try:
         os.chdir(directory)  # relative names of files mean what they mean where the sweep was started
-        job.folder.mkdir(parents=True, exist_ok=True)
-        log = os.open(job.folder / "log.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-        os.dup2(log, 1)
-        os.dup2(log, 2)
+        log_output(job.folder)
         print(f"begun on node {ray.get_runtime_context().get_node_id()}", file=sys.stderr, flush=True)
         work(job.payload, job.folder, lambda share, note: None)
     except Exception as error:
         traceback.print_exc()
-        message = str(error).strip().partition("\n")[0]
-        return f"{type(error).__name__}: {message}", time.monotonic() - begin
+        return in_one_line(error), time.monotonic() - begin
     return "", time.monotonic() - begin

@@ -22,25 +22,9 @@ from experiments.errors import UsageError
 from experiments.sweep.distributions import DISTRIBUTIONS, SETTINGS, grid_size, grid_values
 
 TOP_LEVEL = (
-    "method",
-    "parameters",
-    "program",
-    "command",
-    "name",
-    "description",
-    "project",
-    "entity",
-    "metric",
-    "early_terminate",
-    "run_cap",
-    "controller",
-    "settings",
-    "image_uri",
-    "job",
-    "launch",
-    "apiVersion",
-    "kind",
-)
+    "method", "parameters", "program", "command", "name", "description", "project", "entity", "metric",
+    "early_terminate", "run_cap", "controller", "settings", "image_uri", "job", "launch", "apiVersion", "kind",
+)  # fmt: skip
 MOST_TRIALS = 1_000_000  # each of which is checked before the first one starts
 LARGEST_SEED = 2**128 - 1  # the key of Philox
 NUMERIC = ("min", "max", "mu", "sigma", "a", "b", "q")

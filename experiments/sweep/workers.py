@@ -201,18 +201,28 @@ def _worker(job: Job, work: Work, pipe: Connection) -> None:
             pipe.send(("progress", share))
 
     try:
-        job.folder.mkdir(parents=True, exist_ok=True)
-        log = os.open(job.folder / "log.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-        os.dup2(log, 1)
-        os.dup2(log, 2)
+        log_output(job.folder)
         work(job.payload, job.folder, report)
     except BaseException as error:
-        message = str(error).strip().partition("\n")[0]
-        pipe.send(("end", f"{type(error).__name__}: {message}" if message else type(error).__name__))
+        pipe.send(("end", in_one_line(error)))
         with contextlib.suppress(OSError):  # on a full disk the log has no room for it
             traceback.print_exc()
         sys.exit(1)
     pipe.send(("end", ""))
+
+
+def log_output(folder: Path) -> None:
+    """Send what this process prints to log.txt in a folder, which is made."""
+    folder.mkdir(parents=True, exist_ok=True)
+    log = os.open(folder / "log.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+
+
+def in_one_line(error: BaseException) -> str:
+    """The type of an error and the first line of its message."""
+    message = str(error).strip().partition("\n")[0]
+    return f"{type(error).__name__}: {message}".removesuffix(": ")
 
 
 def _end_with_parent() -> None:
