@@ -50,8 +50,8 @@ def use(server: WandbServer, monkeypatch: pytest.MonkeyPatch, **more: str) -> No
 
 
 def assert_same(local: Runs, remote: Runs) -> None:
-    in_order = [runs.results.sort_values(ROW, ignore_index=True) for runs in (local, remote)]
-    pd.testing.assert_frame_equal(*in_order)
+    here, there = (runs.results.sort_values(ROW, ignore_index=True) for runs in (local, remote))
+    pd.testing.assert_frame_equal(here, there)
     pd.testing.assert_frame_equal(local.trials, remote.trials, check_dtype=False)
     pd.testing.assert_frame_equal(local.sentences, remote.sentences)
 
