@@ -1,3 +1,4 @@
-"""The figures, by what they are about: each is a function from tables to a figure and the points it shows. Begin with
-style.py, how an architecture looks everywhere, and length/accuracy.py, the figure of the bottleneck.
+"""The figures, one file each, in folders by what they are about. A figure is a function from tables to a Chart that
+registers itself; what figures share (style, panels, lines, axes) stands beside this page. Begin with
+length/accuracy.py, the figure of the bottleneck, and registry.py, how a report finds it.
 """

@@ -43,15 +43,10 @@ def split_by(points: pd.DataFrame, columns: list[str]) -> list[tuple[Any, pd.Dat
     return list(points.groupby(columns, sort=False))
 
 
-def is_leftmost(axes: Axes) -> bool:
-    """Whether the panel begins its row."""
-    place = axes.get_subplotspec()
-    return place is not None and place.is_first_col()
-
-
 def label_leftmost(axes: Axes, label: str) -> None:
     """Name the vertical axis where the panel begins its row."""
-    axes.set_ylabel(label if is_leftmost(axes) else "")
+    place = axes.get_subplotspec()
+    axes.set_ylabel(label if place is not None and place.is_first_col() else "")
 
 
 def panel_width(axes: Axes) -> float:

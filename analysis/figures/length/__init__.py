@@ -1,3 +1,3 @@
-"""Figures against length: accuracy and bits, BLEU, capacity, and the learning curves behind them. Begin with
-accuracy.py, the bottleneck itself.
+"""Figures against length: accuracy, bits and BLEU, and what stands behind them: positions, capacity, learning curves.
+Begin with accuracy.py, the bottleneck itself.
 """

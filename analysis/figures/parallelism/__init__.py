@@ -1,1 +1,1 @@
-"""Figures of training-time parallelism: counted operations and timed steps. Begin with step_cost.py."""
+"""Figures of training-time parallelism: counted operations, timed steps and speed-ups. Begin with step_cost.py."""
