@@ -82,11 +82,18 @@ def options_of(line: str) -> str:
     return line.partition(" [")[2].removesuffix("]")
 
 
-def stated_by(arch: str, description: Mapping[str, Any] | None) -> list[Architecture]:
-    """What a summary states of its architecture under `architecture`; nothing where it lacks the key."""
-    if description is None:
+def stated_by(summary: Mapping[str, Any]) -> list[Architecture]:
+    """What the summary of a trial states of its architecture under `architecture`.
+
+    A class that does not say whether it attends, or whose trial is older than that key, is taken by what its trial on
+    text returned: the summary's `attention`. Nothing is stated by older trials of the architectures of the suite.
+    """
+    arch, description = summary["arch"], summary.get("architecture")
+    if description is None and (arch in _ORDER or "attention" not in summary):
         return []
-    fields = {name: description[name] for name in Architecture._fields[1:] if name in description}
+    fields = {name: value for name, value in (description or {}).items() if name in Architecture._fields[1:]}
+    if fields.get("attends") is None:
+        fields["attends"] = summary.get("attention")
     return [Architecture(**{"arch": arch, "display_name": arch, **fields})]
 
 

@@ -127,11 +127,7 @@ def collect_runs(paths: Sequence[str | Path]) -> Runs:
         sentences=joined(KEPT_SENTENCES.names, [_read_sentences(folders[name]) for name in texts]),
         failures=pd.DataFrame([failures[name] for name in failures if name not in summaries], columns=FAILURES.names),
         unfinished=[folder for name, folder in unfinished.items() if name not in summaries | failures],
-        architectures=Architectures(
-            stated
-            for summary in summaries.values()
-            for stated in stated_by(summary["arch"], summary.get("architecture"))
-        ),
+        architectures=Architectures(stated for summary in summaries.values() for stated in stated_by(summary)),
     )
 
 
