@@ -97,7 +97,8 @@ def test_no_jobs_is_no_work_and_no_workers_is_refused(tmp_path: Path) -> None:
 def test_whatever_goes_wrong_in_the_parent_no_worker_works_on(tmp_path: Path) -> None:
     class Broken(Watcher):
         def started(self, job: Job) -> None:
-            assert wait_for((tmp_path / "slow" / "pid").exists)
+            path = tmp_path / "slow" / "pid"
+            assert wait_for(lambda: path.exists() and bool(path.read_text()))
             raise OSError("nobody is listening")
 
     with pytest.raises(OSError, match="nobody is listening"):
