@@ -12,6 +12,7 @@ from analysis.errors import ReportError
 from analysis.figures.attention.pair import draw_attention
 from analysis.figures.registry import section_charts
 from analysis.figures.style import paper_style
+from analysis.tables.architectures import Architectures, stated_by
 from analysis.tables.gradient_tables import read_gradients
 from analysis.tables.schema import ATTENTION, GRADIENTS, SENTENCES
 from data.datamodule import Seq2SeqDataModule
@@ -22,7 +23,7 @@ from lit_models import LitSeq2Seq
 SAMPLES_PER_LENGTH = 8
 MOST_SENTENCES = 200  # of text, in the table of samples
 MOST_MAPS = 4
-SENTENCE_COLUMNS = ("line", "source_length", "source", "reference", "output")
+SENTENCE_COLUMNS = SENTENCES.names[:5]  # what of a sentence people read; the counts behind them are for BLEU
 
 
 def log_samples(logger: WandbLogger, model: LitSeq2Seq, data: Seq2SeqDataModule) -> None:
@@ -40,12 +41,12 @@ def log_samples(logger: WandbLogger, model: LitSeq2Seq, data: Seq2SeqDataModule)
         ])  # fmt: skip
 
 
-def log_files(logger: WandbLogger, folder: Path) -> None:
+def log_files(logger: WandbLogger, folder: Path, summary: dict[str, Any]) -> None:
     """Sentences, attention and gradient flow of a trial, as far as its folder has them."""
     if (path := folder / SENTENCES.file).exists():
         with path.open(newline="", encoding="utf-8") as file:
             rows = [[row[column] for column in SENTENCE_COLUMNS] for row in csv.DictReader(file)]
-        _log_table(logger, list(SENTENCE_COLUMNS), rows[:MOST_SENTENCES])
+        _log_table(logger, SENTENCE_COLUMNS, rows[:MOST_SENTENCES])
     with tempfile.TemporaryDirectory() as drawn:
         if (path := folder / ATTENTION.file).exists() and (folder / SENTENCES.file).exists():
             sentences = json.loads(path.read_text(encoding="utf-8"))["sentences"][:MOST_MAPS]
@@ -53,7 +54,7 @@ def log_files(logger: WandbLogger, folder: Path) -> None:
                 (one["source"], one["target"], one["attention"], f"sentence_{one['id']}") for one in sentences
             ])  # fmt: skip
         if (folder / GRADIENTS.file).exists():
-            _log_gradient_figures(logger, folder, Path(drawn))
+            _log_gradient_figures(logger, folder, Path(drawn), Architectures(stated_by(summary)))
 
 
 def log_artifacts(logger: WandbLogger, name: str, folder: Path, data: Seq2SeqDataModule) -> None:
@@ -101,10 +102,10 @@ def _log_image(logger: WandbLogger, key: str, path: Path, caption: str) -> None:
     logger.experiment.log({key: wandb.Image(str(path), caption=caption)})
 
 
-def _log_gradient_figures(logger: WandbLogger, folder: Path, drawn: Path) -> None:
+def _log_gradient_figures(logger: WandbLogger, folder: Path, drawn: Path, architectures: Architectures) -> None:
     """The figures that the gradients.csv of a single trial gives."""
     try:
-        charts = section_charts("gradients", gradients=read_gradients([folder]))
+        charts = section_charts("gradients", architectures, gradients=read_gradients([folder]))
     except ReportError:  # a model about to diverge leaves a file that no figure can be drawn from
         return
     for chart in charts:

@@ -80,7 +80,7 @@ class WandbTracker(Tracker):
         log_results(self.logger, self.folder, summary)
         if data.text is None:
             log_samples(self.logger, model, data)
-        log_files(self.logger, self.folder)
+        log_files(self.logger, self.folder, summary)
         if self.trial.config["wandb_artifacts"]:
             log_artifacts(self.logger, self.trial.name, self.folder, data)
 
@@ -95,7 +95,7 @@ class WandbTracker(Tracker):
             _, *curves = csv.reader(file)
         log_history(logger, curves)
         log_results(logger, self.folder, summary)
-        log_files(logger, self.folder)
+        log_files(logger, self.folder, summary)
         self.end_run("complete")
 
     def end_run(self, status: str, **failure: Any) -> None:

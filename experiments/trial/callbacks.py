@@ -47,9 +47,6 @@ class EarlyStopping(callbacks.EarlyStopping):
         halvings: how many times the learning rate is halved, each time `patience` validations in a row bring no
             improvement; training ends the time after. With schedule=constant, training then needs no known total.
         **kwargs: options of Lightning's EarlyStopping.
-
-    Raises:
-        ValueError: a negative number of halvings.
     """
 
     stopped = False
@@ -57,8 +54,6 @@ class EarlyStopping(callbacks.EarlyStopping):
 
     def __init__(self, *args: Any, halvings: int = 0, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        if halvings < 0:
-            raise ValueError(f"early_stopping.halvings: {halvings} must be at least 0")
         self.halvings = halvings
 
     @property

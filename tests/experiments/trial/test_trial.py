@@ -18,6 +18,7 @@ import pytest
 import torch
 
 from analysis.figures.attention.alignments import alignment_figure
+from analysis.tables.architectures import Architectures
 from analysis.tables.attention_files import read_attention
 from experiments.config.trial import resolve_trial
 from experiments.errors import UsageError
@@ -61,7 +62,10 @@ def test_models_with_attention_leave_where_they_looked_in_an_example_of_each_len
         assert example.name == f"a test example of reverse, {len(example.source)} tokens"
         assert example.example == f"reverse, {len(example.source)} tokens"
         np.testing.assert_allclose(example.attention.sum(axis=1), 1, atol=1e-3)
-    charts = [alignment_figure(list(files.values()), number) for number in files["Bahdanau"].sentences]
+    charts = [
+        alignment_figure(list(files.values()), number, architectures=Architectures())
+        for number in files["Bahdanau"].sentences
+    ]
     assert len(charts) == 3
     assert all("for a test example of reverse" in chart.caption for chart in charts)
 
