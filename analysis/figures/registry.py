@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 from analysis import figures
 from analysis.errors import ReportError
 from analysis.figures.chart import Chart
+from analysis.tables.architectures import Architectures
 
 Draw = TypeVar("Draw", bound=Callable[..., Chart | list[Chart] | None])
 
@@ -77,10 +78,11 @@ def registered_figures() -> list[RegisteredFigure]:
     return sorted(_REGISTERED.values(), key=lambda figure: (figure.section, figure.place, figure.name))
 
 
-def section_charts(section: str, **tables: Any) -> list[Chart]:
+def section_charts(section: str, architectures: Architectures, **tables: Any) -> list[Chart]:
     """Every figure of a section that these tables have the numbers for.
 
     Raises:
         ReportError: trials that cannot be compared though they look alike, or figures that are left out.
     """
+    tables["architectures"] = architectures
     return [chart for figure in registered_figures() if figure.section == section for chart in figure.charts(tables)]

@@ -70,13 +70,12 @@ PAPER: Any = {
 }
 
 
-def styles(lines: Iterable[str], architectures: Architectures | None = None) -> dict[str, Style]:
+def styles(lines: Iterable[str], architectures: Architectures) -> dict[str, Style]:
     """The style of each line, an architecture or a variant of one, in the order of legends and tables.
 
     A line without an entry in `LOOKS` gets a colour and a marker of its own, which depend on nothing but the set of
     names.
     """
-    architectures = Architectures() if architectures is None else architectures
     looks = {}
     further = 0
     for line, name in architectures.names(lines).items():

@@ -38,7 +38,7 @@ def write_gradients(
     title = "Gradient flow: what reaches a source token, by its distance from the loss"
     tables = gradient_tables(table, results, architectures)
     trials = {} if results is None else {"results": results}
-    charts = section_charts("gradients", gradients=table, architectures=architectures, **trials)
+    charts = section_charts("gradients", architectures, gradients=table, **trials)
     _write(folder / "gradients.md", title, tables, charts)
     return terminal.plain_text([decay_table(table, architectures)])
 
@@ -51,7 +51,7 @@ def write_parallelism(folders: Sequence[str | Path], output: Path, architectures
         OSError: the folder cannot be written.
     """
     results = load(PARALLELISM, folders)
-    charts = section_charts("parallelism", parallelism=results, architectures=architectures)
+    charts = section_charts("parallelism", architectures, parallelism=results)
     if not charts:
         raise ReportError(f"no measurement in {', '.join(map(str, folders))}")
     tables = [table for table in parallelism_tables(results, architectures) if table.rows]

@@ -125,10 +125,10 @@ def choose_model(options: list[Option]) -> tuple[str, list[Option]]:
             others.append((chosen, option))
     if not chosen:
         raise UsageError(f"--model: say which architecture: {', '.join(architectures())}")
-    valid = model_options(chosen)
 
     def is_replaced(model: str, option: Option) -> bool:
-        return model not in ("", chosen) and option.name.startswith("model.") and option.name not in valid
+        replaced = model not in ("", chosen) and option.name.startswith("model.")
+        return replaced and option.name not in model_options(chosen)
 
     return chosen, [option for model, option in others if not is_replaced(model, option)]
 

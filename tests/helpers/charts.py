@@ -6,16 +6,18 @@ from matplotlib.figure import Figure
 
 from analysis.figures.chart import Chart
 from analysis.figures.style import gid, paper_style, styles
+from analysis.tables.architectures import Architectures
 
 
 def line_chart(name: str, archs=("LSTM", "GRU")) -> Chart:
     """A chart whose bands, drawn before all lines, come in another order than its lines."""
+    looks = list(styles(archs, Architectures()).values())
     with paper_style():
         figure = Figure(figsize=(3.3, 2))
         axes = figure.subplots()
-        for place, look in enumerate(styles(archs).values()):
+        for place, look in enumerate(looks):
             axes.errorbar([1, 2], [place, place + 1], yerr=0.1, **look.of_line())
-        for look in reversed(styles(archs).values()):
+        for look in reversed(looks):
             band = axes.fill_between([1, 2], 0, 1, color=look.color)
             band.set_gid(gid(look.name, axes, "band"))
         axes.axhline(0.5, label="chance")

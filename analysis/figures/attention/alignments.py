@@ -31,7 +31,7 @@ from analysis.tables.schema import ATTENTION
     "Dark cells along the diagonal are words translated, or symbols copied, one after the other; a "
     "reversal runs along the other diagonal. Compare short with long sources.",
 )  # fmt: skip
-def alignment_figures(attention: Sequence[AttentionFile], architectures: Architectures | None = None) -> list[Chart]:
+def alignment_figures(attention: Sequence[AttentionFile], architectures: Architectures) -> list[Chart]:
     """The figures of a few sentences that most models have, the shortest source first.
 
     Raises:
@@ -40,9 +40,7 @@ def alignment_figures(attention: Sequence[AttentionFile], architectures: Archite
     return [alignment_figure(attention, number, architectures) for number in spread_over_lengths(attention)]
 
 
-def alignment_figure(
-    files: Sequence[AttentionFile], sentence_id: int, architectures: Architectures | None = None
-) -> Chart:
+def alignment_figure(files: Sequence[AttentionFile], sentence_id: int, architectures: Architectures) -> Chart:
     """What each model attended to in one source sentence, a panel a model, each beside its own output.
 
     Args:
@@ -53,7 +51,7 @@ def alignment_figure(
     Raises:
         ReportError: no file has the sentence, or two have another source under its id.
     """
-    order = list((architectures or Architectures()).names(file.arch for file in files))
+    order = list(architectures.names(file.arch for file in files))
     shown = sorted((file for file in files if sentence_id in file.sentences), key=lambda file: order.index(file.arch))
     if not shown:
         raise ReportError(f"no {ATTENTION.file} has sentence {sentence_id}; it has {some_ids(files)}")

@@ -24,7 +24,7 @@ from analysis.tables.attention_files import AttentionFile
 
 
 @register("heads", "attention", 2, "What single heads look at: the diagonal, the word before, the end of the sentence.")
-def heads_figures(attention: Sequence[AttentionFile], architectures: Architectures | None = None) -> list[Chart]:
+def heads_figures(attention: Sequence[AttentionFile], architectures: Architectures) -> list[Chart]:
     """The heads of each model that has several, in a sentence of middle length; no two figures of one name.
 
     Raises:
@@ -45,7 +45,7 @@ def heads_figures(attention: Sequence[AttentionFile], architectures: Architectur
     return charts
 
 
-def heads_figure(file: AttentionFile, sentence_id: int, architectures: Architectures | None = None) -> Chart:
+def heads_figure(file: AttentionFile, sentence_id: int, architectures: Architectures) -> Chart:
     """The attention of every head of one model in one sentence: layers are rows, heads are columns.
 
     Args:

@@ -45,9 +45,8 @@ def check_same_source(files: Sequence[AttentionFile], number: int) -> None:
             )
 
 
-def model_title(file: AttentionFile, architectures: Architectures | None) -> str:
+def model_title(file: AttentionFile, architectures: Architectures) -> str:
     """The label of a trial, with the architecture called as in every other figure."""
-    architectures = architectures or Architectures()
     return file.label.replace(file.arch, architectures[file.arch].display_name, 1)
 
 

@@ -30,7 +30,7 @@ MOST_ROWS = 2  # of panels in a figure that shows every length
     "gradient_norm", "gradients", 1,
     "How steeply a line falls: a straight one loses the same share of the signal at every step.",
 )  # fmt: skip
-def gradient_norm_figure(gradients: pd.DataFrame, architectures: Architectures | None = None) -> Chart | None:
+def gradient_norm_figure(gradients: pd.DataFrame, architectures: Architectures) -> Chart | None:
     """Gradient norm at the embeddings against distance, relative to that at the least distance."""
     points = _points(relative(_lengths_shown(without_remedies(ends(curves(gradients, EMBEDDING_GRADIENT))))))
     if points.empty:
@@ -45,7 +45,7 @@ def gradient_norm_figure(gradients: pd.DataFrame, architectures: Architectures |
 
 
 @register("jacobian", "gradients", 3, "Below the dotted line a state forgets; the steeper the faster.")
-def jacobian_figure(gradients: pd.DataFrame, architectures: Architectures | None = None) -> Chart | None:
+def jacobian_figure(gradients: pd.DataFrame, architectures: Architectures) -> Chart | None:
     """Largest singular value of the state's derivative against distance, recurrent encoders only."""
     points = _points(_lengths_shown(few_lines(ends(curves(gradients, JACOBIAN)))))
     if points.empty:

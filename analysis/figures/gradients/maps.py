@@ -23,7 +23,7 @@ DECADES = 8.0
     "gradient_heatmap", "gradients", 2,
     "Bright bands that reach far up carry the signal far; watch whether training widens them.",
 )  # fmt: skip
-def gradient_heatmap_figure(gradients: pd.DataFrame, architectures: Architectures | None = None) -> Chart | None:
+def gradient_heatmap_figure(gradients: pd.DataFrame, architectures: Architectures) -> Chart | None:
     """Maps of log10 gradient norm over training step and distance, a panel for each line."""
     points = _map_points(gradients)
     if points.empty:

@@ -24,7 +24,7 @@ HORIZON = {"color": "#707070", "linestyle": "", "marker": "o", "markerfacecolor"
     "effective horizon of its gradient.",
 )  # fmt: skip
 def accuracy_by_lag_figure(
-    results: pd.DataFrame, gradients: pd.DataFrame, architectures: Architectures | None = None
+    results: pd.DataFrame, gradients: pd.DataFrame, architectures: Architectures
 ) -> Chart | None:
     """Accuracy of recalling the first source token against how many tokens follow it, a panel a vocabulary.
 
@@ -37,7 +37,7 @@ def accuracy_by_lag_figure(
     if points.empty:
         return None
     points = without_remedies(points, "arch").reset_index(drop=True)
-    horizons = _trained_horizons(gradients, architectures or Architectures())
+    horizons = _trained_horizons(gradients, architectures)
     points["trained_horizon_lag"] = points["arch"].map(horizons).astype(float)
     looks = styles(points["arch"], architectures)
     settings = split_by(points, SETTING)

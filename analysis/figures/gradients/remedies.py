@@ -31,14 +31,14 @@ COLORS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
     "A remedy works where its line lies above the baseline, left in the gradient, right in what is learnt.",
 )  # fmt: skip
 def remedies_figure(
-    gradients: pd.DataFrame, results: pd.DataFrame | None = None, architectures: Architectures | None = None
+    gradients: pd.DataFrame, architectures: Architectures, results: pd.DataFrame | None = None
 ) -> Chart | None:
     """A row for each architecture with variants: gradient norm against distance, and accuracy against lag.
 
     Args:
         gradients: as `read_gradients` returns it.
-        results: the tidy table of trials, for accuracy.
         architectures: what they say of themselves.
+        results: the tidy table of trials, for accuracy.
     """
     norms, lags = remedy_norms(gradients), remedy_lags(gradients, results)
     if norms.empty:

@@ -19,7 +19,7 @@ from analysis.tables.gradient_tables import LINE, curves, longest
 
 
 @register("training_norms", "gradients", 5, "Spikes are exploding gradients, and clipping is what holds them.")
-def training_norms_figure(gradients: pd.DataFrame, architectures: Architectures | None = None) -> Chart | None:
+def training_norms_figure(gradients: pd.DataFrame, architectures: Architectures) -> Chart | None:
     """Total gradient norm over training and the share of clipped steps."""
     by = [*LINE, "name", "quantity", "step"]
     norms = over_log_seeds(_training(gradients, "gradient_norm"), by)

@@ -22,7 +22,7 @@ ACCURACIES = {
     "Lines that fall with the length belong to models that lose information; lines that stay at the top do "
     "not. Exact match falls first, because one wrong token is enough.",
 )  # fmt: skip
-def accuracy_figure(results: pd.DataFrame, architectures: Architectures | None = None) -> Chart | None:
+def accuracy_figure(results: pd.DataFrame, architectures: Architectures) -> Chart | None:
     """Token accuracy and exact match against length, each model tested at the length it was trained on."""
     rows = pd.concat([at_train_length(results, metric) for metric in ACCURACIES])
     if rows.empty:

@@ -17,7 +17,7 @@ DIAGONAL = guide("everything recovered")
     "bits", "bottleneck", 2,
     "Lines that leave the diagonal and level off have met a limit of so many bits, however long the source is.",
 )  # fmt: skip
-def bits_figure(results: pd.DataFrame, architectures: Architectures | None = None) -> Chart | None:
+def bits_figure(results: pd.DataFrame, architectures: Architectures) -> Chart | None:
     """Bits recovered against bits presented; a fixed context saturates, the diagonal loses nothing."""
     points = bits_points(results)
     if points.empty:

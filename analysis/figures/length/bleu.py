@@ -51,7 +51,7 @@ SAME_LENGTH = guide("reference")
 def by_length_figure(runs: Runs) -> Chart | None:
     """BLEU against source length, a line for each architecture and train length; None without trials on text."""
     compared = comparisons(runs)
-    points = points_by_length(compared, architectures=runs.architectures)
+    points = points_by_length(compared, runs.architectures)
     if points.empty:
         return None
     caption = (
@@ -66,7 +66,7 @@ def by_length_figure(runs: Runs) -> Chart | None:
 def length_ratio_figure(runs: Runs) -> Chart | None:
     """Words of the output over words of the reference against source length; None without trials on text."""
     compared = comparisons(runs)
-    points = points_by_length(compared, length_ratio, (0.0, np.inf), runs.architectures)
+    points = points_by_length(compared, runs.architectures, length_ratio, (0.0, np.inf))
     if points.empty:
         return None
     caption = (
@@ -85,9 +85,9 @@ def length_ratio(statistics: np.ndarray) -> np.ndarray:
 
 def points_by_length(
     compared: Sequence[Comparison],
+    architectures: Architectures,
     score: Score = corpus_bleu,
     bounds: tuple[float, float] = BLEU_BOUNDS,
-    architectures: Architectures | None = None,
 ) -> pd.DataFrame:
     """A row for each setting, train length, architecture and bucket: mean over seeds and 95% interval.
 

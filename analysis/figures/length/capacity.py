@@ -19,9 +19,7 @@ PRESENTED = guide("most bits presented")
 @register(
     "capacity_by_size", "bottleneck", 3, "Whether a wider state carries more: a fixed context gains with its size."
 )
-def capacity_figure(
-    results: pd.DataFrame, trials: pd.DataFrame, architectures: Architectures | None = None
-) -> Chart | None:
+def capacity_figure(results: pd.DataFrame, trials: pd.DataFrame, architectures: Architectures) -> Chart | None:
     """Most bits recovered against hidden size; None unless some architecture was run at two sizes or more.
 
     Args:

@@ -18,7 +18,7 @@ MOST_COLUMNS = 4
     "length_generalisation", "bottleneck", 5,
     "What happens to the right of the dashed line: lengths that were never trained on.",
 )  # fmt: skip
-def length_generalisation_figure(results: pd.DataFrame, architectures: Architectures | None = None) -> Chart | None:
+def length_generalisation_figure(results: pd.DataFrame, architectures: Architectures) -> Chart | None:
     """Token accuracy against test length, a panel for each train length; None if none was tested elsewhere."""
     rows = measured(results, "greedy_token_accuracy")
     rows = rows[rows.groupby([*SETTING, "train_length"])["eval_length"].transform("nunique") > 1]

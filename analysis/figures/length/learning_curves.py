@@ -32,9 +32,7 @@ POINT_COLUMNS = [
     "Who learns at all, who learns first by steps, and who learns first by the clock: the order may "
     "change between the panels.",
 )  # fmt: skip
-def learning_figure(
-    curves: pd.DataFrame, trials: pd.DataFrame, architectures: Architectures | None = None
-) -> Chart | None:
+def learning_figure(curves: pd.DataFrame, trials: pd.DataFrame, architectures: Architectures) -> Chart | None:
     """Validation score at the greatest train length of each task; None where no trial kept its curve.
 
     Args:

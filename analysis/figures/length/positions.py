@@ -27,7 +27,7 @@ from analysis.tables.architectures import Architectures
     "Where in the target a model fails: bright is right. A fixed context that overflows is "
     "bright at one end only, where its memory is fresh.",
 )  # fmt: skip
-def position_figure(results: pd.DataFrame, architectures: Architectures | None = None) -> Chart | None:
+def position_figure(results: pd.DataFrame, architectures: Architectures) -> Chart | None:
     """A map of accuracy at each target position, at the greatest length of each task."""
     rows = longest(at_train_length(results, "greedy_token_accuracy_by_position"))
     rows = rows[rows.groupby(SETTING)["position"].transform("nunique") > 1]

@@ -19,7 +19,7 @@ LABELS = {"sequential_depth": "Sequential depth (operations)", "path_length": "M
     "Recurrent models rise with the length, the transformer does not: this is what can and cannot "
     "be done at the same time, on any machine.",
 )  # fmt: skip
-def depth_figure(parallelism: pd.DataFrame, architectures: Architectures | None = None) -> Chart | None:
+def depth_figure(parallelism: pd.DataFrame, architectures: Architectures) -> Chart | None:
     """Sequential depth and the maximum path length against length; no device is involved."""
     points = parallelism[parallelism["metric"].isin(list(LABELS))]
     if points.empty:

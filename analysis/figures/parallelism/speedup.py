@@ -18,7 +18,7 @@ LABELS = {"threads": ("CPU threads", "Speed-up"), "batch": ("Sequences a batch",
 
 
 @register("speedup", "parallelism", 6, "How close a line comes to the dotted one, where nothing has to wait.")
-def speedup_figure(parallelism: pd.DataFrame, architectures: Architectures | None = None) -> Chart | None:
+def speedup_figure(parallelism: pd.DataFrame, architectures: Architectures) -> Chart | None:
     """Speed-up by threads and by batch size, each against the ideal."""
     points = speedups(parallelism)
     if points.empty:

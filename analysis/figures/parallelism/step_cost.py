@@ -26,14 +26,14 @@ QUARTILES = "Medians with quartiles over repeated steps."
     "The slope: a straight line of slope 1 takes twice as long for twice the length. Where lines cross, "
     "another architecture becomes the cheaper one.",
 )  # fmt: skip
-def step_time_figure(parallelism: pd.DataFrame, architectures: Architectures | None = None) -> Chart | None:
+def step_time_figure(parallelism: pd.DataFrame, architectures: Architectures) -> Chart | None:
     """Time of a training step against length."""
     caption = f"Time of a training step (forward, backward, optimiser) against length. {QUARTILES}"
     return _against_length(parallelism, architectures, "step_time", "step_seconds", "Step time (s)", caption)
 
 
 @register("throughput", "parallelism", 2, "Lines that stay level cost the same for each token at any length.")
-def throughput_figure(parallelism: pd.DataFrame, architectures: Architectures | None = None) -> Chart | None:
+def throughput_figure(parallelism: pd.DataFrame, architectures: Architectures) -> Chart | None:
     """Target tokens a second against length."""
     caption = f"Target tokens trained on a second, against length. {QUARTILES}"
     label = "Target tokens a second"
@@ -41,7 +41,7 @@ def throughput_figure(parallelism: pd.DataFrame, architectures: Architectures | 
 
 
 @register("share_of_peak", "parallelism", 4, "How much of the machine an architecture keeps busy.")
-def share_of_peak_figure(parallelism: pd.DataFrame, architectures: Architectures | None = None) -> Chart | None:
+def share_of_peak_figure(parallelism: pd.DataFrame, architectures: Architectures) -> Chart | None:
     """Work done a second against length, as a share of what the machine can do."""
     caption = (
         "Floating-point operations a second of a training step, as a share of those of a large matrix product "
@@ -55,7 +55,7 @@ def share_of_peak_figure(parallelism: pd.DataFrame, architectures: Architectures
     "What has to be kept for the backward pass. Attention has a weight for each pair of tokens, which "
     "a fused product, or one that is recomputed, need not keep.",
 )  # fmt: skip
-def memory_figure(parallelism: pd.DataFrame, architectures: Architectures | None = None) -> Chart | None:
+def memory_figure(parallelism: pd.DataFrame, architectures: Architectures) -> Chart | None:
     """Peak memory of a training step against length."""
     caption = (
         "Most bytes of activations, gradients and temporaries at once in a training step, above weights and "
@@ -66,7 +66,7 @@ def memory_figure(parallelism: pd.DataFrame, architectures: Architectures | None
 
 
 def _against_length(
-    parallelism: pd.DataFrame, architectures: Architectures | None, name: str, metric: str, label: str, caption: str,
+    parallelism: pd.DataFrame, architectures: Architectures, name: str, metric: str, label: str, caption: str,
     scale: float = 1.0,
 ) -> Chart | None:  # fmt: skip
     """A metric against length on two logarithmic axes: a row of panels for each machine, a column for each sweep."""

@@ -7,7 +7,7 @@ import pandas as pd
 from analysis.report.blocks import Block, Cell, Heading, Listing, Paragraph, Table, notes
 from analysis.report.context import Report, Section
 from analysis.report.sections.models import UNKNOWN, span, values
-from analysis.statistics.summaries import SETTING, setting_name
+from analysis.statistics.summaries import SETTING, setting_name, settings_of
 from analysis.statistics.words import listing
 
 ONE_SEED = "One seed only: no interval can be given, and no verdict."
@@ -20,10 +20,9 @@ def what_was_run(report: Report) -> Iterator[Block]:
     runs, trials = report.runs, report.runs.trials
     if trials.empty:
         return
-    settings = trials[SETTING].drop_duplicates().sort_values(SETTING).itertuples(index=False, name=None)
     yield Heading("What was run")
     yield Listing([
-        f"Tasks: {'; '.join(setting_name(*setting) for setting in settings)}",
+        f"Tasks: {'; '.join(setting_name(*setting) for setting in settings_of(trials))}",
         f"Source lengths in training: {values(trials['train_length'])} tokens{_ranges(trials)}",
         f"Architectures: {listing(report.architectures.names(trials['arch']).values())}",
         f"Seeds: {values(trials['seed'])}",

@@ -15,6 +15,7 @@ from analysis.figures.attention.pair import draw_attention
 from analysis.figures.attention.sentences import spread_over_lengths
 from analysis.figures.style import TEXT_WIDTH
 from analysis.report.command import main as report
+from analysis.tables.architectures import Architectures
 from analysis.tables.attention_files import find_attention, read_attention
 from tests.helpers.analysis_tables import write_trial as write_complete
 
@@ -81,7 +82,7 @@ def drawn_beyond_the_edge(figure):
 
 def test_a_panel_shows_the_weights_between_words(tmp_path):
     file = read(tmp_path, sentence())
-    chart = alignment_figure([file], 12)
+    chart = alignment_figure([file], 12, architectures=Architectures())
     (axes,) = panels(chart)
     assert labels(axes.xaxis) == ["a", "player", "runs"]
     assert labels(axes.yaxis) == WORDS
@@ -92,7 +93,7 @@ def test_a_panel_shows_the_weights_between_words(tmp_path):
 
 
 def test_white_is_zero_and_black_is_one_with_the_first_target_word_on_top(tmp_path):
-    (axes,) = panels(alignment_figure([read(tmp_path, sentence())], 12))
+    (axes,) = panels(alignment_figure([read(tmp_path, sentence())], 12, architectures=Architectures()))
     mesh = axes.collections[0]
     assert mesh.get_clim() == (0, 1)
     assert mesh.cmap(0.0)[:3] == (1, 1, 1) and mesh.cmap(1.0)[:3] == (0, 0, 0)
@@ -101,7 +102,7 @@ def test_white_is_zero_and_black_is_one_with_the_first_target_word_on_top(tmp_pa
 
 def test_cells_are_square(tmp_path):
     file = read(tmp_path, sentence(source=long_sentence(9), target=long_sentence(5)))
-    figure = (chart := alignment_figure([file], 12)).figure
+    figure = (chart := alignment_figure([file], 12, architectures=Architectures())).figure
     box = panels(chart)[0].get_position()
     width, height = figure.get_size_inches()
     assert box.width * width / 9 == pytest.approx(box.height * height / 5)
@@ -112,7 +113,7 @@ def test_models_stand_side_by_side_in_the_order_of_legends_each_with_its_own_out
         read(tmp_path, sentence(target=["▁zwei", "</s>"]), arch="Transformer", label="Transformer, 4 heads"),
         read(tmp_path, sentence(), arch="Bahdanau"),
     ]
-    chart = alignment_figure(files, 12)
+    chart = alignment_figure(files, 12, architectures=Architectures())
     assert titles(chart) == ["Bahdanau attention", "Transformer, 4 heads"]
     assert [labels(axes.yaxis) for axes in panels(chart)] == [WORDS, ["zwei", "</s>"]]
     first, second = (axes.get_position() for axes in panels(chart))
@@ -121,12 +122,12 @@ def test_models_stand_side_by_side_in_the_order_of_legends_each_with_its_own_out
 
 def test_a_model_without_the_sentence_gets_no_panel(tmp_path):
     files = [read(tmp_path, sentence()), read(tmp_path, sentence(7), arch="LuongGlobal")]
-    assert titles(alignment_figure(files, 7)) == ["Luong global"]
+    assert titles(alignment_figure(files, 7, architectures=Architectures())) == ["Luong global"]
 
 
 def test_points_hold_every_weight_drawn(tmp_path):
     files = [read(tmp_path, sentence()), read(tmp_path, sentence(), arch="LuongGlobal", label="Luong, dot")]
-    chart = alignment_figure(files, 12)
+    chart = alignment_figure(files, 12, architectures=Architectures())
     points = chart.points
     assert list(points.columns) == [
         "arch", "label", "id", "target_position", "target", "source_position", "source", "weight",
@@ -140,7 +141,12 @@ def test_points_hold_every_weight_drawn(tmp_path):
 @pytest.mark.parametrize(("count", "rows"), [(1, [1]), (2, [2]), (3, [3]), (4, [2, 2]), (5, [3, 2])])
 def test_panels_wrap_to_rows_of_at_most_three(tmp_path, count, rows):
     files = [read(tmp_path, sentence(), label=f"model {number}") for number in range(count)]
-    tops = pd.Series([round(axes.get_position().y1, 6) for axes in panels(alignment_figure(files, 12))])
+    tops = pd.Series(
+        [
+            round(axes.get_position().y1, 6)
+            for axes in panels(alignment_figure(files, 12, architectures=Architectures()))
+        ]
+    )
     assert tops.value_counts().sort_index(ascending=False).tolist() == rows
 
 
@@ -148,7 +154,7 @@ def test_panels_wrap_to_rows_of_at_most_three(tmp_path, count, rows):
 def test_words_are_legible_within_the_text_width_and_none_is_cut_off(tmp_path, length):
     source, target = long_sentence(length), [*long_sentence(length + 2), "▁außerordentlich", "</s>"]
     files = [read(tmp_path, sentence(source=source, target=target), label=f"model {n}") for n in range(3)]
-    chart = alignment_figure(files, 12)
+    chart = alignment_figure(files, 12, architectures=Architectures())
     assert chart.figure.get_size_inches()[0] <= TEXT_WIDTH + 1e-9
     assert drawn_beyond_the_edge(chart.figure) == []
     label = panels(chart)[0].get_yticklabels()[0]
@@ -159,7 +165,7 @@ def test_words_are_legible_within_the_text_width_and_none_is_cut_off(tmp_path, l
 
 def test_very_long_words_are_cut_in_the_drawing_only(tmp_path):
     word = "Donaudampfschifffahrtsgesellschaft"
-    chart = alignment_figure([read(tmp_path, sentence(target=["▁" + word]))], 12)
+    chart = alignment_figure([read(tmp_path, sentence(target=["▁" + word]))], 12, architectures=Architectures())
     assert labels(panels(chart)[0].yaxis) == ["Donaudampfschif…"]
     assert set(chart.points["target"]) == {word}
 
@@ -167,25 +173,25 @@ def test_very_long_words_are_cut_in_the_drawing_only(tmp_path):
 def test_models_with_different_sources_are_not_drawn_as_one_sentence(tmp_path):
     files = [read(tmp_path, sentence()), read(tmp_path, sentence(source=["▁b"]), arch="LuongGlobal")]
     with pytest.raises(ReportError, match=r"Bahdanau.*LuongGlobal.*different sources as sentence 12"):
-        alignment_figure(files, 12)
+        alignment_figure(files, 12, architectures=Architectures())
 
 
 def test_other_pieces_of_the_same_words_are_the_same_source(tmp_path):
     other = ["▁a", "▁pla", "y", "er", "▁runs"]
     files = [read(tmp_path, sentence()), read(tmp_path, sentence(source=other), arch="LuongGlobal")]
-    assert len(panels(alignment_figure(files, 12))) == 2
+    assert len(panels(alignment_figure(files, 12, architectures=Architectures()))) == 2
 
 
 def test_a_sentence_nobody_has_is_an_error_that_names_those_there_are(tmp_path):
     with pytest.raises(ReportError, match=r"no attention\.json has sentence 3; it has 7, 12"):
-        alignment_figure([read(tmp_path, sentence(7), sentence(12))], 3)
+        alignment_figure([read(tmp_path, sentence(7), sentence(12))], 3, architectures=Architectures())
 
 
 def test_heads_are_columns_and_layers_are_rows(tmp_path):
     places = [(layer, head) for layer in (1, 2) for head in (1, 2, 10)]
     words = long_sentence(4)
     file = read(tmp_path, sentence(heads=places[::-1], source=words, target=words), arch="Transformer")
-    chart = heads_figure(file, 12)
+    chart = heads_figure(file, 12, architectures=Architectures())
     assert chart.name == "heads_Transformer_12"
     corners = [(round(axes.get_position().y1, 6), round(axes.get_position().x0, 6)) for axes in panels(chart)]
     assert len({y for y, _ in corners}) == 2 and len({x for _, x in corners}) == 3
@@ -197,7 +203,7 @@ def test_heads_are_columns_and_layers_are_rows(tmp_path):
 
 def test_only_outer_heads_carry_words_and_none_is_cut_off(tmp_path):
     file = read(tmp_path, sentence(heads=[(1, 1), (1, 2), (2, 1), (2, 2)]), arch="Transformer")
-    chart = heads_figure(file, 12)
+    chart = heads_figure(file, 12, architectures=Architectures())
     assert [(bool(labels(a.xaxis)), bool(labels(a.yaxis))) for a in panels(chart)] == [
         (True, True), (True, False), (False, True), (False, False),
     ]  # fmt: skip
@@ -207,7 +213,7 @@ def test_only_outer_heads_carry_words_and_none_is_cut_off(tmp_path):
 def test_heads_too_small_for_words_say_so_in_the_caption(tmp_path):
     heads = [(1, head) for head in range(1, 9)]
     file = read(tmp_path, sentence(source=long_sentence(30), heads=heads), arch="Transformer")
-    chart = heads_figure(file, 12)
+    chart = heads_figure(file, 12, architectures=Architectures())
     assert not any(labels(axes.xaxis) for axes in panels(chart))
     assert "from left to right" in chart.caption
     assert chart.figure.get_size_inches()[0] <= TEXT_WIDTH + 1e-9
@@ -215,7 +221,7 @@ def test_heads_too_small_for_words_say_so_in_the_caption(tmp_path):
 
 def test_a_model_without_heads_has_no_figure_of_heads(tmp_path):
     with pytest.raises(ReportError, match="no heads"):
-        heads_figure(read(tmp_path, sentence()), 12)
+        heads_figure(read(tmp_path, sentence()), 12, architectures=Architectures())
 
 
 @pytest.mark.parametrize(

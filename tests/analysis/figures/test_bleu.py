@@ -16,6 +16,7 @@ from analysis.report.render import markdown
 from analysis.report.sections.text import bleu_by_length
 from analysis.statistics.comparisons import comparisons
 from analysis.statistics.pairs import bleu_pairs
+from analysis.tables.architectures import Architectures
 from analysis.tables.schema import BLEU_STATISTICS
 from analysis.tables.trial_folders import load_runs
 from analysis.tables.variants import tell_variants_apart
@@ -149,7 +150,9 @@ def test_buckets_stand_in_order_of_length(tmp_path):
 
 
 def test_length_ratio_is_words_of_outputs_over_words_of_references(runs):
-    points = points_by_length(comparisons(runs), length_ratio).set_index(["arch", "train_length", "bucket"])
+    points = points_by_length(comparisons(runs), Architectures(), length_ratio).set_index(
+        ["arch", "train_length", "bucket"]
+    )
     own = [each for each in plausible_sentences("GRU", 30, 0) if bucket_name(each["source_length"]) == "41-50"]
     expected = sum(each["output_words"] for each in own) / sum(each["reference_words"] for each in own)
     assert expected < 0.9
@@ -204,7 +207,7 @@ def test_attention_is_paired_with_every_fixed_context_at_the_longest_bucket(tmp_
     [comparison] = comparisons(runs)
     found = bleu_pairs(comparison)
     assert [(pair.attention, pair.fixed) for pair in found] == [("Bahdanau", "LSTM"), ("Bahdanau", "GRU")]
-    means = points_by_length([comparison]).set_index(["arch", "bucket"])["mean"]
+    means = points_by_length([comparison], Architectures()).set_index(["arch", "bucket"])["mean"]
     for pair in found:
         expected = means["Bahdanau", "41-50"] - means[pair.fixed, "41-50"]
         assert pair.difference.mean == pytest.approx(expected)
@@ -302,7 +305,11 @@ def test_report_shows_the_table_with_the_size_of_each_bucket(tmp_path):
     text = markdown.document(bleu_by_length(runs))
     count = sum(sentence["source_length"] <= 10 for sentence in plausible_sentences("GRU", 30, 0))
     assert f"| Architecture | 1-10 (n = {count}) | 11-20 (n = " in text
-    [point] = points_by_length(comparisons(runs)).query("arch == 'GRU' and bucket == '1-10'").to_dict("records")
+    [point] = (
+        points_by_length(comparisons(runs), Architectures())
+        .query("arch == 'GRU' and bucket == '1-10'")
+        .to_dict("records")
+    )
     assert f"| GRU | {point['mean']:.1f} [{point['low']:.1f}, {point['high']:.1f}] |" in text
     assert "| Attention | Fixed context | Difference of BLEU at 41-50 | p | p, corrected (Holm) | Seeds |" in text
 
@@ -317,7 +324,7 @@ def test_variants_of_an_architecture_are_lines_of_their_own(tmp_path):
 
 def test_synthetic_tasks_have_no_such_figure(tmp_path, capsys):
     write_sweep(tmp_path, ("GRU",), (5,), (0,))
-    assert section_charts("text", runs=load_runs([tmp_path])) == []
+    assert section_charts("text", runs=load_runs([tmp_path]), architectures=Architectures()) == []
     assert report([str(tmp_path), "--figures", "bleu_by_length"]) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1 and "no figure bleu_by_length" in error
@@ -330,5 +337,5 @@ def test_figures_are_written_by_their_names(tmp_path):
     assert {path.name for path in (tmp_path / "out/figures").iterdir()} == {
         f"{name}.{suffix}" for name in names for suffix in ("png", "pdf", "csv")
     }
-    charts = section_charts("text", runs=load_runs([tmp_path / "runs"]))
+    charts = section_charts("text", runs=load_runs([tmp_path / "runs"]), architectures=Architectures())
     assert all("One seed" in chart.caption for chart in charts)

@@ -12,6 +12,7 @@ from analysis.figures.registry import section_charts
 from analysis.figures.style import styles
 from analysis.report.command import main as report
 from analysis.statistics.intervals import mean_interval
+from analysis.tables.architectures import Architectures
 from analysis.tables.trial_folders import load_runs
 from tests.helpers.analysis_tables import ARCHITECTURES, plausible_rows, write_sweep, write_trial
 
@@ -26,7 +27,7 @@ def results(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def charts(results):
-    return {chart.name: chart for chart in section_charts("bottleneck", results=results)}
+    return {chart.name: chart for chart in section_charts("bottleneck", results=results, architectures=Architectures())}
 
 
 def drawn(axes):
@@ -55,7 +56,7 @@ def test_accuracy_panels_show_the_points_of_the_csv(charts, panel, metric):
     chart = charts["accuracy"]
     points = chart.points[chart.points["metric"] == metric]
     axes = chart.figure.axes[panel]
-    looks = styles(points["arch"])
+    looks = styles(points["arch"], architectures=Architectures())
     assert set(drawn(axes)) == {look.name for look in looks.values()}
     for arch, own in points.groupby("arch"):
         np.testing.assert_array_equal(drawn(axes)[looks[arch].name], own[["train_length", "mean"]])
@@ -75,7 +76,7 @@ def test_points_are_means_over_seeds_at_the_train_length(results, charts):
 def test_intervals_of_proportions_stay_within_0_and_1(tmp_path):
     for seed, accuracy in enumerate((1.0, 0.6, 1.0)):
         write_trial(tmp_path, seed=seed, rows=[(10, None, "greedy_token_accuracy", accuracy)])
-    chart = accuracy_figure(load_runs([tmp_path]).results)
+    chart = accuracy_figure(load_runs([tmp_path]).results, architectures=Architectures())
     assert chart is not None
     assert chart.points["high"].tolist() == [1.0]
     assert mean_interval([1.0, 0.6, 1.0]).high > 1
@@ -93,7 +94,7 @@ def test_position_map_has_a_row_an_architecture_and_a_column_a_position(charts):
     shown = np.asarray(chart.figure.axes[0].collections[0].get_array())
     assert shown.shape == (8, 10)
     table = chart.points.pivot_table(index="arch", columns="position", values="mean").loc[
-        list(styles(chart.points["arch"]))
+        list(styles(chart.points["arch"], architectures=Architectures()))
     ]
     np.testing.assert_array_equal(shown, table)
 
@@ -110,22 +111,24 @@ def test_length_generalisation_has_a_panel_a_train_length(charts):
 
 def test_no_length_generalisation_without_other_lengths(tmp_path):
     write_trial(tmp_path)
-    assert length_generalisation_figure(load_runs([tmp_path]).results) is None
+    assert length_generalisation_figure(load_runs([tmp_path]).results, architectures=Architectures()) is None
 
 
 def test_figures_that_lack_their_numbers_are_left_out(tmp_path):
     write_trial(tmp_path, rows=[(10, None, "loss", 1.0)])
-    assert section_charts("bottleneck", results=load_runs([tmp_path]).results) == []
+    assert section_charts("bottleneck", results=load_runs([tmp_path]).results, architectures=Architectures()) == []
 
 
 def test_a_task_with_one_target_token_has_no_position_map(tmp_path):
     write_trial(tmp_path, rows=[(10, 1, "greedy_token_accuracy_by_position", 0.5)])
-    assert position_figure(load_runs([tmp_path]).results) is None
+    assert position_figure(load_runs([tmp_path]).results, architectures=Architectures()) is None
 
 
 def test_one_length_and_one_seed_can_be_drawn_and_saved(tmp_path):
     write_trial(tmp_path / "runs", rows=plausible_rows("GRU", 10, 0))
-    for chart in section_charts("bottleneck", results=load_runs([tmp_path / "runs"]).results):
+    for chart in section_charts(
+        "bottleneck", results=load_runs([tmp_path / "runs"]).results, architectures=Architectures()
+    ):
         save_chart(chart, tmp_path)
     assert (tmp_path / "accuracy.png").stat().st_size > 5000
 
@@ -145,17 +148,22 @@ def test_saved_csv_holds_exactly_the_points_and_files_are_the_same_again(charts,
 
 
 def test_known_architectures_keep_their_order_and_unknown_ones_follow():
-    names = styles(["Zebra", "Transformer", "GRU", "Aardvark", "GRU [layers=2]"])
+    names = styles(["Zebra", "Transformer", "GRU", "Aardvark", "GRU [layers=2]"], architectures=Architectures())
     assert list(names) == ["GRU", "GRU [layers=2]", "Transformer", "Aardvark", "Zebra"]
     assert names["Zebra"].name == "Zebra"
-    assert styles(["VanillaRNN [layers=2]"])["VanillaRNN [layers=2]"].name == "Vanilla RNN [layers=2]"
+    assert (
+        styles(["VanillaRNN [layers=2]"], architectures=Architectures())["VanillaRNN [layers=2]"].name
+        == "Vanilla RNN [layers=2]"
+    )
 
 
 def test_all_styles_differ_in_colour_and_in_grey():
-    looks = list(styles([*ARCHITECTURES, *(f"New{number}" for number in range(5))]).values())
+    looks = list(
+        styles([*ARCHITECTURES, *(f"New{number}" for number in range(5))], architectures=Architectures()).values()
+    )
     assert len({look.color for look in looks}) == 12
     assert len({look.marker for look in looks}) == 12
-    many = styles([f"New{number:02}" for number in range(70)]).values()
+    many = styles([f"New{number:02}" for number in range(70)], architectures=Architectures()).values()
     assert len({(look.color, look.marker, look.line) for look in many}) == 70
 
 

@@ -36,7 +36,7 @@ def table():
 
 @pytest.fixture(scope="module")
 def charts(table):
-    return {chart.name: chart for chart in section_charts("gradients", gradients=table)}
+    return {chart.name: chart for chart in section_charts("gradients", Architectures(), gradients=table)}
 
 
 def drawn(axes):
@@ -52,7 +52,7 @@ def test_every_figure_is_drawn(charts):
 
 def test_the_norm_figure_shows_geometric_means_over_seeds_relative_to_the_nearest_token(table, charts):
     chart = charts["gradient_norm"]
-    looks = styles(chart.points["arch"])
+    looks = styles(chart.points["arch"], architectures=Architectures())
     for axes, phase in zip(chart.figure.axes, ("initial", "trained"), strict=True):
         for arch, look in looks.items():
             own = table[(table["quantity"] == "embedding_gradient") & (table["arch"] == arch)]
@@ -65,7 +65,7 @@ def test_the_norm_figure_shows_geometric_means_over_seeds_relative_to_the_neares
 
 
 def test_with_one_seed_the_band_is_that_of_the_sequences_and_the_caption_says_so():
-    chart = gradient_norm_figure(table_of(rows_of("GRU", exponential(0.8))))
+    chart = gradient_norm_figure(table_of(rows_of("GRU", exponential(0.8))), architectures=Architectures())
     assert chart is not None
     np.testing.assert_allclose(chart.points["low"], 0.8 * chart.points["mean"])
     np.testing.assert_allclose(chart.points["high"], 1.5 * chart.points["mean"])
@@ -98,7 +98,7 @@ def test_training_norms_are_means_over_seeds_at_every_step(charts):
 
 def test_a_table_with_only_initial_measurements_gives_one_panel_and_one_pair_of_columns(table, tmp_path):
     initial = table[(table["phase"] == "initial") & (table["quantity"] == "embedding_gradient")]
-    (chart,) = section_charts("gradients", gradients=initial)
+    (chart,) = section_charts("gradients", Architectures(), gradients=initial)
     assert [axes.get_title(loc="left") for axes in chart.figure.axes] == [
         "first-token-recall, length 30, at initialisation"
     ]
@@ -109,7 +109,9 @@ def test_a_table_with_only_initial_measurements_gives_one_panel_and_one_pair_of_
 
 def test_only_the_greatest_length_is_drawn_where_lengths_are_many():
     def shown(lengths):
-        chart = gradient_norm_figure(table_of(*(rows_of("GRU", exponential(0.8, n)) for n in lengths)))
+        chart = gradient_norm_figure(
+            table_of(*(rows_of("GRU", exponential(0.8, n)) for n in lengths)), architectures=Architectures()
+        )
         assert chart is not None
         return sorted(set(chart.points["length"]))
 
@@ -128,7 +130,7 @@ def recall_trials(folder):
 
 def test_accuracy_lies_against_the_lag_with_the_trained_horizon_on_the_axis(tmp_path):
     table = table_of(seeds_of("GRU", [exponential(0.5)] * 2, phase="trained", step=200))
-    chart = accuracy_by_lag_figure(recall_trials(tmp_path), table)
+    chart = accuracy_by_lag_figure(recall_trials(tmp_path), table, architectures=Architectures())
     assert chart is not None
     assert chart.points["lag"].tolist() == [10, 20]
     assert tuple(chart.points.loc[0, ["mean", "low", "high"]]) == mean_interval([0.78, 0.88]).clipped(0, 1)[:3]
@@ -141,13 +143,15 @@ def test_accuracy_lies_against_the_lag_with_the_trained_horizon_on_the_axis(tmp_
 
 
 def test_without_a_trained_horizon_accuracy_is_still_drawn(tmp_path):
-    chart = accuracy_by_lag_figure(recall_trials(tmp_path), pd.DataFrame(columns=GRADIENTS.names))
+    chart = accuracy_by_lag_figure(
+        recall_trials(tmp_path), pd.DataFrame(columns=GRADIENTS.names), architectures=Architectures()
+    )
     assert chart is not None
     assert chart.points["trained_horizon_lag"].isna().all()
 
 
 def test_a_table_without_measurements_gives_no_figure():
-    assert section_charts("gradients", gradients=pd.DataFrame(columns=GRADIENTS.names)) == []
+    assert section_charts("gradients", Architectures(), gradients=pd.DataFrame(columns=GRADIENTS.names)) == []
 
 
 def test_the_page_of_several_folders_has_figures_points_and_text(table, tmp_path):
@@ -156,7 +160,7 @@ def test_the_page_of_several_folders_has_figures_points_and_text(table, tmp_path
     written(one[one["seed"] > 0], tmp_path / "sweep" / "GRU-s1")
     read = read_gradients([tmp_path / "sweep"])
     assert "0.810 [" in write_gradients(read, tmp_path / "out", Architectures())
-    for chart in section_charts("gradients", gradients=read):
+    for chart in section_charts("gradients", Architectures(), gradients=read):
         files = [tmp_path / "out" / "figures" / f"{chart.name}.{suffix}" for suffix in ("png", "pdf", "csv")]
         assert all(file.stat().st_size > 100 for file in files)
         saved = pd.read_csv(files[2], keep_default_na=False, na_values={"low": "", "high": ""})

@@ -7,6 +7,7 @@ from analysis.errors import ReportError
 from analysis.figures.direct_labels import spread
 from analysis.figures.length.learning_curves import learning_figure, learning_points
 from analysis.report.render.svg import inline_svg
+from analysis.tables.architectures import Architectures
 from analysis.tables.schema import LEARNING_CURVES
 from analysis.tables.trial_folders import read_histories
 from tests.helpers.analysis_tables import write_trial
@@ -49,11 +50,13 @@ def test_only_the_greatest_train_length_and_the_first_metric_are_drawn():
 
 
 def test_no_curves_make_no_figure():
-    assert learning_figure(curves_of(), trials_of("GRU-0")) is None
+    assert learning_figure(curves_of(), trials_of("GRU-0"), architectures=Architectures()) is None
 
 
 def test_one_seed_is_said_in_the_caption():
-    chart = learning_figure(curves_of(("GRU-0", ACCURACY, (0, 0.0, 0.5), (50, 1.0, 0.9))), trials_of("GRU-0"))
+    chart = learning_figure(
+        curves_of(("GRU-0", ACCURACY, (0, 0.0, 0.5), (50, 1.0, 0.9))), trials_of("GRU-0"), architectures=Architectures()
+    )
     assert chart is not None and "One seed, so without intervals" in chart.caption
     assert [text.get_text() for text in chart.figure.axes[1].texts] == ["GRU"]
     drawing = inline_svg(chart.figure, "learning_curves")

@@ -171,12 +171,12 @@ def test_batches_timed_with_different_threads_are_different_lines() -> None:
 
 
 def test_figures_show_the_rows_they_are_made_of(results) -> None:
-    charts = {chart.name: chart for chart in section_charts("parallelism", parallelism=results)}
+    charts = {chart.name: chart for chart in section_charts("parallelism", Architectures(), parallelism=results)}
     assert list(charts) == ["step_time", "sequential_depth", "memory", "speedup"]
     assert set(charts["step_time"].points["metric"]) == {"step_seconds"}
     containers: Any = charts["step_time"].figure.axes[0].containers
     drawn = {each.get_label(): np.column_stack(each.lines[0].get_data()).astype(float) for each in containers}
-    for arch, look in styles(["GRU", "Transformer"]).items():
+    for arch, look in styles(["GRU", "Transformer"], architectures=Architectures()).items():
         np.testing.assert_allclose(drawn[look.name], [(n, seconds(arch, n)) for n in LENGTHS])
     containers = charts["memory"].figure.axes[0].containers
     memory = containers[0].lines[0].get_ydata().astype(float)
@@ -185,7 +185,9 @@ def test_figures_show_the_rows_they_are_made_of(results) -> None:
 
 def test_devices_never_share_a_panel() -> None:
     both = table_of(measurements(CPU), measurements(CUDA))
-    chart = next(each for each in section_charts("parallelism", parallelism=both) if each.name == "step_time")
+    chart = next(
+        each for each in section_charts("parallelism", Architectures(), parallelism=both) if each.name == "step_time"
+    )
     assert len(chart.figure.axes) == 4
     for axes in chart.figure.axes:
         assert len(axes.containers) == 2  # one line an architecture

@@ -101,7 +101,7 @@ def test_a_remedy_that_makes_it_worse_is_called_so(tmp_path):
 
 def test_the_figure_has_a_row_of_gradient_and_accuracy_for_each_architecture_with_remedies(measured):
     table, results = measured
-    chart = remedies_figure(table, results)
+    chart = remedies_figure(table, results=results, architectures=Architectures())
     assert chart is not None
     assert [axes.get_title(loc="left") for axes in chart.figure.axes] == [
         "Vanilla RNN, at initialisation", "Vanilla RNN, after training", "Vanilla RNN, recall",
@@ -118,18 +118,21 @@ def test_the_figure_has_a_row_of_gradient_and_accuracy_for_each_architecture_wit
 
 
 def test_without_results_the_figure_has_gradients_only(measured):
-    chart = remedies_figure(measured[0])
+    chart = remedies_figure(measured[0], architectures=Architectures())
     assert chart is not None
     assert len(chart.figure.axes) == 2
 
 
 def test_without_variants_there_is_no_such_figure():
-    assert remedies_figure(table_of(seeds_of("GRU", [exponential(0.8)] * 2))) is None
+    assert remedies_figure(table_of(seeds_of("GRU", [exponential(0.8)] * 2)), architectures=Architectures()) is None
 
 
 def test_figures_of_all_architectures_leave_variants_to_the_figure_of_remedies(measured):
     table, results = measured
-    charts = {chart.name: chart for chart in section_charts("gradients", gradients=table, results=results)}
+    charts = {
+        chart.name: chart
+        for chart in section_charts("gradients", gradients=table, results=results, architectures=Architectures())
+    }
     assert list(charts) == ["gradient_norm", "gradient_heatmap", "accuracy_by_lag", "remedies"]
     assert set(charts["gradient_norm"].points["name"]) == {"VanillaRNN", "GRU"}
     assert set(charts["accuracy_by_lag"].points["arch"]) == {"VanillaRNN", "GRU"}
@@ -137,7 +140,7 @@ def test_figures_of_all_architectures_leave_variants_to_the_figure_of_remedies(m
 
 def test_a_variant_without_its_baseline_stays_in_the_figure_of_all_architectures():
     curve = rows_of("GRU", exponential(0.8), variant="reverse_source=True")
-    (chart,) = section_charts("gradients", gradients=table_of(curve))
+    (chart,) = section_charts("gradients", gradients=table_of(curve), architectures=Architectures())
     assert set(chart.points["name"]) == {"GRU [reverse_source=True]"}
 
 

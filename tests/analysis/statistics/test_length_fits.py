@@ -88,11 +88,14 @@ def test_capacity_by_size_is_the_most_that_was_recovered_at_any_length():
         ["GRU", 8, 40, 1],
         ["GRU", 16, 80, 1],
     ]
-    chart = capacity_figure(results, trials)
+    chart = capacity_figure(results, trials, architectures=Architectures())
     assert chart is not None and "one seed" in chart.caption
     assert chart.points.equals(points)
 
 
 def test_one_size_makes_no_figure_of_capacity():
     results = results_of({("GRU", 0): saturating(40)})
-    assert capacity_figure(results, widths(dict.fromkeys(results["trial"].unique(), 8))) is None
+    assert (
+        capacity_figure(results, widths(dict.fromkeys(results["trial"].unique(), 8)), architectures=Architectures())
+        is None
+    )

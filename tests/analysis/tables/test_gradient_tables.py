@@ -8,6 +8,7 @@ import pytest
 from analysis.errors import ReportError
 from analysis.figures.registry import section_charts
 from analysis.report.command import main as report
+from analysis.tables.architectures import Architectures
 from analysis.tables.gradient_tables import read_gradients
 from tests.helpers.gradient_tables import exponential, rows_of, seven_architectures, table_of, training_rows, written
 
@@ -59,7 +60,7 @@ def test_gradients_that_exploded_are_read_and_left_out_of_the_figure(tmp_path):
     written(exploded, tmp_path)
     table = read_gradients([tmp_path])
     assert np.isinf(table["mean"]).sum() == 1
-    (chart,) = section_charts("gradients", gradients=table)
+    (chart,) = section_charts("gradients", Architectures(), gradients=table)
     assert chart.points.query("quantity == 'gradient_norm'")["step"].tolist() == [200]
 
 
