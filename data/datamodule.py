@@ -8,7 +8,7 @@ import lightning.pytorch as pl
 from data.batch import FIRST_TOKEN
 from data.batching import EvaluationBatches, ExampleStore, TrainingStream
 from data.parallel_text import BadLines, ParallelFiles
-from data.tasks import SPLITS, TASKS, check_parameters, generate
+from data.tasks import SPLITS, TASKS, check_parameters, generate, lengths_to_test
 from data.text import TextCorpus, TextSettings
 from data.text_tasks import TEXT_TASKS, check_text_parameters
 from data.tokenizer import Algorithm
@@ -22,8 +22,8 @@ DEFAULT_BUCKETS = [10, 20, 30, 40, 50, 60]
 class Seq2SeqDataModule(pl.LightningDataModule):
     """Sequence-to-sequence tasks: synthetic ones of known difficulty, and text.
 
-    Train length and evaluated lengths are separate. A synthetic task trains on sources of min_length to length
-    tokens and is tested at length and at each of eval_lengths. Text trains on pairs of at most length tokens and is
+    A synthetic task trains on sources of min_length to length tokens, and is tested at length and at each of
+    eval_lengths. Text trains on pairs of at most length tokens and is
     tested on all of its test split, by source length.
 
     Args:
@@ -35,7 +35,8 @@ class Seq2SeqDataModule(pl.LightningDataModule):
             Default 20, for numbers and dates 6, for text 100.
         min_length: shortest training source; None trains on sources of exactly `length`. For numbers and dates
             None is 1. Text from files has no such limit.
-        eval_lengths: further source lengths to test a generated task at; `length` itself is always tested.
+        eval_lengths: further source lengths to test a generated task at; `length` itself is always tested. Default
+            where training has shorter sources too: several from an eighth of `length` to twice of it.
         train_examples: number of training examples of a generated task.
         validation_examples: number of validation examples, drawn like the training ones.
         test_examples: number of test examples at each tested length.
@@ -124,6 +125,9 @@ class Seq2SeqDataModule(pl.LightningDataModule):
         self.source_language, self.target_language = source_language, target_language
         files = {"train": train, "validation": validation, "test": test}
         if kind == "synthetic":
+            check_parameters(task, self.vocabulary, self.min_length, self.length)
+            if eval_lengths is None:
+                self.eval_lengths = lengths_to_test(task, self.vocabulary, self.min_length, self.length)
             self._check_synthetic()
         elif kind == "generated text":
             _check_generated_text(task, source_language, target_language, self.min_length, self.eval_lengths)
@@ -227,7 +231,6 @@ class Seq2SeqDataModule(pl.LightningDataModule):
         return self.trainer.global_rank, self.trainer.world_size
 
     def _check_synthetic(self) -> None:
-        check_parameters(self.task, self.vocabulary, self.min_length, self.length)
         for length in self.eval_lengths:
             try:
                 check_parameters(self.task, self.vocabulary, length, length)

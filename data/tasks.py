@@ -176,6 +176,29 @@ def check_parameters(task: str, vocabulary: int, min_length: int, max_length: in
         )
 
 
+LEAST_TESTED = 4  # shorter sources are so few that a split has not enough of them
+
+
+def lengths_to_test(task: str, vocabulary: int, min_length: int, max_length: int) -> list[int]:
+    """Where a model is tested that has trained on sources of min_length to max_length tokens.
+
+        >>> lengths_to_test("copy", 32, 1, 40)
+        [5, 10, 20, 30, 40, 50, 60, 80]
+        >>> lengths_to_test("copy", 32, 40, 40)
+        [40]
+
+    Returns:
+        An eighth, a quarter, a half, three quarters and the whole of max_length, and up to twice as much, ascending,
+        as far as the task has such sources. max_length alone where training has no shorter ones.
+    """
+    if min_length == max_length:
+        return [max_length]
+    least = max(LEAST_TESTED, min_length, TASKS[task].least_length)
+    spread = {round(max_length * share) for share in (1 / 8, 1 / 4, 1 / 2, 3 / 4, 5 / 4, 3 / 2, 2)}
+    possible = {length for length in spread if length >= least and TASKS[task].least_vocabulary(length) <= vocabulary}
+    return sorted({max_length} | possible)
+
+
 def generate(
     task: str, vocabulary: int, min_length: int, max_length: int, count: int, seed: int, split: str
 ) -> Examples:

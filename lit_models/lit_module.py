@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import lightning.pytorch as pl
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
@@ -16,7 +17,7 @@ from data.batch import PAD, Batch
 from lit_models.contract import Seq2Seq, require
 from lit_models.decoding.search import greedy
 from lit_models.kernels.loss import smoothed_cross_entropy
-from lit_models.metrics import SequenceMetrics
+from lit_models.metrics import SequenceMetrics, end_of
 
 Schedule = Literal["constant", "linear", "cosine", "inverse-sqrt"]
 
@@ -151,7 +152,7 @@ class LitSeq2Seq(Seq2Seq, pl.LightningModule):
 
     def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Tensor:
         """(B, T') greedy tokens."""
-        return self._evaluate(batch, self.test_metrics[dataloader_idx])
+        return self._evaluate(batch, self.test_metrics[dataloader_idx], force_length=batch.decode_limits is None)
 
     def predict_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Tensor:
         """(B, T') greedy tokens, computed in the precision of the weights: in bfloat16 close calls would be ties."""
@@ -159,12 +160,32 @@ class LitSeq2Seq(Seq2Seq, pl.LightningModule):
         with torch.autocast(self.device.type, enabled=False):
             return greedy(self, batch.source, batch.source_lengths, limits)
 
-    def _evaluate(self, batch: Batch, metrics: nn.Module) -> Tensor:
+    def _evaluate(self, batch: Batch, metrics: nn.Module, force_length: bool = False) -> Tensor:
         with torch.autocast(self.device.type, enabled=False):
             output = self(batch, need_attention=batch.alignment is not None)
         decoded = self.predict_step(batch, 0)
-        metrics.update(batch, output.logits, output.attention, decoded)  # type: ignore[operator]
+        forced = self._length_forced(batch, decoded) if force_length else None
+        metrics.update(batch, output.logits, output.attention, decoded, forced)  # type: ignore[operator]
         return decoded
+
+    def _length_forced(self, batch: Batch, decoded: Tensor) -> Tensor:
+        """(B, T) greedy tokens with the true length forced, EOS left out and PAD behind it.
+
+        Only what ended too early is decoded again: until it ends, a free-running output is the same.
+        """
+        lengths = (batch.target_out != PAD).sum(dim=1) - 1
+        width = batch.target_out.shape[1]
+        positions = torch.arange(width, device=decoded.device)
+        forced = F.pad(decoded, (0, width - decoded.shape[1]), value=PAD)
+        forced = forced.masked_fill(positions >= lengths[:, None], PAD)
+        early = (end_of(decoded) <= lengths).nonzero().squeeze(1)
+        if len(early):
+            with torch.autocast(self.device.type, enabled=False):
+                again = greedy(
+                    self, batch.source[early], batch.source_lengths[early], lengths[early], length_forced=True
+                )
+            forced[early] = F.pad(again, (0, width - again.shape[1]), value=PAD)
+        return forced
 
 
 def schedule_factor(schedule: Schedule, warmup_steps: int, total_steps: int) -> Callable[[int], float]:

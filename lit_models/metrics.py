@@ -14,6 +14,22 @@ from torchmetrics.classification import MulticlassAccuracy, MulticlassExactMatch
 from data.batch import EOS, PAD, Batch
 
 
+# Shares of sequences; with greedy_exact_match they add up to 1.
+ENDINGS = ("greedy_ended_early", "greedy_ended_late", "greedy_wrong_content")
+
+
+def end_of(tokens: Tensor) -> Tensor:
+    """(B, T) -> (B,) the number of tokens up to the first EOS, it included; T + 1 where there is none."""
+    is_end = tokens == EOS
+    return torch.where(is_end.any(dim=1), is_end.int().argmax(dim=1) + 1, tokens.shape[1] + 1)
+
+
+def _as_wide(tokens: Tensor, target: Tensor) -> Tensor:
+    """Tokens cut or padded to the width of the target."""
+    width = target.shape[1]
+    return F.pad(tokens[:, :width], (0, max(0, width - tokens.shape[1])), value=PAD)
+
+
 class AccuracyByPosition(Metric):
     """Share of right tokens at each target position, over the sequences that reach it."""
 
@@ -58,8 +74,20 @@ class SequenceMetrics(nn.Module):
         self.bits_lost = MeanMetric()
         self.padding = MeanMetric()
         self.by_position = AccuracyByPosition()
+        self.greedy_ended_early = MeanMetric()
+        self.greedy_ended_late = MeanMetric()
+        self.greedy_wrong_content = MeanMetric()
+        self.forced_length_token_accuracy = MulticlassAccuracy(**accuracy)
+        self.forced_length_exact_match = MulticlassExactMatch(vocab_size, ignore_index=PAD)
 
-    def update(self, batch: Batch, logits: Tensor, attention: Tensor | None, decoded: Tensor) -> None:
+    def update(
+        self,
+        batch: Batch,
+        logits: Tensor,
+        attention: Tensor | None,
+        decoded: Tensor,
+        forced_length: Tensor | None = None,
+    ) -> None:
         """Count a batch.
 
         Args:
@@ -67,9 +95,10 @@ class SequenceMetrics(nn.Module):
             logits: (B, T, V) of the teacher-forced pass.
             attention: (B, T, S) or None.
             decoded: (B, T') tokens of the free-running pass, which need not end where the target does.
+            forced_length: (B, T') tokens of the same pass with the length of each target forced, without EOS; or None.
         """
         target = batch.target_out
-        decoded = F.pad(decoded[:, : target.shape[1]], (0, max(0, target.shape[1] - decoded.shape[1])), value=PAD)
+        decoded = _as_wide(decoded, target)
         counted = target != PAD
         real = counted.any(dim=1)  # a rank without an example of its own carries an empty row
         words = target.masked_fill(target == EOS, PAD)
@@ -85,6 +114,15 @@ class SequenceMetrics(nn.Module):
         self.exact_match.update(forced[real], target[real])
         self.greedy_exact_match.update(decoded[real], target[real])
         self.by_position.update(decoded, words)
+        ends, expected = end_of(decoded)[real], counted.sum(dim=1)[real]
+        right = ((decoded == target) | ~counted).all(dim=1)[real]
+        self.greedy_ended_early.update((ends < expected).float())
+        self.greedy_ended_late.update((ends > expected).float())
+        self.greedy_wrong_content.update(((ends == expected) & ~right).float())
+        if forced_length is not None:
+            forced_length = _as_wide(forced_length, target)
+            self.forced_length_token_accuracy.update(forced_length, words)
+            self.forced_length_exact_match.update(forced_length[real], words[real])
         if batch.target_bits is not None:
             self.bits_presented.update(batch.target_bits[real])
             self.bits_lost.update((losses * (words != PAD)).sum(dim=1)[real] / math.log(2))
@@ -97,8 +135,11 @@ class SequenceMetrics(nn.Module):
         """Every figure there was something to count for, by name."""
         loss = self.loss.compute()
         values = {"loss": loss, "perplexity": loss.exp(), "padding": self.padding.compute()}
-        for name in ("token_accuracy", "exact_match", "greedy_token_accuracy", "greedy_exact_match"):
+        for name in ("token_accuracy", "exact_match", "greedy_token_accuracy", "greedy_exact_match", *ENDINGS):
             values[name] = getattr(self, name).compute()
+        if self.forced_length_token_accuracy.update_called:
+            for name in ("forced_length_token_accuracy", "forced_length_exact_match"):
+                values[name] = getattr(self, name).compute()
         if self.bits_presented.update_called:
             values["bits_presented"] = self.bits_presented.compute()
             values["bits_recovered"] = values["bits_presented"] - self.bits_lost.compute()

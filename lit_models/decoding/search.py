@@ -31,7 +31,9 @@ class Hypotheses(NamedTuple):
     log_probabilities: Tensor
 
 
-def greedy(model: Seq2Seq, source: Tensor, source_lengths: Tensor, max_lengths: int | Tensor) -> Tensor:
+def greedy(
+    model: Seq2Seq, source: Tensor, source_lengths: Tensor, max_lengths: int | Tensor, length_forced: bool = False
+) -> Tensor:
     """The most probable token at every step, given the tokens chosen before.
 
     Args:
@@ -39,6 +41,8 @@ def greedy(model: Seq2Seq, source: Tensor, source_lengths: Tensor, max_lengths: 
         source: (B, S) token ids.
         source_lengths: (B,)
         max_lengths: most target tokens, EOS included: one number, or (B,) one for each row.
+        length_forced: EOS is barred, so that each row has exactly as many tokens as its limit says (the oracle length
+            of Newman et al. 2020, arXiv:2010.07174).
 
     Returns:
         (B, T) token ids with EOS, PAD behind it; no EOS where the limit came first.
@@ -54,7 +58,7 @@ def greedy(model: Seq2Seq, source: Tensor, source_lengths: Tensor, max_lengths: 
         state = model.start(model.encode(source, source_lengths))
         for position in range(tokens.shape[1]):
             logits, state, _ = model.step(token, state)
-            token = _highest(_producible(logits), 1)[1].squeeze(1) + EOS
+            token = _highest(_producible(logits, length_forced), 1)[1].squeeze(1) + EOS
             tokens[rows, position] = token
             unfinished = ((token != EOS) & (limits[rows] > position + 1)).nonzero().squeeze(1)
             if len(unfinished) == 0:
@@ -137,6 +141,7 @@ def beam_search(
     beam_size: int = 5,
     length_penalty: float = 1.0,
     n_best: int = 1,
+    length_forced: bool = False,
 ) -> Hypotheses:
     """The best sequences a beam finds, ranked by log-probability over a power of their length.
 
@@ -156,6 +161,7 @@ def beam_search(
         beam_size: K, hypotheses kept a step; with 1 the result is that of `greedy`.
         length_penalty: alpha; 0 ranks by log-probability, more favours longer sequences.
         n_best: N, hypotheses returned.
+        length_forced: EOS is barred, as in `greedy`.
 
     Returns:
         N = `n_best` hypotheses, best first. Where fewer than N sequences exist the rest is PAD with a score of -inf.
@@ -179,7 +185,7 @@ def beam_search(
         for length in range(1, tokens.shape[2] + 1):
             logits, state, _ = model.step(token, state)
             width = log_p.shape[1]
-            log_p, parents, chosen = _continue(log_p, logits, beam_size)
+            log_p, parents, chosen = _continue(log_p, logits, beam_size, length_forced)
             tokens = _select_hypotheses(tokens, parents)
             tokens[:, :, length - 1] = chosen
             scores = log_p / _normaliser(length, length_penalty)
@@ -227,9 +233,13 @@ def _limits(max_lengths: int | Tensor, source: Tensor) -> Tensor:
     return limits.expand(len(source))
 
 
-def _producible(logits: Tensor) -> Tensor:
-    """(R, V) -> (R, V - 2) without PAD and BOS, the two ids below EOS: the first column is EOS."""
-    return logits[:, EOS:]
+def _producible(logits: Tensor, without_end: bool = False) -> Tensor:
+    """(R, V) -> (R, V - 2) without PAD and BOS, the two ids below EOS: the first column is EOS, -inf if barred."""
+    producible = logits[:, EOS:]
+    if without_end:
+        producible = producible.clone()
+        producible[:, 0] = -torch.inf
+    return producible
 
 
 def _highest(values: Tensor, count: int) -> tuple[Tensor, Tensor]:
@@ -281,20 +291,22 @@ def _nothing(source: Tensor, n_best: int, longest: int) -> Hypotheses:
     return Hypotheses(source.new_full((len(source), n_best, longest), PAD), scores, scores.clone())
 
 
-def _continue(log_p: Tensor, logits: Tensor, beam_size: int) -> tuple[Tensor, Tensor, Tensor]:
+def _continue(log_p: Tensor, logits: Tensor, beam_size: int, without_end: bool) -> tuple[Tensor, Tensor, Tensor]:
     """The best continuations of each sentence.
 
     Args:
         log_p: (B, K) of the open hypotheses; -inf for those that have ended.
         logits: (B x K, V) of their next tokens.
         beam_size: how many to keep.
+        without_end: EOS is barred.
 
     Returns:
         (B, beam_size) log-probabilities, best first; which of the K each continues; the token. Fewer columns where
         there are fewer continuations.
     """
     # Chosen by their logits: rounding can make two log-probabilities equal, and greedy decoding would disagree.
-    _, ids = _highest(_producible(logits), min(beam_size, logits.shape[1] - EOS))  # (B x K, C)
+    choices = logits.shape[1] - EOS - without_end
+    _, ids = _highest(_producible(logits, without_end), min(beam_size, choices))  # (B x K, C)
     steps = logits.float().log_softmax(dim=-1).gather(1, ids + EOS)
     totals = (log_p.flatten()[:, None] + steps).view(len(log_p), -1)  # (B, K x C)
     totals, index = totals.topk(min(beam_size, totals.shape[1]))

@@ -126,6 +126,24 @@ def test_the_datamodule_tests_at_its_own_and_every_other_length() -> None:
         assert lengths.tolist() == [length] * 20
 
 
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"length": 40, "min_length": 1}, [5, 10, 20, 30, 40, 50, 60, 80]),
+        ({"length": 40, "min_length": 15}, [20, 30, 40, 50, 60, 80]),
+        ({"length": 40}, [40]),
+        ({"length": 40, "min_length": 1, "eval_lengths": [7]}, [7, 40]),
+        ({"length": 40, "min_length": 1, "eval_lengths": []}, [40]),
+        ({"length": 3, "min_length": 1}, [3, 4, 6]),
+        ({"task": "associative-recall", "vocabulary": 12, "length": 12, "min_length": 3}, [6, 9, 12]),
+    ],
+)
+def test_one_model_for_many_lengths_is_tested_within_them_and_up_to_twice_the_greatest(
+    options: dict, expected: list[int]
+) -> None:
+    assert Seq2SeqDataModule(**options).eval_lengths == expected
+
+
 def test_the_datamodule_trains_on_its_range_of_lengths() -> None:
     data = Seq2SeqDataModule(length=6, min_length=4, train_examples=200)
     stream = data.train_dataloader()

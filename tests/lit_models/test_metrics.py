@@ -101,6 +101,37 @@ def test_without_attention_there_is_no_alignment_accuracy() -> None:
     assert "alignment_accuracy" not in measured(RIGHT, RIGHT)
 
 
+@pytest.mark.parametrize(
+    ("decoded", "early", "late", "wrong"),
+    [
+        ([[A, B, EOS], [C, EOS, PAD]], 0.0, 0.0, 0.0),
+        ([[A, EOS, PAD], [C, EOS, PAD]], 0.5, 0.0, 0.0),
+        ([[A, B, C], [C, EOS, PAD]], 0.0, 0.5, 0.0),
+        ([[A, B, EOS], [C, C, EOS]], 0.0, 0.5, 0.0),
+        ([[A, C, EOS], [B, EOS, PAD]], 0.0, 0.0, 1.0),
+        ([[EOS, PAD, PAD], [B, B, B]], 0.5, 0.5, 0.0),
+        ([[B, EOS, PAD], [C, EOS, PAD]], 0.5, 0.0, 0.0),
+    ],
+)
+def test_every_output_is_right_or_too_short_or_too_long_or_wrong_at_the_right_length(
+    decoded: list[list[int]], early: float, late: float, wrong: float
+) -> None:
+    values = measured(RIGHT, torch.tensor(decoded))
+    assert values["greedy_ended_early"] == early
+    assert values["greedy_ended_late"] == late
+    assert values["greedy_wrong_content"] == wrong
+    assert early + late + wrong + values["greedy_exact_match"] == 1
+
+
+def test_with_the_true_length_forced_words_are_counted_and_no_end() -> None:
+    metrics = SequenceMetrics(VOCAB_SIZE)
+    metrics.update(batch(), logits_for(RIGHT, 0.5), None, RIGHT, torch.tensor([[A, C], [C, PAD]]))
+    values = metrics.compute()
+    assert values["forced_length_token_accuracy"] == pytest.approx(2 / 3)
+    assert values["forced_length_exact_match"] == 0.5
+    assert "forced_length_exact_match" not in measured(RIGHT, RIGHT)
+
+
 def test_a_row_without_a_target_counts_nothing() -> None:
     metrics = SequenceMetrics(VOCAB_SIZE)
     metrics.update(batch(), logits_for(RIGHT, 0.5), None, RIGHT)

@@ -59,6 +59,19 @@ def test_a_beam_as_wide_as_the_space_finds_the_best_of_all_sequences(name: str, 
             torch.testing.assert_close(best.log_probabilities[row], torch.tensor([log_p for _, _, log_p in expected]))
 
 
+@every_architecture
+def test_with_the_length_forced_a_wide_beam_finds_the_best_of_all_sequences_of_that_length(name: str) -> None:
+    model, source, lengths = small(name, {})
+    most = torch.tensor([4, 2])
+    best = beam_search(model, source, lengths, most, beam_size=81, n_best=3, length_forced=True)
+    for row in range(2):
+        sequences = list(itertools.product(WORDS[1:], repeat=int(most[row])))
+        log_p = teacher_forced(model, source[row], int(lengths[row]), sequences).tolist()
+        expected = sorted(zip(log_p, sequences, strict=True), reverse=True)[:3]
+        assert [without_padding(tokens) for tokens in best.tokens[row]] == [sequence for _, sequence in expected]
+        torch.testing.assert_close(best.log_probabilities[row], torch.tensor([value for value, _ in expected]))
+
+
 def test_what_the_limit_cuts_off_counts_only_where_too_few_have_ended() -> None:
     model, source, lengths = small("GRU", {})
     for most, n_best in ((1, 1), (1, 3), (2, 4), (2, 5)):

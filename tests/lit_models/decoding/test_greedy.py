@@ -1,5 +1,7 @@
 """Greedy decoding against a loop without any cleverness."""
 
+from collections.abc import Sequence
+
 import pytest
 import torch
 
@@ -14,14 +16,16 @@ LIMITS = torch.tensor([9, 4, 7, 1])
 every_architecture = pytest.mark.parametrize("name", architectures())
 
 
-def plainly(model, source: torch.Tensor, length: int, most: int) -> list[int]:
+def plainly(
+    model, source: torch.Tensor, length: int, most: int, barred: Sequence[int] = (PAD, BOS)
+) -> list[int]:
     """Greedy decoding of one sentence by running the whole teacher-forced pass anew for every token."""
     batch = random_batch([(length, 1)])._replace(source=source[None, :length], source_lengths=torch.tensor([length]))
     tokens = [BOS]
     while len(tokens) <= most and tokens[-1] != EOS:
         target = torch.tensor([tokens])
         logits = model(batch._replace(target_in=target, target_out=target)).logits[0, -1]
-        logits[[PAD, BOS]] = -torch.inf
+        logits[list(barred)] = -torch.inf
         tokens.append(int(logits.argmax()))
     return tokens[1:]
 
@@ -34,6 +38,26 @@ def test_greedy_equals_one_sentence_at_a_time_without_state(name: str, seed: int
     for row, (length, _) in enumerate(LENGTHS):
         expected = plainly(model, batch.source[row], length, 9)
         assert decoded[row].tolist() == expected + [PAD] * (9 - len(expected))
+
+
+@every_architecture
+def test_with_the_length_forced_no_output_ends_before_its_limit(name: str) -> None:
+    model, batch = make(name, seed=3), random_batch(LENGTHS)
+    model.apply(ending_often)
+    decoded = greedy(model, batch.source, batch.source_lengths, LIMITS, length_forced=True)
+    for row, (length, _) in enumerate(LENGTHS):
+        expected = plainly(model, batch.source[row], length, int(LIMITS[row]), barred=(PAD, BOS, EOS))
+        assert len(expected) == LIMITS[row]
+        assert without_padding(decoded[row]) == tuple(expected)
+
+
+@every_architecture
+def test_a_test_decodes_with_the_length_forced_only_what_ended_too_early(name: str) -> None:
+    model, batch = make(name, seed=3), random_batch(LENGTHS)  # targets of 4, 7, 2 and 6 words
+    free = torch.tensor([[5, EOS] + [PAD] * 6, [5] * 8, [5, 5, EOS] + [PAD] * 5, [5] * 8])
+    forced = model._length_forced(batch, free)
+    expected = plainly(model, batch.source[0], 5, 4, barred=(PAD, BOS, EOS))
+    assert forced.tolist() == [expected + [PAD] * 4, [5] * 7 + [PAD], [5] * 2 + [PAD] * 6, [5] * 6 + [PAD] * 2]
 
 
 def test_sequences_that_end_leave_and_are_padded() -> None:
@@ -72,6 +96,12 @@ def never_ending(module: torch.nn.Module) -> None:
     """Make EOS impossible, where the module is an output layer of the vocabulary."""
     if isinstance(module, torch.nn.Linear) and module.out_features == 12 and module.bias is not None:
         module.bias.data[EOS] = -1e4
+
+
+def ending_often(module: torch.nn.Module) -> None:
+    """Make EOS likely, where the module is an output layer of the vocabulary."""
+    if isinstance(module, torch.nn.Linear) and module.out_features == 12 and module.bias is not None:
+        module.bias.data[EOS] += 0.4
 
 
 def test_two_steps_from_one_transformer_state_give_two_futures() -> None:
