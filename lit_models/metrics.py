@@ -13,7 +13,6 @@ from torchmetrics.classification import MulticlassAccuracy, MulticlassExactMatch
 
 from data.batch import EOS, PAD, Batch
 
-
 # Shares of sequences; with greedy_exact_match they add up to 1.
 ENDINGS = ("greedy_ended_early", "greedy_ended_late", "greedy_wrong_content")
 

@@ -13,11 +13,12 @@ from analysis.statistics.intervals import MeanInterval, mean_interval
 from analysis.statistics.pairs import accuracy_pairs
 from analysis.statistics.summaries import (
     PROPORTION,
-    at_train_length,
+    TaskSetting,
     ended_badly,
     of_setting,
-    setting_name,
     settings_of,
+    within_training,
+    without_stopped,
 )
 from analysis.statistics.words import interval
 from analysis.tables.architectures import Architectures
@@ -33,6 +34,7 @@ CLAIM = Claim(
 NO_BOTTLENECK = ("first-token-recall",)  # one symbol has to pass, however long the source is
 LEVEL = 0.05  # of p-values, after Holm's correction
 STILL_SOLVED = 0.95
+NOT_CONVERGED = "not converged"
 
 RULE = (
     f"*does not degrade*: the interval at the greatest length lies at or above {STILL_SOLVED}; *degrades*: it lies "
@@ -73,6 +75,8 @@ class Change(NamedTuple):
         drop: of token accuracy, over the seeds that have both lengths.
         degrades: whether it degrades.
         reason: why that cannot be told.
+        converged: whether any trial had converged before its budget was used up. Only those that had count; where none
+            had, the numbers are those of all and the architecture is not judged.
     """
 
     arch: str
@@ -81,30 +85,34 @@ class Change(NamedTuple):
     drop: MeanInterval | None
     degrades: Answer
     reason: str
+    converged: bool = True
 
 
-def changes(
-    results: pd.DataFrame, task: str, vocabulary: int, architectures: Architectures
-) -> tuple[int, int, list[Change]]:
-    """The shortest and the greatest train length of a task, and what became of each architecture between them.
+def changes(results: pd.DataFrame, setting: TaskSetting, architectures: Architectures) -> tuple[int, int, list[Change]]:
+    """The shortest and the greatest length of a setting, and what became of each architecture between them.
 
     Raises:
-        ValueError: no greedy token accuracy at a train length.
+        ValueError: no greedy token accuracy at a length in training.
     """
-    accuracy = of_setting(at_train_length(results, "greedy_token_accuracy"), task, vocabulary)
-    exact = of_setting(at_train_length(results, "greedy_exact_match"), task, vocabulary)
+    accuracy = of_setting(within_training(results, "greedy_token_accuracy"), setting)
+    exact = of_setting(within_training(results, "greedy_exact_match"), setting)
     if accuracy.empty:
-        raise ValueError(f"no greedy token accuracy for {task}")
-    shortest, longest = int(accuracy["train_length"].min()), int(accuracy["train_length"].max())
+        raise ValueError(f"no greedy token accuracy for {setting}")
+    shortest, longest = int(accuracy["length"].min()), int(accuracy["length"].max())
     changed = []
+    judged = without_stopped(accuracy)
     for arch in architectures.names(accuracy["arch"]):
-        at_longest = _interval(accuracy, arch, longest)
-        if shortest == longest:
-            answer, reason, drop = Answer.UNTOLD, "one length", None
+        converged = bool((judged["arch"] == arch).any())
+        counted, matched = (judged, without_stopped(exact)) if converged else (accuracy, exact)
+        at_longest = _interval(counted, arch, longest)
+        drop = None if shortest == longest else _drop(counted, arch, shortest, longest)
+        if not converged:
+            answer, reason = Answer.UNTOLD, NOT_CONVERGED
+        elif shortest == longest:
+            answer, reason = Answer.UNTOLD, "one length"
         else:
-            answer, reason = degrades(_interval(accuracy, arch, shortest), at_longest)
-            drop = _drop(accuracy, arch, shortest, longest)
-        changed.append(Change(arch, at_longest, _interval(exact, arch, longest), drop, answer, reason))
+            answer, reason = degrades(_interval(counted, arch, shortest), at_longest)
+        changed.append(Change(arch, at_longest, _interval(matched, arch, longest), drop, answer, reason, converged))
     return shortest, longest, changed
 
 
@@ -117,7 +125,8 @@ BOTTLENECK_RULE = (
     "too but is ahead, where some architecture could not be told and attention is not ahead in every pair, or where "
     f"all that is sure is that it is ahead in every pair. Ahead: p < {LEVEL} in a pair of an architecture with "
     "attention and one with a fixed context at the greatest length (Welch's t, corrected by Holm's method for the "
-    "number of pairs). One length tells nothing, and recall of a single symbol is no test of this claim. "
+    "number of pairs). One length tells nothing, and recall of a single symbol is no test of this claim. Trials that "
+    "used up their budget before they had converged do not count. "
     f"On text: {BLEU_RULE}"
 )
 
@@ -153,32 +162,33 @@ def bottleneck_verdict(
         compared: trials on text.
         architectures: what the architectures say of themselves.
     """
-    settings = settings_of(at_train_length(results, "greedy_token_accuracy"))
+    settings = settings_of(within_training(results, "greedy_token_accuracy"))
     findings = [
-        _of_task(results, failures, task, vocabulary, architectures)
-        for task, vocabulary in settings
-        if task not in NO_BOTTLENECK
+        _of_setting(results, failures, setting, architectures)
+        for setting in settings
+        if setting.task not in NO_BOTTLENECK
     ]
     return verdict(CLAIM, [*findings, *(text_finding(comparison, compared) for comparison in compared)])
 
 
-def _of_task(
-    results: pd.DataFrame, failures: pd.DataFrame, task: str, vocabulary: int, architectures: Architectures
+def _of_setting(
+    results: pd.DataFrame, failures: pd.DataFrame, setting: TaskSetting, architectures: Architectures
 ) -> Finding:
-    shortest, longest, changed = changes(results, task, vocabulary, architectures)
+    shortest, longest, changed = changes(results, setting, architectures)
     names = architectures.names(results["arch"])
 
     def in_words(change: Change) -> str:
-        accuracy, lost = change.token_accuracy, ended_badly(failures, change.arch, task, longest)
+        accuracy, lost = change.token_accuracy, ended_badly(failures, change.arch, setting, longest)
         numbers = [interval(accuracy), f"n = {accuracy.count}"] if accuracy else []
         judged = "cannot be told" if change.degrades == Answer.UNTOLD else DEGRADES[change.degrades]
         listed = ", ".join([*numbers, *([lost] if lost else [])])
         return f"{names[change.arch]} {listed}: {with_reason(judged, change.reason)}"
 
     def part(statement: str, of_kind: Sequence[Change], negated: bool = False) -> Part:
+        nothing = "none was run" if len(judged) == len(changed) else "none that was run had converged"
         opposite = {Answer.HOLDS: Answer.FAILS, Answer.FAILS: Answer.HOLDS} if negated else {}
         answer = across(opposite.get(change.degrades, change.degrades) for change in of_kind)
-        return Part(statement, answer, "; ".join(map(in_words, of_kind)) or "none was run")
+        return Part(statement, answer, "; ".join(map(in_words, of_kind)) or nothing)
 
     if shortest == longest:
         one_length = Part(
@@ -186,23 +196,24 @@ def _of_task(
             Answer.UNTOLD,
             f"one length only, {longest} tokens; train at several",
         )
-        return Finding(setting_name(task, vocabulary), Answer.UNTOLD, (one_length,))
+        return Finding(str(setting), Answer.UNTOLD, (one_length,))
     where = f"{shortest} to {longest} tokens"
+    judged = [change for change in changed if change.converged]
     fixed, attention = (
-        [change for change in changed if architectures[change.arch].attends is attends] for attends in (False, True)
+        [change for change in judged if architectures[change.arch].attends is attends] for attends in (False, True)
     )
     parts = (
         part(f"Fixed contexts lose accuracy from {where}", fixed),
         part(f"Models with attention keep it from {where}", attention, negated=True),
-        _ahead(results, task, vocabulary, longest, architectures),
+        _ahead(results, setting, longest, architectures),
     )
     complete = all(change.degrades != Answer.UNTOLD for change in [*fixed, *attention])
     answer = bottleneck_answer(*(part.answer for part in parts), complete=complete)
-    return Finding(setting_name(task, vocabulary), answer, parts)
+    return Finding(str(setting), answer, parts)
 
 
-def _ahead(results: pd.DataFrame, task: str, vocabulary: int, longest: int, architectures: Architectures) -> Part:
-    pairs = accuracy_pairs(results, task, vocabulary, architectures)
+def _ahead(results: pd.DataFrame, setting: TaskSetting, longest: int, architectures: Architectures) -> Part:
+    pairs = accuracy_pairs(results, setting, architectures)
     significant = [pair for pair in pairs if pair.corrected < LEVEL]
     better = [pair for pair in significant if pair.difference.mean > 0]
     answer = Answer.UNTOLD
@@ -216,13 +227,13 @@ def _ahead(results: pd.DataFrame, task: str, vocabulary: int, longest: int, arch
 
 
 def _interval(rows: pd.DataFrame, arch: str, length: int) -> MeanInterval | None:
-    values = rows[(rows["arch"] == arch) & (rows["train_length"] == length)]["value"]
+    values = rows[(rows["arch"] == arch) & (rows["length"] == length)]["value"]
     return mean_interval(values.to_numpy()).clipped(*PROPORTION) if len(values) else None
 
 
 def _drop(rows: pd.DataFrame, arch: str, shortest: int, longest: int) -> MeanInterval | None:
     """Accuracy lost from the shortest to the greatest length, paired by seed."""
-    by_seed = rows[rows["arch"] == arch].pivot_table(index="seed", columns="train_length", values="value")
+    by_seed = rows[rows["arch"] == arch].pivot_table(index="seed", columns="length", values="value")
     if shortest not in by_seed or longest not in by_seed:
         return None
     lost = (by_seed[shortest] - by_seed[longest]).dropna()

@@ -9,7 +9,7 @@ from matplotlib.transforms import ScaledTranslation
 
 from analysis.figures.panels import panel_width
 from analysis.figures.style import Style, gid
-from analysis.statistics.summaries import seeds_phrase
+from analysis.statistics.summaries import STOPPED, seeds_phrase
 
 MARKERS = 7  # along a line with a band
 
@@ -48,6 +48,18 @@ def error_bars(axes: Axes, points: pd.DataFrame, x: str, shift: float = 0.0, **l
         keywords["transform"] = axes.transData + ScaledTranslation(shift / 72, 0, axes.figure.dpi_scale_trans)
     bars = [(points["mean"] - points["low"]).clip(lower=0), (points["high"] - points["mean"]).clip(lower=0)]
     axes.errorbar(points[x], points["mean"], yerr=bars, **keywords)
+    moved = {"transform": keywords["transform"]} if shift else {}
+    ring_stopped(axes, points, x, color=keywords["color"], label=keywords["label"], **moved)
+
+
+def ring_stopped(axes: Axes, points: pd.DataFrame, x: str, color: Any, label: str, **keywords: Any) -> None:
+    """A ring around each point of a line behind which a trial stands that had not converged."""
+    stopped = points[points[STOPPED] > 0] if STOPPED in points else points[:0]
+    if len(stopped):
+        axes.plot(
+            stopped[x], stopped["mean"], linestyle="", marker="o", markersize=8.5, markerfacecolor="none",
+            markeredgecolor=color, markeredgewidth=0.7, gid=gid(label, axes, STOPPED), **keywords,
+        )  # fmt: skip
 
 
 def draw_error_bars(
@@ -78,6 +90,13 @@ def draw_bands(axes: Axes, points: pd.DataFrame, x: str, looks: dict[str, Style]
 
 def spread_phrase(points: pd.DataFrame, one_seed: str = "one seed") -> str:
     """What points and error bars are, for a caption."""
+    rings = stopped_phrase(points)
     if points["seeds"].max() == 1:
-        return f"{one_seed}, so without intervals"
-    return f"means with 95% t intervals over seeds ({seeds_phrase(points)})"
+        return f"{one_seed}, so without intervals{rings}"
+    return f"means with 95% t intervals over seeds ({seeds_phrase(points)}){rings}"
+
+
+def stopped_phrase(points: pd.DataFrame) -> str:
+    """What a ring is, for a caption; empty where there is none."""
+    several = STOPPED in points and (points[STOPPED] > 0).any()
+    return "; ringed: some trial used up its budget before it had converged" if several else ""

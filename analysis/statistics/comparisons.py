@@ -15,7 +15,7 @@ import pandas as pd
 
 from analysis.errors import ReportError
 from analysis.statistics.intervals import MeanInterval, bootstrap_sums, corpus_bleu, percentile_interval, resample_seeds
-from analysis.statistics.summaries import setting_name
+from analysis.statistics.summaries import BUDGET, task_name
 from analysis.tables.architectures import Architectures
 from analysis.tables.schema import ALL, BLEU_STATISTICS
 from analysis.tables.trial_folders import Runs
@@ -74,6 +74,7 @@ class Comparison:
         train_length: the longest source in training, in tokens.
         trials: their names (trials,).
         archs: the architecture of each trial (trials,).
+        stopped: whether it used up its budget before it had converged (trials,).
         architectures: what the architectures say of themselves.
         whole: the whole test set.
         buckets: those with enough sentences, the shortest first.
@@ -84,6 +85,7 @@ class Comparison:
     train_length: int
     trials: tuple[str, ...]
     archs: tuple[str, ...]
+    stopped: tuple[bool, ...]
     architectures: Architectures
     whole: Bucket
     buckets: tuple[Bucket, ...]
@@ -148,7 +150,7 @@ def setting_title(setting: Setting, compared: Sequence[Comparison]) -> tuple[str
     alike = sorted({other.setting for other in compared if other.setting[:-1] == setting[:-1]})
     number = f", BLEU signature {alike.index(setting) + 1}" if len(alike) > 1 else ""
     test = f"{setting.source_language} to {setting.target_language}, {setting.test_name}{number}"
-    return setting_name(setting.task, setting.vocabulary), test
+    return task_name(setting.task, setting.vocabulary), test
 
 
 def left_out_phrase(compared: Sequence[Comparison]) -> str:
@@ -179,6 +181,7 @@ def _compare(
         train_length,
         tuple(trials["trial"]),
         tuple(trials["arch"]),
+        tuple(trials["ended"] == BUDGET),
         architectures,
         _bucket(ALL, lengths, statistics),
         tuple(_bucket(name, lengths[rows], statistics[:, rows]) for name, rows in shown.items()),

@@ -8,7 +8,7 @@ import pandas as pd
 
 from analysis.statistics.gradient_fits import FLOAT_FLOOR
 from analysis.statistics.intervals import LARGEST_LOG, mean_interval
-from analysis.statistics.summaries import PROPORTION, SETTING, measured, over_seeds
+from analysis.statistics.summaries import PROPORTION, TASK, measured, over_seeds
 from analysis.tables.architectures import class_of
 from analysis.tables.gradient_tables import LINE
 
@@ -60,7 +60,7 @@ def lag_points(results: pd.DataFrame) -> pd.DataFrame:
     """Mean and interval of greedy token accuracy by vocabulary, train length, arch and lag, in tokens."""
     rows = measured(results, "greedy_token_accuracy")
     rows = rows[rows["task"] == RECALL]
-    several = rows.groupby(SETTING)["train_length"].transform("nunique") > 1
+    several = rows.groupby(TASK)["train_length"].transform("nunique") > 1
     rows = rows[~several | (rows["eval_length"] == rows["train_length"])]
     rows = rows.assign(lag=rows["eval_length"] - 1)
-    return over_seeds(rows, [*SETTING, "train_length", "arch", "lag"], PROPORTION)
+    return over_seeds(rows, [*TASK, "train_length", "arch", "lag"], PROPORTION)

@@ -1,9 +1,11 @@
-"""Two numbers for what length does to an architecture: the length that halves its accuracy, and where bits level off.
+"""Numbers for what length does to an architecture: the length that halves its accuracy, the length up to which it keeps
+most of it, and where bits level off.
 
-Both are fitted to the curve of each seed, so that their spread over seeds is known.
+All are fitted to the curve of each seed, so that their spread over seeds is known.
 """
 
 import math
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -13,9 +15,18 @@ from scipy.optimize import minimize_scalar
 
 from analysis.statistics.crossings import first_crossing
 from analysis.statistics.intervals import MeanInterval, mean_interval
-from analysis.statistics.summaries import at_train_length, of_setting, settings_of
+from analysis.statistics.summaries import (
+    PROPORTION,
+    TaskSetting,
+    of_setting,
+    settings_of,
+    tested,
+    within_training,
+    without_stopped,
+)
 from analysis.tables.architectures import Architectures
 
+KEPT = 0.85  # of the accuracy at the shortest length: up to the effective length it is kept
 LEARNT = 0.5  # least accuracy at the shortest length of what there is to halve
 REACHED = 0.99  # of what was presented; a capacity that is fitted above it was not reached
 
@@ -35,8 +46,7 @@ class LengthFit(NamedTuple):
         most_bits: the most bits presented to any seed; NaN without bits.
     """
 
-    task: str
-    vocabulary: int
+    setting: TaskSetting
     arch: str
     half_length: MeanInterval | None
     capacity: MeanInterval | None
@@ -48,30 +58,102 @@ class LengthFit(NamedTuple):
     most_bits: float
 
 
+class EffectiveLength(NamedTuple):
+    """How far what one architecture learnt up to a limit carries.
+
+    Attributes:
+        limit: the greatest length in training.
+        longest: the greatest length tested, beyond the limit.
+        at_shortest: accuracy at the shortest length tested, mean over seeds.
+        at_longest: accuracy at the greatest.
+        length: the effective length, geometric mean and 95% t interval over seeds; None where some seed has none.
+        seeds: seeds that were tested at two lengths or more.
+        unlearnt: how many of them had not learnt the task at the shortest length.
+        kept: how many keep most of their accuracy up to the greatest length.
+        stopped: trials that used up their budget before they had converged; they are not among the seeds.
+    """
+
+    setting: TaskSetting
+    arch: str
+    limit: int
+    longest: int
+    at_shortest: MeanInterval | None
+    at_longest: MeanInterval | None
+    length: MeanInterval | None
+    seeds: int
+    unlearnt: int
+    kept: int
+    stopped: int
+
+
+def effective_lengths(results: pd.DataFrame, architectures: Architectures) -> list[EffectiveLength]:
+    """The effective lengths of all models that were trained up to a limit and tested beyond it.
+
+    The effective length is the greatest source length up to which a model keeps 85% of its accuracy at the shortest
+    length tested: where its curve first falls below, interpolated in the logarithm of length. (The share is that of
+    Hsieh et al. 2024, arXiv:2404.06654, who ask 85% of a fixed score.)
+    """
+    rows = tested(results, "greedy_token_accuracy")
+    rows = rows[rows["limit"] > 0]
+    effective = []
+    for setting in settings_of(rows):
+        of_task = of_setting(rows, setting)
+        longest = int(of_task["length"].max())
+        if longest > setting.limit:
+            for arch in architectures.names(of_task["arch"]):
+                effective.append(_effective(setting, arch, longest, of_task[of_task["arch"] == arch]))
+    return effective
+
+
+def _effective(setting: TaskSetting, arch: str, longest: int, rows: pd.DataFrame) -> EffectiveLength:
+    counted = without_stopped(rows)
+    curves = _curves(counted)
+    unlearnt = sum(curve["value"].iloc[0] < LEARNT for curve in curves)
+    lengths = [length_keeping(KEPT, curve["length"].to_numpy(float), curve["value"].to_numpy()) for curve in curves]
+
+    def accuracy(place: int) -> MeanInterval | None:
+        values = [curve["value"].iloc[place] for curve in curves]
+        return mean_interval(values).clipped(*PROPORTION) if values else None
+
+    return EffectiveLength(
+        setting,
+        arch,
+        limit=setting.limit,
+        longest=longest,
+        at_shortest=accuracy(0),
+        at_longest=accuracy(-1),
+        length=None if unlearnt or not lengths or math.inf in lengths else _geometric_mean(lengths),
+        seeds=len(curves),
+        unlearnt=unlearnt,
+        kept=sum(map(math.isinf, lengths)),
+        stopped=rows["trial"].nunique() - counted["trial"].nunique(),
+    )
+
+
 def length_fits(results: pd.DataFrame, architectures: Architectures) -> list[LengthFit]:
     """The fits of every architecture with two lengths or more, tasks by name, architectures in the order of tables."""
-    accuracy = at_train_length(results, "greedy_token_accuracy")
+    accuracy = within_training(results, "greedy_token_accuracy")
     bits = _with_presented(results)
     fits = []
-    for task, vocabulary in settings_of(accuracy):
-        rows, passed = (of_setting(table, task, vocabulary) for table in (accuracy, bits))
+    for setting in settings_of(accuracy):
+        rows, passed = (of_setting(table, setting) for table in (accuracy, bits))
         for arch in architectures.names(rows["arch"]):
-            key = (str(task), int(vocabulary), arch)
-            fits.append(_fit(key, rows[rows["arch"] == arch], passed[passed["arch"] == arch]))
+            fits.append(_fit(setting, arch, rows[rows["arch"] == arch], passed[passed["arch"] == arch]))
     return [fit for fit in fits if fit]
 
 
-def half_length(lengths: np.ndarray, accuracy: np.ndarray) -> float:
-    """The length at which accuracy has fallen to half of that at the shortest, interpolated in the log of length.
+def length_keeping(share: float, lengths: np.ndarray, accuracy: np.ndarray) -> float:
+    """The length at which accuracy has fallen to a share of that at the shortest, interpolated in the log of length.
 
     Args:
+        share: of the accuracy at the shortest length, below 1.
         lengths: (L,), ascending.
         accuracy: (L,).
 
     Returns:
-        The smallest such length; infinity where accuracy stays above half.
+        The smallest such length; infinity where accuracy stays above that share.
     """
-    log_length = first_crossing(np.log(lengths), accuracy - accuracy[0] / 2)
+    log_length = first_crossing(np.log(lengths), accuracy - share * accuracy[0])
     return math.inf if log_length is None else math.exp(log_length)
 
 
@@ -100,34 +182,39 @@ def fitted_capacity(presented: np.ndarray, recovered: np.ndarray) -> float:
     return math.inf if best > REACHED * most else best
 
 
-def _fit(key: tuple[str, int, str], accuracy: pd.DataFrame, bits: pd.DataFrame) -> LengthFit | None:
+def _fit(setting: TaskSetting, arch: str, accuracy: pd.DataFrame, bits: pd.DataFrame) -> LengthFit | None:
     curves = _curves(accuracy)
     if not curves:
         return None
     unlearnt = sum(curve["value"].iloc[0] < LEARNT for curve in curves)
-    halves = [half_length(curve["train_length"].to_numpy(float), curve["value"].to_numpy()) for curve in curves]
+    halves = [length_keeping(0.5, curve["length"].to_numpy(float), curve["value"].to_numpy()) for curve in curves]
     capacities = [fitted_capacity(curve["presented"].to_numpy(), curve["value"].to_numpy()) for curve in _curves(bits)]
     return LengthFit(
-        *key,
-        half_length=None if unlearnt or math.inf in halves else mean_interval(np.log(halves)).exponentiated(),
+        setting,
+        arch,
+        half_length=None if unlearnt or math.inf in halves else _geometric_mean(halves),
         capacity=mean_interval(capacities).clipped(0, math.inf) if capacities and max(capacities) < math.inf else None,
         seeds=len(curves),
         unlearnt=unlearnt,
         unhalved=sum(map(math.isinf, halves)),
         unfilled=sum(map(math.isinf, capacities)) if capacities else None,
-        longest=int(accuracy["train_length"].max()),
+        longest=int(accuracy["length"].max()),
         most_bits=float(bits["presented"].max()) if len(bits) else math.nan,
     )
 
 
+def _geometric_mean(lengths: Sequence[float]) -> MeanInterval:
+    return mean_interval(np.log(lengths)).exponentiated()
+
+
 def _curves(rows: pd.DataFrame) -> list[pd.DataFrame]:
     """The rows of each seed with two lengths or more, by length."""
-    curves = (of_seed.sort_values("train_length") for _, of_seed in rows.groupby("seed"))
-    return [curve for curve in curves if curve["train_length"].iloc[0] < curve["train_length"].iloc[-1]]
+    curves = (of_seed.sort_values("length") for _, of_seed in rows.groupby("seed"))
+    return [curve for curve in curves if curve["length"].iloc[0] < curve["length"].iloc[-1]]
 
 
 def _with_presented(results: pd.DataFrame) -> pd.DataFrame:
     """Bits recovered at the train length, with those presented to the same trial as `presented`."""
-    presented = at_train_length(results, "bits_presented").set_index("trial")["value"]
-    rows = at_train_length(results, "bits_recovered")
-    return rows.assign(presented=rows["trial"].map(presented)).dropna(subset="presented")
+    presented = within_training(results, "bits_presented")[["trial", "length", "value"]]
+    rows = within_training(results, "bits_recovered")
+    return rows.merge(presented.rename(columns={"value": "presented"}), on=["trial", "length"])

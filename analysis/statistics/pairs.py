@@ -11,7 +11,7 @@ from scipy.stats import ttest_ind
 
 from analysis.statistics.comparisons import Comparison, scored
 from analysis.statistics.intervals import MeanInterval, bootstrap_p_value, holm
-from analysis.statistics.summaries import at_train_length, of_setting
+from analysis.statistics.summaries import TaskSetting, of_setting, within_training, without_stopped
 from analysis.tables.architectures import Architectures
 
 
@@ -33,13 +33,13 @@ class Pair(NamedTuple):
     corrected: float = math.nan
 
 
-def accuracy_pairs(results: pd.DataFrame, task: str, vocabulary: int, architectures: Architectures) -> list[Pair]:
-    """Greedy token accuracy at the greatest train length of a task, by Welch's t test for two sets of seeds.
+def accuracy_pairs(results: pd.DataFrame, setting: TaskSetting, architectures: Architectures) -> list[Pair]:
+    """Greedy token accuracy at the greatest length of a setting, by Welch's t test for two sets of seeds.
 
-    Architectures with fewer than two seeds there have no pair.
+    Architectures with fewer than two seeds there have no pair. Trials that had not converged do not count.
     """
-    rows = of_setting(at_train_length(results, "greedy_token_accuracy"), task, vocabulary)
-    rows = rows[rows["train_length"] == rows["train_length"].max()]
+    rows = without_stopped(of_setting(within_training(results, "greedy_token_accuracy"), setting))
+    rows = rows[rows["length"] == rows["length"].max()]
     values = {arch: rows[rows["arch"] == arch]["value"].to_numpy(float) for arch in architectures.names(rows["arch"])}
     several = [arch for arch, of_seeds in values.items() if len(of_seeds) > 1]
     return _corrected([

@@ -1,6 +1,7 @@
 """Means over seeds of what the tidy table holds; every figure and table starts here."""
 
 from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -8,9 +9,25 @@ import pandas as pd
 from analysis.statistics.intervals import MeanInterval, mean_interval, prediction_interval
 from analysis.tables.architectures import class_of
 
-SETTING = ["task", "vocabulary"]  # trials are compared only within the same task and vocabulary
+TASK = ["task", "vocabulary"]  # trials are compared only within the same task and vocabulary
+SETTING = [*TASK, "limit"]  # and a curve over lengths comes from models of one kind of training, see `tested`
 PROPORTION = (0.0, 1.0)
+STOPPED = "stopped"  # a column of points: how many trials had not converged
+CONVERGED, BUDGET = "converged", "budget"  # how training ended, as a summary says it
 LEAST_SEEDS = 3  # of a prediction; with two, almost every interval would be 0…1
+
+
+class TaskSetting(NamedTuple):
+    """What the points of one curve over lengths have in common: the columns `SETTING`."""
+
+    task: str
+    vocabulary: int
+    limit: int
+
+    def __str__(self) -> str:
+        """How figures and tables call it."""
+        limit = f", trained up to {self.limit}" if self.limit else ""
+        return f"{task_name(self.task, self.vocabulary)}{limit}"
 
 
 def synthetic(results: pd.DataFrame) -> pd.DataFrame:
@@ -24,25 +41,44 @@ def measured(results: pd.DataFrame, metric: str) -> pd.DataFrame:
     return rows[(rows["metric"] == metric) & (rows["split"] == "test")]
 
 
-def at_train_length(results: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """The rows of one metric where a model was tested at the greatest length it was trained on."""
+def tested(results: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """The rows of one metric at every length that a model was tested at.
+
+    Returns:
+        The rows with two further columns. `length` is the source length. `limit` is the greatest length in training of
+        a model that was trained on all lengths up to it: its curve is that of one model. It is 0 for models that were
+        trained on one length each: their curve has a model for each length.
+    """
     rows = measured(results, metric)
-    return rows[rows["eval_length"] == rows["train_length"]]
+    ranged = rows["min_train_length"] < rows["train_length"]
+    return rows.assign(length=rows["eval_length"], limit=rows["train_length"].where(ranged, 0))
 
 
-def of_setting(rows: pd.DataFrame, task: str, vocabulary: int) -> pd.DataFrame:
-    """The rows of a task with a vocabulary."""
-    return rows[(rows["task"] == task) & (rows["vocabulary"] == vocabulary)]
+def within_training(results: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """The same rows where a model was tested at a length that it was trained on."""
+    rows = tested(results, metric)
+    return rows[rows["length"].between(rows["min_train_length"], rows["train_length"])]
 
 
-def settings_of(rows: pd.DataFrame) -> list[tuple[str, int]]:
-    """The tasks of rows, each with its vocabulary, by name."""
-    return list(rows[SETTING].drop_duplicates().sort_values(SETTING).itertuples(index=False, name=None))
+def without_stopped(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows but those of trials that used up their budget before they had converged: no verdict rests on these."""
+    return rows[rows["ended"] != BUDGET]
 
 
-def longest(rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows at the greatest train length of each task and vocabulary."""
-    return rows[rows["train_length"] == rows.groupby(SETTING)["train_length"].transform("max")]
+def of_setting(rows: pd.DataFrame, setting: TaskSetting) -> pd.DataFrame:
+    """The rows of a setting."""
+    return rows[(rows[SETTING] == list(setting)).all(axis=1)]
+
+
+def settings_of(rows: pd.DataFrame) -> list[TaskSetting]:
+    """The settings of rows, by name and limit."""
+    distinct = rows[SETTING].drop_duplicates().sort_values(SETTING)
+    return [TaskSetting(*values) for values in distinct.itertuples(index=False, name=None)]
+
+
+def longest(rows: pd.DataFrame, column: str) -> pd.DataFrame:
+    """The rows at the greatest value of a column of lengths, for each task and vocabulary."""
+    return rows[rows[column] == rows.groupby(TASK)[column].transform("max")]
 
 
 def over_seeds(
@@ -51,25 +87,32 @@ def over_seeds(
     bounds: tuple[float, float] | None = None,
     interval_from: Callable[[np.ndarray], MeanInterval] = mean_interval,
 ) -> pd.DataFrame:
-    """Mean and 95% interval of `value` in each group: columns `by`, mean, low, high, seeds.
+    """Mean and 95% interval of `value` in each group: columns `by`, mean, low, high, seeds, stopped.
 
-    `bounds` clips the intervals of quantities that cannot leave them.
+    `bounds` clips the intervals of quantities that cannot leave them. `stopped` is the number of those trials that used
+    up their budget before they had converged.
     """
     points = []
     for key, group in rows.groupby(by, sort=True):
         interval = interval_from(group["value"].to_numpy())
-        points.append([*key, *(interval.clipped(*bounds) if bounds else interval)])
-    return pd.DataFrame(points, columns=[*by, "mean", "low", "high", "seeds"])
+        stopped = int((group["ended"] == BUDGET).sum())
+        points.append([*key, *(interval.clipped(*bounds) if bounds else interval), stopped])
+    return pd.DataFrame(points, columns=[*by, "mean", "low", "high", "seeds", STOPPED])
+
+
+def stopped_names(points: pd.DataFrame) -> set[str]:
+    """The architectures behind whose points a trial stands that had not converged."""
+    return set(points.loc[points[STOPPED] > 0, "arch"])
 
 
 def next_seed(results: pd.DataFrame) -> pd.DataFrame:
     """Where the greedy token accuracy of one more trial should land, of architectures and lengths with three seeds.
 
     Returns:
-        Prediction intervals: task, vocabulary, arch, train_length, mean, low, high, seeds.
+        Prediction intervals: columns `SETTING`, arch, length, mean, low, high, seeds.
     """
-    rows = at_train_length(results, "greedy_token_accuracy")
-    points = over_seeds(rows, [*SETTING, "arch", "train_length"], PROPORTION, prediction_interval)
+    rows = within_training(results, "greedy_token_accuracy")
+    points = over_seeds(rows, [*SETTING, "arch", "length"], PROPORTION, prediction_interval)
     return points[points["seeds"] >= LEAST_SEEDS]
 
 
@@ -78,7 +121,7 @@ def interval_of(point: pd.Series) -> MeanInterval:
     return MeanInterval(point["mean"], point["low"], point["high"], int(point["seeds"]))
 
 
-def setting_name(task: object, vocabulary: object) -> str:
+def task_name(task: object, vocabulary: object) -> str:
     """How figures and tables call a task."""
     return f"{task}, vocabulary {vocabulary}"
 
@@ -96,11 +139,11 @@ def count_phrase(counts: Iterable[int]) -> str:
     return str(most) if least == most else f"{least} to {most}"
 
 
-def ended_badly(failures: pd.DataFrame, arch: str, task: str, length: int) -> str:
-    """`1 diverged, 2 failed` of the class of an architecture at one length of a task; empty where none did.
+def ended_badly(failures: pd.DataFrame, arch: str, setting: TaskSetting, length: int) -> str:
+    """`1 diverged, 2 failed` of the class of an architecture at one length of a setting; empty where none did.
 
     Means are over the trials that completed; beside their number stands this one.
     """
     lost = failures[failures["arch"] == class_of(arch)]
-    lost = lost[(lost["task"] == task) & (lost["train_length"] == length)]
+    lost = lost[(lost["task"] == setting.task) & (lost["train_length"] == (setting.limit or length))]
     return ", ".join(f"{count} {status}" for status, count in lost["status"].value_counts().sort_index().items())

@@ -138,6 +138,9 @@ def _read_folder(folder: Path) -> Tables:
     stray = set(results["trial"]) - set(trials["trial"])
     if stray:
         raise ReportError(f"{folder / TRIALS.file} lacks {min(stray)} of results.csv; write both anew")
+    shortest = results["trial"].map(trials.set_index("trial")["min_train_length"])  # tables of earlier versions
+    shortest = results["min_train_length"].fillna(shortest).fillna(results["train_length"])
+    results = results.assign(min_train_length=shortest.astype(int))
     runs = Runs(results, trials, sentences, _optional(folder, FAILURES), [])
     return Tables([folder], runs, variants, _optional(folder, LEARNING_CURVES), _optional(folder, ENVIRONMENTS), notes)
 
@@ -151,7 +154,7 @@ def _trials_of(results: pd.DataFrame) -> pd.DataFrame:
     """What the tidy table alone knows of its trials; the rest is missing."""
     trials = results[["trial", *(column.name for column in LABELS)]].drop_duplicates("trial").reset_index(drop=True)
     no_options = pd.Series([{} for _ in range(len(trials))], dtype=object)
-    trials = trials.assign(min_train_length=trials["train_length"], model=no_options)
+    trials = trials.assign(model=no_options)
     numbers = {column.name: np.nan if column.kind in (int, float) else None for column in TRIALS.columns}
     return trials.assign(**{name: value for name, value in numbers.items() if name not in trials})[TRIALS.names]
 

@@ -152,7 +152,9 @@ def _optional(columns: tuple[Column, ...]) -> tuple[Column, ...]:
 # With its summary in place, a trial may count as complete and would not run again.
 _RUN_AGAIN = "remove the trial's summary.json and run it again, or move its folder away"
 _TRIAL = _texts("trial")
-LABELS = (*_texts("arch", "task"), *_numbers("vocabulary", "train_length", "seed", "num_params"), *_texts("device"))
+_ENDED = Column("ended", optional=True, default="")  # `converged` or `budget`; earlier versions did not say
+_LABELS = (*_texts("arch", "task"), *_numbers("vocabulary", "train_length", "min_train_length", "seed", "num_params"))
+LABELS = (*_LABELS, *_texts("device"), _ENDED)  # of a trial, in every row of its results
 
 TEXT = Table(  # what the summary of a trial on text says in addition
     "summary.json",
@@ -165,9 +167,8 @@ TEXT = Table(  # what the summary of a trial on text says in addition
 SUMMARY = Table(
     "summary.json",
     (
-        *_texts("arch", "task"), *_numbers("vocabulary", "train_length", "min_train_length", "seed", "num_params"),
-        *_texts("device"), *_numbers("threads"), *_texts("precision"), *_numbers("steps"),
-        Column("train_seconds", float), *_texts("version"), Column("model", dict), *_texts("ended", optional=True),
+        *_LABELS, *_texts("device"), *_numbers("threads"), *_texts("precision"), *_numbers("steps"),
+        Column("train_seconds", float), *_texts("version"), _ENDED, Column("model", dict),
         Column("architecture", dict, optional=True),
     ),
     _RUN_AGAIN,
@@ -271,12 +272,17 @@ ARCHITECTURES = Table(  # what the architectures of a probe or of kept tables sa
 
 _WRITE_AGAIN = "write it again with lengthwise report, which keeps it in report_tables/"
 _HIDDEN_SIZE = _numbers("hidden_size", optional=True)
-TIDY = Table("results.csv", (*_TRIAL, *LABELS, *RESULTS.columns), _WRITE_AGAIN)
+_SHORTEST = Column("min_train_length", int, optional=True, default="")  # tables of earlier versions do not have it
+TIDY = Table(
+    "results.csv",
+    (*_TRIAL, *(_SHORTEST if column.name == _SHORTEST.name else column for column in LABELS), *RESULTS.columns),
+    _WRITE_AGAIN,
+)
 TRIALS = Table(
     "trials.csv",
     # Where the tidy table alone is known of a trial, all but its labels is missing.
     (
-        *_TRIAL, *(column if column in LABELS else column._replace(optional=True) for column in SUMMARY.columns[:-3]),
+        *_TRIAL, *(column if column in LABELS else column._replace(optional=True) for column in SUMMARY.columns[:-2]),
         *_HIDDEN_SIZE, *_optional((SUMMARY["model"], *TEXT.columns)),
     ),
     _WRITE_AGAIN,

@@ -262,7 +262,7 @@ def _read_results(folder: Path, summary: Mapping[str, Any]) -> pd.DataFrame:
     if len(repeated):
         row = repeated.iloc[0]
         raise corrupt(path, f"states {row['metric']} at length {row['eval_length']} twice", RESULTS)
-    return results.assign(trial=folder.name, **{column.name: summary[column.name] for column in LABELS})
+    return results.assign(trial=folder.name, **{column.name: summary.get(column.name) for column in LABELS})
 
 
 def _read_sentences(folder: Path) -> pd.DataFrame:

@@ -203,11 +203,26 @@ def write_text_sweep(
     return sweep
 
 
+def accuracies(
+    curves: dict[str, dict[int, float]], seeds=(0, 1, 2), spread=0.002, task="copy", limit=0, ended=None
+) -> pd.DataFrame:
+    """The tidy table of models with an accuracy at each length, seeds a little apart.
+
+    With a limit, a curve is that of one model for all lengths up to it; without, every length has its own model.
+    """
+    rows = [
+        (f"{arch}-{limit or length}-{seed}", arch, task, 32, limit or length, 1 if limit else length, seed, 1000, "cpu",
+         ended, "test", length, "", None, "greedy_token_accuracy", accuracy + spread * (seed - 1))
+        for arch, curve in curves.items() for length, accuracy in curve.items() for seed in seeds
+    ]  # fmt: skip
+    return pd.DataFrame(rows, columns=TIDY.names)
+
+
 def results_of(curves: dict[tuple[str, int], dict[str, list[float]]], lengths=LENGTHS) -> pd.DataFrame:
     """The tidy table of `{(arch, seed): {metric: a value a length}}`."""
     rows = [
-        (f"{arch}-{length:.0f}-{seed}", arch, "copy", 32, int(length), seed, 1000, "cpu", "test", int(length), "", None,
-         metric, value)
+        (f"{arch}-{length:.0f}-{seed}", arch, "copy", 32, int(length), int(length), seed, 1000, "cpu", None, "test",
+         int(length), "", None, metric, value)
         for (arch, seed), metrics in curves.items()
         for metric, values in metrics.items()
         for length, value in zip(lengths, values, strict=True)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.figures.chart import Chart
@@ -22,6 +23,12 @@ def line_chart(name: str, archs=("LSTM", "GRU")) -> Chart:
             band.set_gid(gid(look.name, axes, "band"))
         axes.axhline(0.5, label="chance")
     return Chart(name, figure, pd.DataFrame({"x": [1]}), "100% of x_1 & y.")
+
+
+def rings(axes: Axes) -> list[list[float]]:
+    """x, y of every ring in a panel, which marks a point behind which a trial had not converged."""
+    ringed = [line for line in axes.lines if (line.get_gid() or "").endswith("stopped")]
+    return [[float(x), float(y)] for line in ringed for x, y in zip(*line.get_data(), strict=True)]
 
 
 def map_chart(name: str, cells: int) -> Chart:

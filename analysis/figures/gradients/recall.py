@@ -11,7 +11,7 @@ from analysis.figures.registry import register
 from analysis.figures.style import Style, guide, paper_style, styles
 from analysis.statistics.gradient_fits import fits
 from analysis.statistics.gradient_norms import RECALL, lag_points, without_remedies
-from analysis.statistics.summaries import SETTING, setting_name
+from analysis.statistics.summaries import TASK, task_name
 from analysis.tables.architectures import Architectures
 
 CHANCE = guide("chance")
@@ -40,7 +40,7 @@ def accuracy_by_lag_figure(
     horizons = _trained_horizons(gradients, architectures)
     points["trained_horizon_lag"] = points["arch"].map(horizons).astype(float)
     looks = styles(points["arch"], architectures)
-    settings = split_by(points, SETTING)
+    settings = split_by(points, TASK)
     with paper_style():
         figure, cells = wrapped_panels(len(settings), 2, height=2.2)
         for axes, ((task, vocabulary), shown) in zip(cells, settings, strict=True):
@@ -48,7 +48,7 @@ def accuracy_by_lag_figure(
             draw_lags(axes, shown, looks, marked=shown["trained_horizon_lag"])
             _mark_horizons(axes, shown, looks)
             label_leftmost(axes, "Greedy token accuracy")
-            axes.set_title(setting_name(task, vocabulary), loc="left")
+            axes.set_title(task_name(task, vocabulary), loc="left")
         guides = [CHANCE, HORIZON] if points["trained_horizon_lag"].notna().any() else [CHANCE]
         legend(figure, list(looks.values()), guides)
     caption = (

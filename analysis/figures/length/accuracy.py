@@ -8,7 +8,7 @@ from analysis.figures.lines import distance_apart, draw_error_bars, spread_phras
 from analysis.figures.panels import legend, panels, split_by
 from analysis.figures.registry import register
 from analysis.figures.style import GUESS, paper_style, styles, styles_of
-from analysis.statistics.summaries import PROPORTION, SETTING, at_train_length, over_seeds, setting_name
+from analysis.statistics.summaries import PROPORTION, SETTING, TaskSetting, over_seeds, within_training
 from analysis.tables.architectures import Architectures
 
 ACCURACIES = {
@@ -23,27 +23,27 @@ ACCURACIES = {
     "not. Exact match falls first, because one wrong token is enough.",
 )  # fmt: skip
 def accuracy_figure(results: pd.DataFrame, architectures: Architectures) -> Chart | None:
-    """Token accuracy and exact match against length, each model tested at the length it was trained on."""
-    rows = pd.concat([at_train_length(results, metric) for metric in ACCURACIES])
+    """Token accuracy and exact match against length, each model tested at lengths it was trained on."""
+    rows = pd.concat([within_training(results, metric) for metric in ACCURACIES])
     if rows.empty:
         return None
-    points = over_seeds(rows, [*SETTING, "metric", "arch", "train_length"], PROPORTION)
+    points = over_seeds(rows, [*SETTING, "metric", "arch", "length"], PROPORTION)
     looks = styles(results["arch"], architectures)
     settings = split_by(points, SETTING)
     with paper_style():
         figure, grid = panels(len(settings), 2, height=2.2)
-        for ((task, vocabulary), of_setting), row in zip(settings, grid, strict=True):
+        for (setting, of_setting), row in zip(settings, grid, strict=True):
             for axes, (metric, label) in zip(row, ACCURACIES.items(), strict=True):
                 shown = of_setting[of_setting["metric"] == metric]
                 if shown.empty:
                     axes.set_visible(False)
                     continue
                 if metric == "greedy_token_accuracy":
-                    axes.axhline(1 / vocabulary, **GUESS)
-                draw_error_bars(axes, shown, "train_length", looks, apart=distance_apart(axes, shown, "train_length"))
+                    axes.axhline(1 / of_setting["vocabulary"].iloc[0], **GUESS)
+                draw_error_bars(axes, shown, "length", looks, apart=distance_apart(axes, shown, "length"))
                 proportion_axis(axes, label)
-                length_axis(axes, shown["train_length"], "Source length, trained and tested (tokens)")
-                axes.set_title(setting_name(task, vocabulary), loc="left")
+                length_axis(axes, shown["length"], "Source length (tokens)")
+                axes.set_title(str(TaskSetting(*setting)), loc="left")
         legend(figure, styles_of(looks, points["arch"]), [GUESS], columns=4)
     caption = (
         "Accuracy of free-running greedy decoding against source length: the share of target tokens right at "

@@ -7,7 +7,7 @@ from analysis.figures.lines import each_line, error_bars, from_middle, spread_ph
 from analysis.figures.panels import legend, split_by, wrapped_panels
 from analysis.figures.registry import register
 from analysis.figures.style import guide, paper_style, styles, styles_of
-from analysis.statistics.summaries import SETTING, at_train_length, over_seeds, setting_name
+from analysis.statistics.summaries import SETTING, STOPPED, TaskSetting, over_seeds, within_training
 from analysis.tables.architectures import Architectures
 
 DIAGONAL = guide("everything recovered")
@@ -26,7 +26,7 @@ def bits_figure(results: pd.DataFrame, architectures: Architectures) -> Chart | 
     settings = split_by(points, SETTING)
     with paper_style():
         figure, cells = wrapped_panels(len(settings), 2, height=2.7)
-        for axes, ((task, vocabulary), shown) in zip(cells, settings, strict=True):
+        for axes, (setting, shown) in zip(cells, settings, strict=True):
             most = shown["bits_presented"].max()
             axes.plot([0, most], [0, most], **DIAGONAL)
             lines = list(each_line(shown, "arch", looks))
@@ -39,7 +39,7 @@ def bits_figure(results: pd.DataFrame, architectures: Architectures) -> Chart | 
             axes.set_xlabel("Bits presented (a sequence)")
             axes.set_ylabel("Bits recovered (a sequence)")
             axes.grid(True)
-            axes.set_title(setting_name(task, vocabulary), loc="left")
+            axes.set_title(str(TaskSetting(*setting)), loc="left")
         legend(figure, styles_of(looks, points["arch"]), [DIAGONAL], columns=2 * min(2, len(settings)))
     caption = (
         "Bits recovered of the bits presented: the information in the target less the teacher-forced "
@@ -51,12 +51,12 @@ def bits_figure(results: pd.DataFrame, architectures: Architectures) -> Chart | 
 
 
 def bits_points(results: pd.DataFrame) -> pd.DataFrame:
-    """Bits a sequence at the train length: task, vocabulary, arch, train_length, bits_presented, mean … seeds."""
-    by = [*SETTING, "arch", "train_length"]
-    columns = [*by, "bits_presented", "mean", "low", "high", "seeds"]
-    recovered = at_train_length(results, "bits_recovered")
+    """Bits a sequence at lengths in training: columns `SETTING`, arch, length, bits_presented, mean … seeds."""
+    by = [*SETTING, "arch", "length"]
+    columns = [*by, "bits_presented", "mean", "low", "high", "seeds", STOPPED]
+    recovered = within_training(results, "bits_recovered")
     if recovered.empty:
         return pd.DataFrame(columns=columns)
-    presented = at_train_length(results, "bits_presented").groupby(by)["value"].mean()
+    presented = within_training(results, "bits_presented").groupby(by)["value"].mean()
     points = over_seeds(recovered, by).merge(presented.rename("bits_presented").reset_index(), on=by)
     return points[columns]

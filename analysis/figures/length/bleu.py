@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from analysis.figures.chart import Chart
-from analysis.figures.lines import error_bars, from_middle
+from analysis.figures.lines import error_bars, from_middle, stopped_phrase
 from analysis.figures.panels import label_leftmost, split_by, wrapped_panels
 from analysis.figures.registry import register
 from analysis.figures.style import TEXT_WIDTH, TRAIN_LENGTH, Style, guide, paper_style, styles
@@ -30,7 +30,7 @@ from analysis.statistics.comparisons import (
     setting_title,
 )
 from analysis.statistics.intervals import corpus_bleu
-from analysis.statistics.summaries import seeds_phrase
+from analysis.statistics.summaries import STOPPED, seeds_phrase
 from analysis.tables.architectures import Architectures
 from analysis.tables.trial_folders import Runs
 
@@ -100,10 +100,11 @@ def points_by_length(
             interval = scored(comparison, arch, bucket, score).interval().clipped(*bounds)
             name = line_name(looks[arch].name, comparison.train_length)
             what = [*comparison.setting, comparison.train_length, name, arch]
-            rows.append([*what, bucket.name, bucket.sentences, bucket.mean_source_length, *interval])
+            stopped = sum(np.array(comparison.stopped)[np.array(comparison.archs) == arch])
+            rows.append([*what, bucket.name, bucket.sentences, bucket.mean_source_length, *interval, stopped])
     columns = [
         *Setting._fields, "train_length", "name", "arch", "bucket", "sentences", "mean_source_length",
-        "mean", "low", "high", "seeds",
+        "mean", "low", "high", "seeds", STOPPED,
     ]  # fmt: skip
     return pd.DataFrame(rows, columns=columns)
 
@@ -206,5 +207,6 @@ def _title(group: list[Comparison], compared: list[Comparison]) -> str:
 
 def _spread(points: pd.DataFrame) -> str:
     if points["seeds"].max() == 1:
-        return "One seed: the 95% bootstrap intervals are over test sentences alone."
-    return f"Means over {seeds_phrase(points)} with 95% bootstrap intervals over test sentences and seeds."
+        return f"One seed: the 95% bootstrap intervals are over test sentences alone{stopped_phrase(points)}."
+    seeds = seeds_phrase(points)
+    return f"Means over {seeds} with 95% bootstrap intervals over test sentences and seeds{stopped_phrase(points)}."

@@ -9,10 +9,10 @@ from analysis.figures.panels import label_leftmost, legend, split_by, wrapped_pa
 from analysis.figures.registry import register
 from analysis.figures.style import guide, paper_style, styles
 from analysis.statistics.intervals import capacity
-from analysis.statistics.summaries import SETTING, at_train_length, setting_name
+from analysis.statistics.summaries import BUDGET, SETTING, STOPPED, TaskSetting, within_training
 from analysis.tables.architectures import Architectures, class_of
 
-POINT_COLUMNS = [*SETTING, "arch", "hidden_size", "train_length", "presented", "mean", "low", "high", "seeds"]
+POINT_COLUMNS = [*SETTING, "arch", "hidden_size", "length", "presented", "mean", "low", "high", "seeds", STOPPED]
 PRESENTED = guide("most bits presented")
 
 
@@ -35,14 +35,14 @@ def capacity_figure(results: pd.DataFrame, trials: pd.DataFrame, architectures: 
     settings = split_by(points, SETTING)
     with paper_style():
         figure, cells = wrapped_panels(len(settings), 2, height=2.4)
-        for axes, ((task, vocabulary), shown) in zip(cells, settings, strict=True):
+        for axes, (setting, shown) in zip(cells, settings, strict=True):
             axes.axhline(shown["presented"].max(), **PRESENTED)
             draw_error_bars(axes, shown, "hidden_size", looks)
             doubling_axis(axes, shown["hidden_size"], "Hidden size", margin=0.05)
             axes.set_ylim(bottom=min(0, shown["mean"].min()))
             axes.grid(True)
             label_leftmost(axes, "Most bits recovered (a sequence)")
-            axes.set_title(setting_name(task, vocabulary), loc="left")
+            axes.set_title(str(TaskSetting(*setting)), loc="left")
         legend(figure, list(looks.values()), [PRESENTED])
     caption = (
         "The most bits a sequence that an architecture recovered at any length, against its hidden size; "
@@ -57,18 +57,19 @@ def capacity_points(results: pd.DataFrame, trials: pd.DataFrame) -> pd.DataFrame
     A class that has several options varied besides its hidden size is left out: its sizes would be no single line.
     """
     sizes = trials.dropna(subset="hidden_size").set_index("trial")
-    rows = at_train_length(results, "bits_recovered")
+    rows = within_training(results, "bits_recovered")
     rows = rows[rows["trial"].isin(sizes.index)]
     rows = rows.assign(
         hidden_size=rows["trial"].map(sizes["hidden_size"]).astype(int),
         arch=rows["arch"].map(class_of),
     )
-    presented = at_train_length(results, "bits_presented").set_index("trial")["value"]
+    presented = within_training(results, "bits_presented")
     points = []
     for (*setting, arch, size), group in rows.groupby([*SETTING, "arch", "hidden_size"]):
-        if group.duplicated(["train_length", "seed"]).any():
+        if group.duplicated(["length", "seed"]).any():
             continue
-        length, most = capacity(group.groupby("train_length")["value"].apply(list).to_dict())
-        offered = presented.reindex(group["trial"]).max()
-        points.append([*setting, arch, size, length, offered, *most])
+        length, most = capacity(group.groupby("length")["value"].apply(list).to_dict())
+        offered = presented[presented["trial"].isin(group["trial"])]["value"].max()
+        stopped = int((group[group["length"] == length]["ended"] == BUDGET).sum())
+        points.append([*setting, arch, size, length, offered, *most, stopped])
     return pd.DataFrame(points, columns=POINT_COLUMNS)

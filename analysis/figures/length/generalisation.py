@@ -8,25 +8,25 @@ from analysis.figures.lines import distance_apart, draw_error_bars, spread_phras
 from analysis.figures.panels import label_leftmost, legend, split_by, wrapped_panels
 from analysis.figures.registry import register
 from analysis.figures.style import GUESS, TEXT_WIDTH, TRAIN_LENGTH, paper_style, styles, styles_of
-from analysis.statistics.summaries import PROPORTION, SETTING, measured, over_seeds, setting_name
+from analysis.statistics.summaries import PROPORTION, TASK, measured, over_seeds, task_name
 from analysis.tables.architectures import Architectures
 
 MOST_COLUMNS = 4
 
 
 @register(
-    "length_generalisation", "bottleneck", 5,
+    "length_generalisation", "generalisation", 1,
     "What happens to the right of the dashed line: lengths that were never trained on.",
 )  # fmt: skip
 def length_generalisation_figure(results: pd.DataFrame, architectures: Architectures) -> Chart | None:
     """Token accuracy against test length, a panel for each train length; None if none was tested elsewhere."""
     rows = measured(results, "greedy_token_accuracy")
-    rows = rows[rows.groupby([*SETTING, "train_length"])["eval_length"].transform("nunique") > 1]
+    rows = rows[rows.groupby([*TASK, "train_length"])["eval_length"].transform("nunique") > 1]
     if rows.empty:
         return None
-    points = over_seeds(rows, [*SETTING, "train_length", "arch", "eval_length"], PROPORTION)
+    points = over_seeds(rows, [*TASK, "train_length", "arch", "eval_length"], PROPORTION)
     looks = styles(results["arch"], architectures)
-    trained = split_by(points, [*SETTING, "train_length"])
+    trained = split_by(points, [*TASK, "train_length"])
     with paper_style():
         figure, cells = wrapped_panels(len(trained), MOST_COLUMNS, height=2.1, width=TEXT_WIDTH)
         for axes, ((task, vocabulary, length), shown) in zip(cells, trained, strict=True):
@@ -36,7 +36,7 @@ def length_generalisation_figure(results: pd.DataFrame, architectures: Architect
             proportion_axis(axes)
             label_leftmost(axes, "Greedy token accuracy")
             length_axis(axes, [*shown["eval_length"], length], "Test length (tokens)")
-            axes.set_title(f"{setting_name(task, vocabulary)},\ntrained up to {length}", loc="left")
+            axes.set_title(f"{task_name(task, vocabulary)},\ntrained up to {length}", loc="left")
         legend(figure, styles_of(looks, points["arch"]), [TRAIN_LENGTH, GUESS], columns=4)
     caption = (
         "Greedy token accuracy against the length of the test sources, a panel for each greatest length in "

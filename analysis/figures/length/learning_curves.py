@@ -6,12 +6,12 @@ from matplotlib.axes import Axes
 from analysis.figures.axes import proportion_axis
 from analysis.figures.chart import Chart
 from analysis.figures.direct_labels import label_lines
-from analysis.figures.lines import draw_bands
+from analysis.figures.lines import draw_bands, each_line, ring_stopped, stopped_phrase
 from analysis.figures.panels import panels, split_by
 from analysis.figures.registry import register
 from analysis.figures.style import Style, paper_style, styles
 from analysis.statistics.intervals import mean_interval
-from analysis.statistics.summaries import PROPORTION, SETTING, longest, seeds_phrase, setting_name
+from analysis.statistics.summaries import BUDGET, PROPORTION, STOPPED, TASK, longest, seeds_phrase, task_name
 from analysis.tables.architectures import Architectures
 
 # In the order of preference: what is drawn of a trial is the first that it has.
@@ -23,7 +23,8 @@ METRICS = {
 LABELS = {"minutes": "Minutes of training", "step": "Optimiser steps"}
 HEIGHT, AROUND = 2.3, 0.6  # inches of a row of panels, and what title and labels take of it
 POINT_COLUMNS = [
-    *SETTING, "train_length", "arch", "metric", "step", "seconds", "mean", "low", "high", "seeds", "running",
+    *TASK, "train_length", "arch", "metric", "step", "seconds", "mean", "low", "high", "seeds", "running",
+    STOPPED,
 ]  # fmt: skip
 
 
@@ -44,7 +45,7 @@ def learning_figure(curves: pd.DataFrame, trials: pd.DataFrame, architectures: A
     if points.empty:
         return None
     looks = styles(points["arch"], architectures)
-    groups = split_by(points, [*SETTING, "train_length", "metric"])
+    groups = split_by(points, [*TASK, "train_length", "metric"])
     with paper_style():
         figure, grid = panels(len(groups), 2, height=HEIGHT)
         for ((task, vocabulary, length, metric), shown), (left, right) in zip(groups, grid, strict=True):
@@ -52,7 +53,7 @@ def learning_figure(curves: pd.DataFrame, trials: pd.DataFrame, architectures: A
             _draw(left, shown, "minutes", looks)
             _draw(right, shown, "step", looks)
             left.set_ylabel(METRICS[metric][0])
-            left.set_title(f"{setting_name(task, vocabulary)}, trained up to {length}", loc="left")
+            left.set_title(f"{task_name(task, vocabulary)}, trained up to {length}", loc="left")
             label_lines(right, shown, "step", looks, HEIGHT - AROUND)
     spread = (
         "One seed, so without intervals."
@@ -62,7 +63,8 @@ def learning_figure(curves: pd.DataFrame, trials: pd.DataFrame, architectures: A
     caption = (
         f"Score on the validation examples during training, at the greatest train length of each task, against the "
         f"time spent (left) and against optimiser steps (right). Accuracy and BLEU are those of free-running decoding. "
-        f"{spread} A trial that ended early keeps its last score and time."
+        f"{spread} A trial that ended early keeps its last score and time"
+        f"{stopped_phrase(points)}."
     )
     return Chart("learning_curves", figure, points, caption)
 
@@ -72,22 +74,26 @@ def learning_points(curves: pd.DataFrame, trials: pd.DataFrame) -> pd.DataFrame:
 
     `seeds` counts all trials behind a mean, `running` those that still trained; the others keep their last value.
     """
-    rows = curves.merge(longest(trials)[["trial", *SETTING, "train_length", "arch"]], on="trial")
-    rows = rows[rows["metric"] == rows.groupby(SETTING)["metric"].transform(_preferred)]
+    shown = longest(trials, "train_length")[["trial", *TASK, "train_length", "arch", "ended"]]
+    rows = curves.merge(shown, on="trial")
+    rows = rows[rows["metric"] == rows.groupby(TASK)["metric"].transform(_preferred)]
     points = []
-    for key, group in rows.groupby([*SETTING, "train_length", "arch", "metric"]):
+    for key, group in rows.groupby([*TASK, "train_length", "arch", "metric"]):
         group = group.drop_duplicates(["trial", "step"], keep="last")
         values, seconds = (
             group.pivot_table(index="step", columns="trial", values=what) for what in ("value", "seconds")
         )
         running = values.notna().sum(axis=1)
+        stopped = group.loc[group["ended"] == BUDGET, "trial"].nunique()
         bounds = METRICS[str(key[-1])][1]
         # A trial that has not been measured yet has no value; none is made up for it.
         values, seconds = values.ffill(), seconds.ffill()
         for step in values.index:
             interval = mean_interval(values.loc[step].dropna().to_numpy())
             spent = seconds.loc[step].mean()
-            points.append([*key, step, spent, *(interval.clipped(*bounds) if bounds else interval), running[step]])
+            points.append(
+                [*key, step, spent, *(interval.clipped(*bounds) if bounds else interval), running[step], stopped]
+            )
     return pd.DataFrame(points, columns=POINT_COLUMNS)
 
 
@@ -97,6 +103,9 @@ def _preferred(metrics: pd.Series) -> str:
 
 def _draw(axes: Axes, points: pd.DataFrame, x: str, looks: dict[str, Style]) -> None:
     draw_bands(axes, points, x, looks)
+    for name, line in each_line(points, "arch", looks):
+        look = looks[name]
+        ring_stopped(axes, line[line["step"] == line["step"].max()], x, color=look.color, label=look.name)
     axes.set_xlim(0, 1.02 * points[x].max())
     if points["metric"].iloc[0] == "greedy_token_accuracy":
         proportion_axis(axes)

@@ -13,11 +13,12 @@ from analysis.figures.style import TEXT_WIDTH, Style, paper_style, styles
 from analysis.statistics.summaries import (
     PROPORTION,
     SETTING,
-    at_train_length,
+    TaskSetting,
     longest,
     over_seeds,
     seeds_phrase,
-    setting_name,
+    stopped_names,
+    within_training,
 )
 from analysis.tables.architectures import Architectures
 
@@ -29,35 +30,36 @@ from analysis.tables.architectures import Architectures
 )  # fmt: skip
 def position_figure(results: pd.DataFrame, architectures: Architectures) -> Chart | None:
     """A map of accuracy at each target position, at the greatest length of each task."""
-    rows = longest(at_train_length(results, "greedy_token_accuracy_by_position"))
+    rows = longest(within_training(results, "greedy_token_accuracy_by_position"), "length")
     rows = rows[rows.groupby(SETTING)["position"].transform("nunique") > 1]
     if rows.empty:
         return None
-    points = over_seeds(rows, [*SETTING, "train_length", "arch", "position"], PROPORTION)
+    points = over_seeds(rows, [*SETTING, "length", "arch", "position"], PROPORTION)
     looks = styles(results["arch"], architectures)
     settings = split_by(points, SETTING)
     with paper_style():
         heights = [0.65 + 0.2 * shown["arch"].nunique() for _, shown in settings]
         figure = Figure(figsize=(TEXT_WIDTH, sum(heights) + 0.1), layout="constrained")
         grid = figure.subplots(len(settings), 1, squeeze=False, height_ratios=heights)
-        for (axes,), ((task, vocabulary), shown) in zip(grid, settings, strict=True):
+        for (axes,), (setting, shown) in zip(grid, settings, strict=True):
             _draw_map(axes, shown, looks)
-            length = shown["train_length"].iloc[0]
-            axes.set_title(f"{setting_name(task, vocabulary)}, length {length}", loc="left")
+            length = shown["length"].iloc[0]
+            axes.set_title(f"{TaskSetting(*setting)}, length {length}", loc="left")
     caption = (
-        "Greedy token accuracy at each target position, at the greatest length of each task, models trained and "
-        f"tested at it. Mean over {seeds_phrase(points)}; intervals are in the CSV."
+        "Greedy token accuracy at each target position, at the greatest length of each task, of "
+        f"those in training. Mean over {seeds_phrase(points)}; intervals are in the CSV."
     )
     return Chart("accuracy_by_position", figure, points, caption)
 
 
 def _draw_map(axes: Axes, points: pd.DataFrame, looks: dict[str, Style]) -> None:
     names = [name for name, _ in each_line(points, "arch", looks)]
+    stopped = stopped_names(points)
     table = points.pivot_table(index="arch", columns="position", values="mean").loc[names]
     seaborn.heatmap(
         table, ax=axes, vmin=0, vmax=1, cmap="cividis", xticklabels=False,
         linewidths=0.2, linecolor="face",  # else white seams show between cells of an SVG or PDF
-        yticklabels=[looks[name].name for name in names],
+        yticklabels=[f"{looks[name].name} (not converged)" if name in stopped else looks[name].name for name in names],
         cbar_kws={"label": "Accuracy", "pad": 0.01, "fraction": 0.05},
     )  # fmt: skip
     for border in range(1, len(table)):

@@ -7,28 +7,28 @@ from analysis.report.context import Report, Section
 from analysis.statistics.summaries import (
     PROPORTION,
     SETTING,
-    at_train_length,
+    TaskSetting,
     count_phrase,
     interval_of,
     over_seeds,
-    setting_name,
+    within_training,
 )
 
 
 def alignment_accuracy(report: Report) -> Iterator[Block]:
     """How often the largest attention weight lies on the gold source position."""
-    rows = at_train_length(report.runs.results, "alignment_accuracy")
+    rows = within_training(report.runs.results, "alignment_accuracy")
     if rows.empty:
         return
-    points = over_seeds(rows, [*SETTING, "arch", "train_length"], PROPORTION)
-    lengths = sorted(points["train_length"].unique())
+    points = over_seeds(rows, [*SETTING, "arch", "length"], PROPORTION)
+    lengths = sorted(points["length"].unique())
     names = report.architectures.names(report.runs.results["arch"])
     lines: list[Sequence[Cell]] = []
-    for (task, vocabulary), of_task in points.groupby(SETTING):
+    for setting, of_task in points.groupby(SETTING):
         for arch in report.architectures.names(of_task["arch"]):
-            shares = {row["train_length"]: interval_of(row) for _, row in of_task[of_task["arch"] == arch].iterrows()}
+            shares = {row["length"]: interval_of(row) for _, row in of_task[of_task["arch"] == arch].iterrows()}
             seeds = count_phrase(share.count for share in shares.values())
-            lines.append((names[arch], setting_name(task, vocabulary), *map(shares.get, lengths), seeds))
+            lines.append((names[arch], str(TaskSetting(*setting)), *map(shares.get, lengths), seeds))
     yield from titled(Table(
         ("Architecture", "Task", *(f"Length {length}" for length in lengths), "Seeds"),
         lines,

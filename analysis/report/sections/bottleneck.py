@@ -12,7 +12,15 @@ from analysis.report.context import Report, Section
 from analysis.report.failures import not_in_means
 from analysis.statistics.intervals import capacity
 from analysis.statistics.pairs import accuracy_pairs
-from analysis.statistics.summaries import SETTING, at_train_length, ended_badly, setting_name, settings_of, synthetic
+from analysis.statistics.summaries import (
+    SETTING,
+    TaskSetting,
+    ended_badly,
+    of_setting,
+    settings_of,
+    synthetic,
+    within_training,
+)
 from analysis.statistics.words import interval
 
 LITERATURE = """\
@@ -38,7 +46,7 @@ def bottleneck(report: Report) -> Iterator[Block]:
 
 def _accuracy(report: Report) -> Iterator[Block]:
     """What the literature claims about length, and what these runs measured."""
-    accuracy = at_train_length(report.runs.results, "greedy_token_accuracy")
+    accuracy = within_training(report.runs.results, "greedy_token_accuracy")
     if accuracy.empty or not accuracy["task"].isin(NO_BOTTLENECK).all():
         yield Heading("The fixed-context bottleneck")
         yield Paragraph(LITERATURE)
@@ -47,28 +55,28 @@ def _accuracy(report: Report) -> Iterator[Block]:
     if accuracy.empty:
         yield Paragraph(NOTHING_YET)
         return
-    for task, vocabulary in settings_of(accuracy):
-        yield from _task(report, task, vocabulary)
+    for setting in settings_of(accuracy):
+        yield from _setting(report, setting)
     yield Paragraph(f"Mean [95% t interval over seeds], cut at 0 and 1. Verdicts by the token accuracy: {RULE}")
 
 
-def _task(report: Report, task: str, vocabulary: int) -> Iterator[Block]:
+def _setting(report: Report, setting: TaskSetting) -> Iterator[Block]:
     failures, names = report.runs.failures, report.architectures.names(report.runs.results["arch"])
-    shortest, longest, changed = changes(report.runs.results, task, vocabulary, report.architectures)
+    shortest, longest, changed = changes(report.runs.results, setting, report.architectures)
     summary = _in_words(changed, shortest, longest, names)
-    caution = f" {NO_TEST}" if task in NO_BOTTLENECK else ""
-    yield Paragraph(f"**Measured here: {setting_name(task, vocabulary)}.** {summary}{caution}")
+    caution = f" {NO_TEST}" if setting.task in NO_BOTTLENECK else ""
+    yield Paragraph(f"**Measured here: {setting}.** {summary}{caution}")
     header = (
         "Architecture", f"Greedy token accuracy at {longest}", f"Greedy exact match at {longest}", "Seeds",
         f"Drop of token accuracy from {shortest} to {longest}" if shortest < longest else "Drop", "Verdict",
     )  # fmt: skip
     rows = [
-        (names[change.arch], change.token_accuracy, change.exact_match, _seeds(change, failures, task, longest),
+        (names[change.arch], change.token_accuracy, change.exact_match, _seeds(change, failures, setting, longest),
          change.drop, with_reason(DEGRADES[change.degrades], change.reason))
         for change in changed
     ]  # fmt: skip
     yield Table(header, rows)
-    if lost := not_in_means(failures[failures["task"] == task], report.architectures):
+    if lost := not_in_means(failures[failures["task"] == setting.task], report.architectures):
         yield Paragraph(f"**{lost}** What completed may look better than what was tried.")
 
 
@@ -83,10 +91,10 @@ def _in_words(changed: Sequence[Change], shortest: int, longest: int, names: Map
     return f"Between lengths {shortest} and {longest}: " + "; ".join(parts) + "."
 
 
-def _seeds(change: Change, failures: pd.DataFrame, task: str, length: int) -> str:
+def _seeds(change: Change, failures: pd.DataFrame, setting: TaskSetting, length: int) -> str:
     """How many seeds stand behind a mean, and how many of the same class and length have none."""
     count = change.token_accuracy.count if change.token_accuracy else 0
-    lost = ended_badly(failures, change.arch, task, length)
+    lost = ended_badly(failures, change.arch, setting, length)
     return f"{count} ({lost})" if lost else str(count)
 
 
@@ -98,10 +106,10 @@ def _pairs(report: Report) -> Table:
         "Attention", "Fixed context", "Task", "Difference of accuracy", "n (fewer seeds)", "p", "p, corrected (Holm)",
     )  # fmt: skip
     rows = [
-        (names[pair.attention], names[pair.fixed], setting_name(*setting), pair.difference, pair.difference.count,
+        (names[pair.attention], names[pair.fixed], str(setting), pair.difference, pair.difference.count,
          f"{pair.p_value:.3g}", f"{pair.corrected:.3g}")
-        for setting in settings_of(at_train_length(results, "greedy_token_accuracy"))
-        for pair in accuracy_pairs(results, *setting, report.architectures)
+        for setting in settings_of(within_training(results, "greedy_token_accuracy"))
+        for pair in accuracy_pairs(results, setting, report.architectures)
     ]  # fmt: skip
     return Table(
         header,
@@ -117,18 +125,17 @@ def _capacities(report: Report) -> Iterator[Block]:
     points = bits_points(report.runs.results)
     if points.empty:
         yield Paragraph("*No bits recovered: these tasks or runs do not report the information in their targets.*")
-    recovered = at_train_length(report.runs.results, "bits_recovered")
-    presented = points.set_index([*SETTING, "arch", "train_length"])["bits_presented"]
+    recovered = within_training(report.runs.results, "bits_recovered")
+    presented = points.set_index([*SETTING, "arch", "length"])["bits_presented"]
     names = report.architectures.names(report.runs.results["arch"])
     rows: list[Sequence[Cell]] = []
-    for task, vocabulary in settings_of(points):
-        of_task = recovered[(recovered["task"] == task) & (recovered["vocabulary"] == vocabulary)]
+    for setting in settings_of(points):
+        of_task = of_setting(recovered, setting)
         for arch in report.architectures.names(of_task["arch"]):
-            by_length = of_task[of_task["arch"] == arch].groupby("train_length")["value"].apply(list).to_dict()
+            by_length = of_task[of_task["arch"] == arch].groupby("length")["value"].apply(list).to_dict()
             length, most = capacity(by_length)
-            bits = presented.get((task, vocabulary, arch, length), float("nan"))
-            setting = setting_name(task, vocabulary)
-            rows.append((names[arch], setting, interval(most, 1), length, f"{bits:.1f}", most.count))
+            bits = presented.get((*setting, arch, length), float("nan"))
+            rows.append((names[arch], str(setting), interval(most, 1), length, f"{bits:.1f}", most.count))
     yield from titled(Table(
         ("Architecture", "Task", "Most bits recovered a sequence", "at length", "Bits presented there", "Seeds"),
         rows,

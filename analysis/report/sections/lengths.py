@@ -7,7 +7,7 @@ import pandas as pd
 from analysis.report.blocks import Block, Cell, Table, titled
 from analysis.report.context import Report, Section
 from analysis.statistics.length_fits import LengthFit, length_fits
-from analysis.statistics.summaries import SETTING, count_phrase, next_seed, setting_name
+from analysis.statistics.summaries import SETTING, TaskSetting, count_phrase, next_seed
 from analysis.statistics.words import bounds, interval
 from analysis.tables.architectures import Architectures
 
@@ -24,10 +24,7 @@ def halving_lengths(fits: Sequence[LengthFit], architectures: Architectures) -> 
     names = architectures.names(fit.arch for fit in fits)
     return Table(
         ("Architecture", "Task", "Accuracy halves at (tokens)", "Fitted plateau (bits)", "n (seeds)"),
-        [
-            (names[fit.arch], setting_name(fit.task, fit.vocabulary), _half(fit), _capacity(fit), fit.seeds)
-            for fit in fits
-        ],
+        [(names[fit.arch], str(fit.setting), _half(fit), _capacity(fit), fit.seeds) for fit in fits],
         "Length that halves accuracy, and where bits level off",
         "Both are fitted to each seed; means [95% t interval over seeds], the first of logarithms. Accuracy halves at "
         "the length where it has fallen to half of that at the shortest length, interpolated between lengths in "
@@ -42,13 +39,13 @@ def another_seed(results: pd.DataFrame, architectures: Architectures) -> Table:
     """Prediction intervals: architectures in rows, lengths in columns."""
     points = next_seed(results)
     names = architectures.names(results["arch"])
-    lengths = sorted(points["train_length"].unique())
+    lengths = sorted(points["length"].unique())
     rows: list[Sequence[Cell]] = []
-    for (task, vocabulary), of_task in points.groupby(SETTING):
+    for setting, of_task in points.groupby(SETTING):
         for arch in architectures.names(of_task["arch"]):
-            by_length = of_task[of_task["arch"] == arch].set_index("train_length")
+            by_length = of_task[of_task["arch"] == arch].set_index("length")
             cells = [_interval(by_length.loc[length]) if length in by_length.index else None for length in lengths]
-            rows.append((names[arch], setting_name(task, vocabulary), *cells, count_phrase(by_length["seeds"])))
+            rows.append((names[arch], str(TaskSetting(*setting)), *cells, count_phrase(by_length["seeds"])))
     return Table(
         ("Architecture", "Task", *(f"Length {length}" for length in lengths), "n (seeds)"),
         rows,

@@ -8,7 +8,7 @@ import pandas as pd
 
 from analysis.report.blocks import Block, Heading, Listing, Paragraph, Table
 from analysis.report.context import Section
-from analysis.statistics.summaries import SETTING, setting_name
+from analysis.statistics.summaries import TASK, task_name
 from analysis.statistics.words import listing
 from analysis.tables.trial_folders import Runs
 
@@ -53,8 +53,8 @@ def _sizes(runs: Runs) -> Table:
 def _matches(trials: pd.DataFrame) -> Iterator[str]:
     """How models match, each answer with the lengths of a task that it holds for."""
     lengths: dict[tuple[str, str], list[Any]] = {}
-    for (task, vocabulary, length), group in trials.groupby([*SETTING, "train_length"]):
-        lengths.setdefault((setting_name(task, vocabulary), matching(group)), []).append(length)
+    for (task, vocabulary, length), group in trials.groupby([*TASK, "train_length"]):
+        lengths.setdefault((task_name(task, vocabulary), matching(group)), []).append(length)
     return (f"{setting}, length {listing(those)}: {match}" for (setting, match), those in lengths.items())
 
 

@@ -1,4 +1,4 @@
-"""What was run, and which trials have no results."""
+"""What was run, how it was learnt, and which trials have no results."""
 
 from collections.abc import Iterator
 
@@ -7,7 +7,7 @@ import pandas as pd
 from analysis.report.blocks import Block, Cell, Heading, Listing, Paragraph, Table, notes
 from analysis.report.context import Report, Section
 from analysis.report.sections.models import UNKNOWN, span, values
-from analysis.statistics.summaries import SETTING, setting_name, settings_of
+from analysis.statistics.summaries import BUDGET, CONVERGED, TASK, task_name
 from analysis.statistics.words import listing
 
 ONE_SEED = "One seed only: no interval can be given, and no verdict."
@@ -22,17 +22,25 @@ def what_was_run(report: Report) -> Iterator[Block]:
         return
     yield Heading("What was run")
     yield Listing([
-        f"Tasks: {'; '.join(setting_name(*setting) for setting in settings_of(trials))}",
+        f"Tasks: {'; '.join(task_name(*task) for task, _ in trials.groupby(TASK))}",
         f"Source lengths in training: {values(trials['train_length'])} tokens{_ranges(trials)}",
         f"Architectures: {listing(report.architectures.names(trials['arch']).values())}",
         f"Seeds: {values(trials['seed'])}",
         f"Trials: {len(trials)} complete, {len(runs.failures)} failed or diverged, {len(runs.unfinished)} unfinished",
-        f"Training: {span(trials['steps'])} steps a trial, {_hours(trials['train_seconds'])} in all",
+        f"Training: {span(trials['steps'])} steps a trial, {_hours(trials['train_seconds'])} in all{_endings(trials)}",
         f"Device: {values(trials['device'])}; threads: {values(trials['threads'])}; "
         f"precision: {values(trials['precision'])}",
         f"Version: {values(trials['version'])}",
     ])  # fmt: skip
     yield from notes(_cautions(trials))
+
+
+def learning_curves(report: Report) -> Iterator[Block]:
+    """Accuracy or BLEU on validation by steps and by the clock."""
+    figures = list(report.figures("learning"))
+    if figures:
+        yield Heading("Learning curves")
+        yield from figures
 
 
 def left_out(report: Report) -> Iterator[Block]:
@@ -59,8 +67,8 @@ def _cautions(trials: pd.DataFrame) -> list[str]:
         for kind, caution in ((trials[~on_text], ONE_SEED), (trials[on_text], ONE_SEED_OF_TEXT))
         if len(kind["seed"].unique()) == 1
     ]
-    cells = trials.groupby([*SETTING, "train_length"])
-    if cells["steps"].nunique().max() > 1:
+    cells = trials.groupby([*TASK, "train_length"])
+    if trials[trials["ended"] != CONVERGED].groupby([*TASK, "train_length"])["steps"].nunique().max() > 1:
         cautions.append("Trials that are compared with each other had different numbers of training steps.")
     for column in ("device", "precision", "version", "min_train_length"):
         if cells[column].nunique().max() > 1:
@@ -77,6 +85,12 @@ def _ranges(trials: pd.DataFrame) -> str:
     return f" (the greatest of a range: {listing(spans)})"
 
 
+def _endings(trials: pd.DataFrame) -> str:
+    """How many trials ended by themselves; empty where all did, or where none says."""
+    stopped = int((trials["ended"] == BUDGET).sum())
+    return f"; {stopped} of {len(trials)} used up their budget before they had converged" if stopped else ""
+
+
 def _hours(seconds: pd.Series) -> str:
     return UNKNOWN if seconds.isna().all() else f"{seconds.sum() / 3600:.2f} hours"
 
@@ -85,4 +99,4 @@ def _whole(value: Cell) -> Cell:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-SECTIONS = (Section(20, what_was_run), Section(100, left_out))
+SECTIONS = (Section(20, what_was_run), Section(80, learning_curves), Section(100, left_out))

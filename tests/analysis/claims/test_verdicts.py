@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.claims.bottleneck import bottleneck_answer, bottleneck_verdict, degrades
+from analysis.claims.bottleneck import bottleneck_answer, bottleneck_verdict, changes, degrades
 from analysis.claims.gradients import gradient_verdict
 from analysis.claims.parallelism import parallelism_verdict
 from analysis.claims.verdicts import Answer, Part, across, together
@@ -15,10 +15,11 @@ from analysis.statistics.comparisons import comparisons
 from analysis.statistics.gradient_fits import fits
 from analysis.statistics.intervals import MeanInterval
 from analysis.statistics.pairs import accuracy_pairs
+from analysis.statistics.summaries import TaskSetting
 from analysis.tables.architectures import Architectures
-from analysis.tables.schema import FAILURES, TIDY
+from analysis.tables.schema import FAILURES
 from analysis.tables.trial_folders import load_runs
-from tests.helpers.analysis_tables import write_text_sweep
+from tests.helpers.analysis_tables import accuracies, write_text_sweep
 from tests.helpers.gradient_tables import exponential, flat, seeds_of, table_of
 from tests.helpers.report_folders import timings
 
@@ -28,14 +29,7 @@ NO_FAILURES = pd.DataFrame(columns=FAILURES.names)
 LOSES, KEEPS = {10: 0.99, 80: 0.3}, {10: 0.99, 80: 0.99}
 
 
-def results_of(curves: dict[str, dict[int, float]], seeds=(0, 1, 2), spread=0.002, task="copy") -> pd.DataFrame:
-    """The tidy table of models with an accuracy at each length, seeds a little apart."""
-    rows = [
-        (f"{arch}-{length}-{seed}", arch, task, 32, length, seed, 1000, "cpu", "test", length, "", None,
-         "greedy_token_accuracy", accuracy + spread * (seed - 1))
-        for arch, curve in curves.items() for length, accuracy in curve.items() for seed in seeds
-    ]  # fmt: skip
-    return pd.DataFrame(rows, columns=TIDY.names)
+COPY = TaskSetting("copy", 32, 0)
 
 
 def bottleneck(results, failures=NO_FAILURES):
@@ -65,7 +59,7 @@ def test_whether_accuracy_degrades_follows_the_intervals(shortest, longest, answ
 
 
 def test_the_bottleneck_holds_where_fixed_contexts_lose_and_attention_keeps():
-    verdict = bottleneck(results_of({"LSTM": LOSES, "GRU": LOSES, "Bahdanau": KEEPS, "Transformer": KEEPS}))
+    verdict = bottleneck(accuracies({"LSTM": LOSES, "GRU": LOSES, "Bahdanau": KEEPS, "Transformer": KEEPS}))
     assert verdict.answer == HOLDS
     [finding] = verdict.findings
     assert [part.answer for part in finding.parts] == [HOLDS, HOLDS, HOLDS]
@@ -73,7 +67,7 @@ def test_the_bottleneck_holds_where_fixed_contexts_lose_and_attention_keeps():
 
 
 def test_the_bottleneck_does_not_hold_where_fixed_contexts_keep_their_accuracy():
-    assert bottleneck(results_of({"LSTM": KEEPS, "Bahdanau": KEEPS})).answer == FAILS
+    assert bottleneck(accuracies({"LSTM": KEEPS, "Bahdanau": KEEPS})).answer == FAILS
 
 
 @pytest.mark.parametrize(
@@ -86,56 +80,56 @@ def test_the_bottleneck_does_not_hold_where_fixed_contexts_keep_their_accuracy()
     ids=["attention loses less", "one fixed context keeps it", "one attention loses it"],
 )
 def test_the_bottleneck_holds_in_part_where_architectures_of_a_kind_differ_or_attention_loses_less(curves):
-    assert bottleneck(results_of(curves)).answer == IN_PART
+    assert bottleneck(accuracies(curves)).answer == IN_PART
 
 
 @pytest.mark.parametrize("accuracy", [0.3, 0.05], ids=["as much", "more"])
 def test_the_bottleneck_does_not_hold_where_attention_loses_as_much_or_more(accuracy):
-    assert bottleneck(results_of({"LSTM": LOSES, "Bahdanau": {10: 0.99, 80: accuracy}})).answer == FAILS
+    assert bottleneck(accuracies({"LSTM": LOSES, "Bahdanau": {10: 0.99, 80: accuracy}})).answer == FAILS
 
 
 def test_the_bottleneck_holds_in_part_where_some_attention_never_learnt_the_task():
     never = {10: 0.03, 80: 0.03}
-    [finding] = bottleneck(results_of({"LSTM": LOSES, "Bahdanau": KEEPS, "Transformer": never})).findings
+    [finding] = bottleneck(accuracies({"LSTM": LOSES, "Bahdanau": KEEPS, "Transformer": never})).findings
     assert [part.answer for part in finding.parts] == [HOLDS, HOLDS, IN_PART]
     assert finding.answer == IN_PART
 
 
 def test_the_bottleneck_holds_in_part_where_attention_is_surely_ahead_though_nothing_else_is_sure():
     curves = {"LSTM": {10: 0.3, 80: 0.3}, "Bahdanau": {10: 0.9, 80: 0.9}}
-    [finding] = bottleneck(results_of(curves)).findings
+    [finding] = bottleneck(accuracies(curves)).findings
     assert [part.answer for part in finding.parts] == [UNTOLD, UNTOLD, HOLDS]
     assert finding.answer == IN_PART
 
 
 @pytest.mark.parametrize("seeds", [(0,), (0, 1)])
 def test_too_few_seeds_tell_nothing_about_the_bottleneck(seeds):
-    wide = results_of({"LSTM": {10: 0.8, 80: 0.3}, "Bahdanau": {10: 0.9, 80: 0.9}}, seeds, spread=0.3)
+    wide = accuracies({"LSTM": {10: 0.8, 80: 0.3}, "Bahdanau": {10: 0.9, 80: 0.9}}, seeds, spread=0.3)
     assert bottleneck(wide).answer == UNTOLD
 
 
 def test_one_length_or_one_kind_tells_nothing_about_the_bottleneck():
-    [finding] = bottleneck(results_of({"LSTM": {80: 0.3}, "Bahdanau": {80: 0.99}})).findings
+    [finding] = bottleneck(accuracies({"LSTM": {80: 0.3}, "Bahdanau": {80: 0.99}})).findings
     assert finding.answer == UNTOLD and "one length only, 80 tokens" in finding.parts[0].measured
-    assert bottleneck(results_of({"LSTM": LOSES, "GRU": LOSES})).answer == UNTOLD
+    assert bottleneck(accuracies({"LSTM": LOSES, "GRU": LOSES})).answer == UNTOLD
 
 
 def test_recall_of_one_symbol_is_no_test_of_the_bottleneck():
-    assert bottleneck(results_of({"LSTM": LOSES, "Bahdanau": KEEPS}, task="first-token-recall")).findings == ()
+    assert bottleneck(accuracies({"LSTM": LOSES, "Bahdanau": KEEPS}, task="first-token-recall")).findings == ()
 
 
 def test_trials_that_diverged_are_counted_beside_the_mean():
     lost = [("x", "diverged", "loss is nan", 9, "LSTM", "copy", 80, seed) for seed in (7, 8)]
     lost.append(("y", "failed", "no memory", 0, "GRU", "copy", 80, 7))
     failures = pd.DataFrame(lost, columns=FAILURES.names)
-    results = results_of({"LSTM": LOSES, "GRU": {10: 0.99}, "Bahdanau": KEEPS})
+    results = accuracies({"LSTM": LOSES, "GRU": {10: 0.99}, "Bahdanau": KEEPS})
     measured = bottleneck(results, failures).findings[0].parts[0].measured
     assert "LSTM 0.300 [0.295, 0.305], n = 3, 2 diverged: degrades" in measured
     assert "GRU 1 failed: cannot be told: no complete trial at the greatest length" in measured
 
 
 def test_architectures_of_no_known_kind_decide_nothing():
-    with_newcomer = results_of({"LSTM": LOSES, "Bahdanau": KEEPS, "Newcomer": LOSES})
+    with_newcomer = accuracies({"LSTM": LOSES, "Bahdanau": KEEPS, "Newcomer": LOSES})
     assert bottleneck(with_newcomer).answer == HOLDS
 
 
@@ -153,16 +147,14 @@ def test_the_parts_of_the_bottleneck_are_put_together_as_the_rule_says(fixed, at
 
 
 def test_pairs_are_corrected_for_their_number_by_holm():
-    pairs = accuracy_pairs(
-        results_of({"LSTM": LOSES, "GRU": LOSES, "Bahdanau": KEEPS}, spread=0.2), "copy", 32, BUILT_IN
-    )
+    pairs = accuracy_pairs(accuracies({"LSTM": LOSES, "GRU": LOSES, "Bahdanau": KEEPS}, spread=0.2), COPY, BUILT_IN)
     assert [(pair.attention, pair.fixed) for pair in pairs] == [("Bahdanau", "LSTM"), ("Bahdanau", "GRU")]
     assert [pair.corrected for pair in pairs] == pytest.approx([2 * pairs[0].p_value, 2 * pairs[0].p_value])
     assert pairs[0].difference.mean == pytest.approx(0.69) and pairs[0].difference.count == 3
 
 
 def test_seeds_without_any_spread_give_no_p_value_to_rely_on():
-    [pair] = accuracy_pairs(results_of({"LSTM": LOSES, "Bahdanau": KEEPS}, spread=0), "copy", 32, BUILT_IN)
+    [pair] = accuracy_pairs(accuracies({"LSTM": LOSES, "Bahdanau": KEEPS}, spread=0), COPY, BUILT_IN)
     assert pair.p_value == 1 and np.isnan(pair.difference.low)
 
 
@@ -299,3 +291,24 @@ def test_settings_that_could_be_told_decide(answers, answer):
 
 def test_rules_name_every_answer():
     assert all(any(f"*{answer}*" in rule for rule in RULES) for answer in (HOLDS, IN_PART, FAILS, UNTOLD))
+
+
+def test_a_trial_that_used_up_its_budget_moves_no_verdict_on_the_bottleneck():
+    good = accuracies({"LSTM": LOSES, "GRU": LOSES, "Bahdanau": KEEPS, "LuongGlobal": KEEPS}, ended="converged")
+    for crippled in ({"Transformer": LOSES}, {"VanillaRNN": KEEPS}):
+        results = pd.concat([good, accuracies(crippled, ended="budget")])
+        assert bottleneck(results).answer == HOLDS == bottleneck(good).answer
+        [change] = [change for change in changes(results, COPY, BUILT_IN)[2] if change.arch in crippled]
+        assert (change.degrades, change.reason, change.converged) == (UNTOLD, "not converged", False)
+        assert not any(arch in (pair.attention, pair.fixed) for pair in accuracy_pairs(results, COPY, BUILT_IN)
+                       for arch in crippled)  # fmt: skip
+
+
+def test_one_model_for_all_lengths_up_to_a_limit_is_judged_within_it_and_each_limit_is_a_setting():
+    within, beyond = {10: 0.99, 40: 0.99}, {80: 0.1}
+    curves = {"LSTM": {10: 0.99, 40: 0.3, 80: 0.1}, "GRU": {10: 0.99, 40: 0.2, 80: 0.1}, "Bahdanau": within | beyond}
+    results = pd.concat([accuracies(curves, limit=40), accuracies(curves, limit=80)])
+    by_limit = {finding.where: finding.answer for finding in bottleneck(results).findings}
+    assert by_limit == {
+        "copy, vocabulary 32, trained up to 40": HOLDS, "copy, vocabulary 32, trained up to 80": FAILS,
+    }  # fmt: skip

@@ -27,7 +27,11 @@ def results(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def charts(results):
-    return {chart.name: chart for chart in section_charts("bottleneck", results=results, architectures=Architectures())}
+    return {
+        chart.name: chart
+        for section in ("bottleneck", "generalisation")
+        for chart in section_charts(section, results=results, architectures=Architectures())
+    }
 
 
 def drawn(axes):
@@ -59,12 +63,12 @@ def test_accuracy_panels_show_the_points_of_the_csv(charts, panel, metric):
     looks = styles(points["arch"], architectures=Architectures())
     assert set(drawn(axes)) == {look.name for look in looks.values()}
     for arch, own in points.groupby("arch"):
-        np.testing.assert_array_equal(drawn(axes)[looks[arch].name], own[["train_length", "mean"]])
+        np.testing.assert_array_equal(drawn(axes)[looks[arch].name], own[["length", "mean"]])
         np.testing.assert_allclose(bars(axes)[looks[arch].name], own[["low", "high"]], atol=1e-12)
 
 
 def test_points_are_means_over_seeds_at_the_train_length(results, charts):
-    points = charts["accuracy"].points.set_index(["metric", "arch", "train_length"])
+    points = charts["accuracy"].points.set_index(["metric", "arch", "length"])
     values = results.query(
         "metric == 'greedy_token_accuracy' and arch == 'GRU' and train_length == 10 and eval_length == 10"
     )["value"]

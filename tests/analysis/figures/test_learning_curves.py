@@ -11,6 +11,7 @@ from analysis.tables.architectures import Architectures
 from analysis.tables.schema import LEARNING_CURVES
 from analysis.tables.trial_folders import read_histories
 from tests.helpers.analysis_tables import write_trial
+from tests.helpers.charts import rings
 from tests.helpers.report_folders import with_history
 
 
@@ -21,9 +22,9 @@ def curves_of(*trials):
     return pd.DataFrame(rows, columns=LEARNING_CURVES.names)
 
 
-def trials_of(*names, length=10):
-    rows = [(name, "copy", 32, length, name.partition("-")[0]) for name in names]
-    return pd.DataFrame(rows, columns=["trial", "task", "vocabulary", "train_length", "arch"])
+def trials_of(*names, length=10, ended=None):
+    rows = [(name, "copy", 32, length, name.partition("-")[0], ended) for name in names]
+    return pd.DataFrame(rows, columns=["trial", "task", "vocabulary", "train_length", "arch", "ended"])
 
 
 ACCURACY = "greedy_token_accuracy"
@@ -47,6 +48,14 @@ def test_only_the_greatest_train_length_and_the_first_metric_are_drawn():
     trials = pd.concat([trials_of("GRU-0"), trials_of("LSTM-0", length=5)])
     points = learning_points(curves, trials)
     assert points[["arch", "metric", "mean"]].to_numpy().tolist() == [["GRU", ACCURACY, 0.5]]
+
+
+def test_a_line_that_had_not_converged_is_ringed_at_its_end():
+    curves = curves_of(("GRU-0", ACCURACY, (0, 0.0, 0.1), (50, 60.0, 0.5)), ("LSTM-0", ACCURACY, (0, 0.0, 0.9)))
+    trials = pd.concat([trials_of("GRU-0", ended="budget"), trials_of("LSTM-0", ended="converged")])
+    chart = learning_figure(curves, trials, architectures=Architectures())
+    assert chart is not None and "ringed: some trial used up its budget" in chart.caption
+    assert [rings(axes) for axes in chart.figure.axes] == [[[1.0, 0.5]], [[50.0, 0.5]]]
 
 
 def test_no_curves_make_no_figure():

@@ -134,7 +134,8 @@ def test_command_can_be_pasted(report, sweep):
 def test_tidy_table_is_written_and_not_taken_for_a_trial(report, sweep):
     lines = (sweep / "results.csv").read_text().splitlines()
     assert lines[0] == (
-        "trial,arch,task,vocabulary,train_length,seed,num_params,device,split,eval_length,bucket,position,metric,value"
+        "trial,arch,task,vocabulary,train_length,min_train_length,seed,num_params,device,ended,split,eval_length,"
+        "bucket,position,metric,value"
     )
     assert len(lines) == 1 + len(load_runs([sweep]).results)
 

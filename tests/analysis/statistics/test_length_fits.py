@@ -10,7 +10,7 @@ from analysis.figures.length.capacity import capacity_figure, capacity_points
 from analysis.report.blocks import titled
 from analysis.report.render import markdown
 from analysis.report.sections.lengths import halving_lengths
-from analysis.statistics.length_fits import fitted_capacity, half_length, length_fits
+from analysis.statistics.length_fits import fitted_capacity, length_fits, length_keeping
 from analysis.tables.architectures import Architectures
 from tests.helpers.analysis_tables import LENGTHS, results_of
 
@@ -25,15 +25,15 @@ def saturating(limit: float) -> dict[str, list[float]]:
 
 
 def test_accuracy_halves_half_way_between_two_lengths_in_their_logarithm():
-    assert half_length(LENGTHS, np.array([0.8, 0.8, 0.6, 0.2])) == pytest.approx(40 * math.sqrt(2))
+    assert length_keeping(0.5, LENGTHS, np.array([0.8, 0.8, 0.6, 0.2])) == pytest.approx(40 * math.sqrt(2))
 
 
 def test_accuracy_that_stays_above_half_never_halves():
-    assert half_length(LENGTHS, np.array([0.8, 0.7, 0.6, 0.41])) == math.inf
+    assert length_keeping(0.5, LENGTHS, np.array([0.8, 0.7, 0.6, 0.41])) == math.inf
 
 
 def test_accuracy_that_is_half_at_once_halves_there():
-    assert half_length(LENGTHS, np.array([0.8, 0.4, 0.1, 0.0])) == pytest.approx(20)
+    assert length_keeping(0.5, LENGTHS, np.array([0.8, 0.4, 0.1, 0.0])) == pytest.approx(20)
 
 
 @pytest.mark.parametrize("limit", [30.0, 75.0, 199.0])

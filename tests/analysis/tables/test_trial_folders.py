@@ -27,8 +27,8 @@ def test_tidy_table_joins_summary_and_results(tmp_path):
     results = load_runs([tmp_path]).results
     assert list(results.columns) == TIDY.names
     assert results.astype(object).where(results.notna(), None).to_numpy().tolist() == [
-        [folder.name, "LSTM", "reverse", 32, 10, 7, 100_000, "cpu", "test", 10, "", None, "loss", 0.25],
-        [folder.name, "LSTM", "reverse", 32, 10, 7, 100_000, "cpu", "test", 10, "", 3,
+        [folder.name, "LSTM", "reverse", 32, 10, 10, 7, 100_000, "cpu", None, "test", 10, "", None, "loss", 0.25],
+        [folder.name, "LSTM", "reverse", 32, 10, 10, 7, 100_000, "cpu", None, "test", 10, "", 3,
          "greedy_token_accuracy_by_position", 0.5],
     ]  # fmt: skip
 

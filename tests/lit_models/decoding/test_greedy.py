@@ -16,9 +16,7 @@ LIMITS = torch.tensor([9, 4, 7, 1])
 every_architecture = pytest.mark.parametrize("name", architectures())
 
 
-def plainly(
-    model, source: torch.Tensor, length: int, most: int, barred: Sequence[int] = (PAD, BOS)
-) -> list[int]:
+def plainly(model, source: torch.Tensor, length: int, most: int, barred: Sequence[int] = (PAD, BOS)) -> list[int]:
     """Greedy decoding of one sentence by running the whole teacher-forced pass anew for every token."""
     batch = random_batch([(length, 1)])._replace(source=source[None, :length], source_lengths=torch.tensor([length]))
     tokens = [BOS]
