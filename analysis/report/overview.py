@@ -6,7 +6,7 @@ from analysis.report.blocks import Cell, Paragraph, Table
 from analysis.report.failures import not_in_means
 from analysis.report.sections.claims import verdicts
 from analysis.statistics.comparisons import comparisons, line_name, scored, setting_title
-from analysis.statistics.summaries import SETTING, TaskSetting, over_seeds, seeds_phrase, synthetic, within_training
+from analysis.statistics.summaries import by_setting, over_seeds, seeds_phrase, synthetic, within_training
 from analysis.tables.evidence import Evidence
 from analysis.tables.trial_folders import Runs
 
@@ -28,14 +28,14 @@ def _accuracy(runs: Runs) -> Iterator[Table | Paragraph]:
     rows = within_training(runs.results, "greedy_token_accuracy")
     if rows.empty and not synthetic(runs.results).empty:
         yield Paragraph("no model was tested with greedy decoding at a length that it was trained on")
-    for setting, group in rows.groupby(SETTING):
+    for setting, group in by_setting(rows):
         points = over_seeds(group, ["arch", "length"])
         means = points.pivot_table(index="arch", columns="length", values="mean")
         lines = [
             [name, *(None if mean != mean else f"{mean:.3f}" for mean in means.loc[arch])]
             for arch, name in runs.architectures.names(group["arch"]).items()
         ]
-        title = f"mean greedy token accuracy, {seeds_phrase(points)}: {TaskSetting(*setting)}"
+        title = f"mean greedy token accuracy, {seeds_phrase(points)}: {setting}"
         yield Table(["length", *map(str, means.columns)], lines, title)
 
 

@@ -76,6 +76,11 @@ def settings_of(rows: pd.DataFrame) -> list[TaskSetting]:
     return [TaskSetting(*values) for values in distinct.itertuples(index=False, name=None)]
 
 
+def by_setting(rows: pd.DataFrame) -> list[tuple[TaskSetting, pd.DataFrame]]:
+    """Each setting with its rows."""
+    return [(setting, of_setting(rows, setting)) for setting in settings_of(rows)]
+
+
 def longest(rows: pd.DataFrame, column: str) -> pd.DataFrame:
     """The rows at the greatest value of a column of lengths, for each task and vocabulary."""
     return rows[rows[column] == rows.groupby(TASK)[column].transform("max")]

@@ -45,7 +45,7 @@ def test_the_readmes_architecture_goes_from_one_file_to_the_figure(tmp_path: Pat
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     with (tmp_path / "runs" / "figures" / "accuracy.csv").open() as file:
-        drawn = {(row["arch"], row["train_length"]) for row in csv.DictReader(file)}
+        drawn = {(row["arch"], row["length"]) for row in csv.DictReader(file)}
     assert {("MeanContext", "3"), ("MeanContext", "5"), ("GRU", "3"), ("GRU", "5")} <= drawn
     assert "MeanContext" in (tmp_path / "runs" / "report.md").read_text()
     summaries = [json.loads(path.read_text()) for path in (tmp_path / "runs").glob("MeanContext-*/summary.json")]

@@ -28,7 +28,7 @@ def line_chart(name: str, archs=("LSTM", "GRU")) -> Chart:
 def rings(axes: Axes) -> list[list[float]]:
     """x, y of every ring in a panel, which marks a point behind which a trial had not converged."""
     ringed = [line for line in axes.lines if (line.get_gid() or "").endswith("stopped")]
-    return [[float(x), float(y)] for line in ringed for x, y in zip(*line.get_data(), strict=True)]
+    return [place for line in ringed for place in np.column_stack(line.get_data()).astype(float).tolist()]
 
 
 def map_chart(name: str, cells: int) -> Chart:

@@ -5,10 +5,10 @@ import pandas as pd
 from analysis.figures.axes import length_axis, proportion_axis
 from analysis.figures.chart import Chart
 from analysis.figures.lines import distance_apart, draw_error_bars, spread_phrase
-from analysis.figures.panels import legend, panels, split_by
+from analysis.figures.panels import legend, panels
 from analysis.figures.registry import register
 from analysis.figures.style import GUESS, paper_style, styles, styles_of
-from analysis.statistics.summaries import PROPORTION, SETTING, TaskSetting, over_seeds, within_training
+from analysis.statistics.summaries import PROPORTION, SETTING, by_setting, over_seeds, within_training
 from analysis.tables.architectures import Architectures
 
 ACCURACIES = {
@@ -29,7 +29,7 @@ def accuracy_figure(results: pd.DataFrame, architectures: Architectures) -> Char
         return None
     points = over_seeds(rows, [*SETTING, "metric", "arch", "length"], PROPORTION)
     looks = styles(results["arch"], architectures)
-    settings = split_by(points, SETTING)
+    settings = by_setting(points)
     with paper_style():
         figure, grid = panels(len(settings), 2, height=2.2)
         for (setting, of_setting), row in zip(settings, grid, strict=True):
@@ -43,7 +43,7 @@ def accuracy_figure(results: pd.DataFrame, architectures: Architectures) -> Char
                 draw_error_bars(axes, shown, "length", looks, apart=distance_apart(axes, shown, "length"))
                 proportion_axis(axes, label)
                 length_axis(axes, shown["length"], "Source length (tokens)")
-                axes.set_title(str(TaskSetting(*setting)), loc="left")
+                axes.set_title(str(setting), loc="left")
         legend(figure, styles_of(looks, points["arch"]), [GUESS], columns=4)
     caption = (
         "Accuracy of free-running greedy decoding against source length: the share of target tokens right at "

@@ -4,10 +4,10 @@ import pandas as pd
 
 from analysis.figures.chart import Chart
 from analysis.figures.lines import each_line, error_bars, from_middle, spread_phrase
-from analysis.figures.panels import legend, split_by, wrapped_panels
+from analysis.figures.panels import legend, wrapped_panels
 from analysis.figures.registry import register
 from analysis.figures.style import guide, paper_style, styles, styles_of
-from analysis.statistics.summaries import SETTING, STOPPED, TaskSetting, over_seeds, within_training
+from analysis.statistics.summaries import SETTING, STOPPED, by_setting, over_seeds, within_training
 from analysis.tables.architectures import Architectures
 
 DIAGONAL = guide("everything recovered")
@@ -23,7 +23,7 @@ def bits_figure(results: pd.DataFrame, architectures: Architectures) -> Chart | 
     if points.empty:
         return None
     looks = styles(results["arch"], architectures)
-    settings = split_by(points, SETTING)
+    settings = by_setting(points)
     with paper_style():
         figure, cells = wrapped_panels(len(settings), 2, height=2.7)
         for axes, (setting, shown) in zip(cells, settings, strict=True):
@@ -39,7 +39,7 @@ def bits_figure(results: pd.DataFrame, architectures: Architectures) -> Chart | 
             axes.set_xlabel("Bits presented (a sequence)")
             axes.set_ylabel("Bits recovered (a sequence)")
             axes.grid(True)
-            axes.set_title(str(TaskSetting(*setting)), loc="left")
+            axes.set_title(str(setting), loc="left")
         legend(figure, styles_of(looks, points["arch"]), [DIAGONAL], columns=2 * min(2, len(settings)))
     caption = (
         "Bits recovered of the bits presented: the information in the target less the teacher-forced "

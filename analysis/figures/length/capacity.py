@@ -5,11 +5,11 @@ import pandas as pd
 from analysis.figures.axes import doubling_axis
 from analysis.figures.chart import Chart
 from analysis.figures.lines import draw_error_bars, spread_phrase
-from analysis.figures.panels import label_leftmost, legend, split_by, wrapped_panels
+from analysis.figures.panels import label_leftmost, legend, wrapped_panels
 from analysis.figures.registry import register
 from analysis.figures.style import guide, paper_style, styles
 from analysis.statistics.intervals import capacity
-from analysis.statistics.summaries import BUDGET, SETTING, STOPPED, TaskSetting, within_training
+from analysis.statistics.summaries import BUDGET, SETTING, STOPPED, by_setting, within_training
 from analysis.tables.architectures import Architectures, class_of
 
 POINT_COLUMNS = [*SETTING, "arch", "hidden_size", "length", "presented", "mean", "low", "high", "seeds", STOPPED]
@@ -32,7 +32,7 @@ def capacity_figure(results: pd.DataFrame, trials: pd.DataFrame, architectures: 
     if points.empty:
         return None
     looks = styles(points["arch"], architectures)
-    settings = split_by(points, SETTING)
+    settings = by_setting(points)
     with paper_style():
         figure, cells = wrapped_panels(len(settings), 2, height=2.4)
         for axes, (setting, shown) in zip(cells, settings, strict=True):
@@ -42,7 +42,7 @@ def capacity_figure(results: pd.DataFrame, trials: pd.DataFrame, architectures: 
             axes.set_ylim(bottom=min(0, shown["mean"].min()))
             axes.grid(True)
             label_leftmost(axes, "Most bits recovered (a sequence)")
-            axes.set_title(str(TaskSetting(*setting)), loc="left")
+            axes.set_title(str(setting), loc="left")
         legend(figure, list(looks.values()), [PRESENTED])
     caption = (
         "The most bits a sequence that an architecture recovered at any length, against its hidden size; "

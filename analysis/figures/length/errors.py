@@ -9,13 +9,13 @@ from matplotlib.figure import Figure
 from analysis.figures.axes import length_axis, proportion_axis
 from analysis.figures.chart import Chart
 from analysis.figures.lines import error_bars, spread_phrase
-from analysis.figures.panels import label_leftmost, split_by, wrapped_panels
+from analysis.figures.panels import label_leftmost, wrapped_panels
 from analysis.figures.registry import register
 from analysis.figures.style import TEXT_WIDTH, TRAIN_LENGTH, paper_style, styles
 from analysis.statistics.summaries import (
     PROPORTION,
     SETTING,
-    TaskSetting,
+    by_setting,
     longest,
     over_seeds,
     stopped_names,
@@ -90,8 +90,8 @@ def _panels(points: pd.DataFrame, architectures: Architectures, draw: Callable[[
     """A panel for each setting and architecture."""
     looks = styles(points["arch"], architectures)
     cells = [
-        (TaskSetting(*setting), arch, shown[shown["arch"] == arch])
-        for setting, shown in split_by(points, SETTING)
+        (setting, arch, shown[shown["arch"] == arch])
+        for setting, shown in by_setting(points)
         for arch in looks
         if (shown["arch"] == arch).any()
     ]

@@ -7,13 +7,12 @@ from matplotlib.figure import Figure
 
 from analysis.figures.chart import Chart
 from analysis.figures.lines import each_line
-from analysis.figures.panels import split_by
 from analysis.figures.registry import register
 from analysis.figures.style import TEXT_WIDTH, Style, paper_style, styles
 from analysis.statistics.summaries import (
     PROPORTION,
     SETTING,
-    TaskSetting,
+    by_setting,
     longest,
     over_seeds,
     seeds_phrase,
@@ -36,7 +35,7 @@ def position_figure(results: pd.DataFrame, architectures: Architectures) -> Char
         return None
     points = over_seeds(rows, [*SETTING, "length", "arch", "position"], PROPORTION)
     looks = styles(results["arch"], architectures)
-    settings = split_by(points, SETTING)
+    settings = by_setting(points)
     with paper_style():
         heights = [0.65 + 0.2 * shown["arch"].nunique() for _, shown in settings]
         figure = Figure(figsize=(TEXT_WIDTH, sum(heights) + 0.1), layout="constrained")
@@ -44,7 +43,7 @@ def position_figure(results: pd.DataFrame, architectures: Architectures) -> Char
         for (axes,), (setting, shown) in zip(grid, settings, strict=True):
             _draw_map(axes, shown, looks)
             length = shown["length"].iloc[0]
-            axes.set_title(f"{TaskSetting(*setting)}, length {length}", loc="left")
+            axes.set_title(f"{setting}, length {length}", loc="left")
     caption = (
         "Greedy token accuracy at each target position, at the greatest length of each task, of "
         f"those in training. Mean over {seeds_phrase(points)}; intervals are in the CSV."

@@ -7,7 +7,7 @@ from analysis.report.context import Report, Section
 from analysis.statistics.summaries import (
     PROPORTION,
     SETTING,
-    TaskSetting,
+    by_setting,
     count_phrase,
     interval_of,
     over_seeds,
@@ -24,11 +24,11 @@ def alignment_accuracy(report: Report) -> Iterator[Block]:
     lengths = sorted(points["length"].unique())
     names = report.architectures.names(report.runs.results["arch"])
     lines: list[Sequence[Cell]] = []
-    for setting, of_task in points.groupby(SETTING):
+    for setting, of_task in by_setting(points):
         for arch in report.architectures.names(of_task["arch"]):
             shares = {row["length"]: interval_of(row) for _, row in of_task[of_task["arch"] == arch].iterrows()}
             seeds = count_phrase(share.count for share in shares.values())
-            lines.append((names[arch], str(TaskSetting(*setting)), *map(shares.get, lengths), seeds))
+            lines.append((names[arch], str(setting), *map(shares.get, lengths), seeds))
     yield from titled(Table(
         ("Architecture", "Task", *(f"Length {length}" for length in lengths), "Seeds"),
         lines,

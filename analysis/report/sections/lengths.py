@@ -7,7 +7,7 @@ import pandas as pd
 from analysis.report.blocks import Block, Cell, Table, titled
 from analysis.report.context import Report, Section
 from analysis.statistics.length_fits import LengthFit, length_fits
-from analysis.statistics.summaries import SETTING, TaskSetting, count_phrase, next_seed
+from analysis.statistics.summaries import by_setting, count_phrase, next_seed
 from analysis.statistics.words import bounds, interval
 from analysis.tables.architectures import Architectures
 
@@ -41,11 +41,11 @@ def another_seed(results: pd.DataFrame, architectures: Architectures) -> Table:
     names = architectures.names(results["arch"])
     lengths = sorted(points["length"].unique())
     rows: list[Sequence[Cell]] = []
-    for setting, of_task in points.groupby(SETTING):
+    for setting, of_task in by_setting(points):
         for arch in architectures.names(of_task["arch"]):
             by_length = of_task[of_task["arch"] == arch].set_index("length")
             cells = [_interval(by_length.loc[length]) if length in by_length.index else None for length in lengths]
-            rows.append((names[arch], str(TaskSetting(*setting)), *cells, count_phrase(by_length["seeds"])))
+            rows.append((names[arch], str(setting), *cells, count_phrase(by_length["seeds"])))
     return Table(
         ("Architecture", "Task", *(f"Length {length}" for length in lengths), "n (seeds)"),
         rows,

@@ -88,7 +88,7 @@ def test_the_effective_length_is_where_the_curve_falls_below_85_percent_of_its_s
     curve = {5: 0.8, 20: 0.8, 40: 0.8, 80: 0.56}
     [effective] = effective_lengths(curves_of({"LSTM": curve}, spread=0.0), BUILT_IN)
     # 0.8 x 0.85 = 0.68, half of the way down from 0.8 to 0.56: half of a doubling beyond 40.
-    assert effective.length is not None
+    assert effective.length and effective.at_shortest and effective.at_longest
     assert effective.length.mean == pytest.approx(40 * np.sqrt(2))
     assert (effective.at_shortest.mean, effective.at_longest.mean) == pytest.approx((0.8, 0.56))
     assert (effective.seeds, effective.kept, effective.unlearnt) == (3, 0, 0)
