@@ -261,16 +261,6 @@ def _check_sources(
     with_files = [split for split, paths in files.items() if paths is not None]
     if corpus is not None and with_files:
         raise ValueError(f"data.{with_files[0]}: data.corpus {corpus} is given too; leave one of them out")
-    if corpus is None:
-        missing = [split for split in files if split not in with_files]
-        if missing:
-            raise ValueError(
-                f"data.{missing[0]}: name its files, --data.{missing[0]}.source FILE --data.{missing[0]}.target FILE, "
-                "or a corpus, --data.corpus multi30k"
-            )
-        for split, paths in files.items():
-            if paths is not None:
-                paths.pairs(f"data.{split}")
     if eval_lengths:
         raise ValueError("data.eval_lengths: text is as long as it is; data.buckets says how to report it")
     if min_length is not None:

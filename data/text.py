@@ -63,13 +63,16 @@ class TextCorpus:
             self._texts[split] = text if split == "test" else self._limit_length(text, split)
         return self._texts[split]
 
-    def check(self) -> None:
-        """Read everything.
+    def check(self, splits: Sequence[str] = SPLITS) -> None:
+        """Read splits; that their files are there is looked at before any of them is read.
 
         Raises:
             ValueError: see `text`, or the tokenizer cannot be trained.
         """
-        for split in SPLITS:
+        for split in splits:
+            if not self.generated:
+                self._files(split).pairs(f"data.{split}")
+        for split in splits:
             self.text(split)
 
     @cached_property
@@ -77,7 +80,7 @@ class TextCorpus:
         """Source and target tokenizer, the same one twice where they are joint.
 
         Trained on the whole training split, before long pairs are left out: models trained on sentences of
-        different lengths then read the same tokens.
+        different lengths then read the same tokens. Those of a trained model may be put in their place.
         """
         text = self._whole_train
         if self.settings.joint_tokenizer:
@@ -152,7 +155,11 @@ class TextCorpus:
     def _files(self, split: str) -> ParallelFiles:
         if self.settings.corpus is None:
             files = self.settings.files[split]
-            assert files is not None, "checked by the DataModule"
+            if files is None:
+                raise ValueError(
+                    f"data.{split}: name its files, --data.{split}.source FILE --data.{split}.target FILE, "
+                    "or a corpus, --data.corpus multi30k"
+                )
             return files
         source, target = getattr(self._corpus, split)
         return ParallelFiles(str(source), str(target))

@@ -55,11 +55,11 @@ def read_options(arguments: list[str]) -> list[Option]:
         value = value if joined else next(words, "")
         nested = _mapping(value)
         if name == "config":
-            of_files += _leaves("--config: ", "", nested) if nested else _options_of_file(value)
+            of_files += options_of(nested, "--config: ") if nested else _options_of_file(value)
         elif name in MODEL_NAMES and not nested:
             models.append(Option("", name, value))
         else:
-            options += _leaves("", name, nested) if nested else [Option("", name, value, bool(joined))]
+            options += options_of(nested, name=name) if nested else [Option("", name, value, bool(joined))]
     return [*of_files, *models, *options]
 
 
@@ -81,7 +81,7 @@ def _options_of_file(named: str) -> list[Option]:
         raise UsageError(f"--config: {path}: no options; it holds lines such as seed_everything: 1")
     first = text.partition("\n")[0]
     version = f" (written by version {first.removeprefix(VERSION_LINE)})" if first.startswith(VERSION_LINE) else ""
-    return _leaves(f"{path}{version}: ", "", content)
+    return options_of(content, f"{path}{version}: ")
 
 
 @functools.cache  # the trials of a sweep name the same files and values; what comes back is only read
@@ -98,14 +98,18 @@ def _mapping(text: str) -> dict[str, Any] | None:
     return content if isinstance(content, dict) else None
 
 
-def _leaves(where: str, name: str, value: Any, depth: int = 0) -> list[Option]:
-    """{"data": {"length": 5}} -> data.length = 5"""
+def options_of(value: Any, where: str = "", name: str = "", depth: int = 0) -> list[Option]:
+    """{"data": {"length": 5}} -> data.length = 5
+
+    Raises:
+        UsageError: nested too deeply.
+    """
     if depth > DEEPEST:
         raise UsageError(f"{where}{name[:80]}: nested too deeply, or within itself")
     if not isinstance(value, dict) or not value:
         return [Option(where, name.replace("model.init_args.", "model."), value)]
     inner = ((f"{name}.{key}" if name else str(key), one) for key, one in value.items())
-    return [leaf for key, one in inner for leaf in _leaves(where, key, one, depth + 1)]
+    return [leaf for key, one in inner for leaf in options_of(one, where, key, depth + 1)]
 
 
 def choose_model(options: list[Option]) -> tuple[str, list[Option]]:

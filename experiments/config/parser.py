@@ -165,7 +165,12 @@ def parse_trial(arguments: list[str]) -> tuple[str, Namespace]:
     Raises:
         UsageError: one line that names the option.
     """
-    model, options = choose_model(read_options(arguments))
+    return parse_options(read_options(arguments))
+
+
+def parse_options(options: list[Option]) -> tuple[str, Namespace]:
+    """The same of options that have been read."""
+    model, options = choose_model(options)
     return model, _parsed(model, options)
 
 

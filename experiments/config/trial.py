@@ -55,6 +55,11 @@ class Trial:
         """Where the trial lives."""
         return Path(self.config["runs"]) / self.name
 
+    @property
+    def portable(self) -> dict[str, Any]:
+        """The configuration without where this machine keeps trials."""
+        return {key: value for key, value in self.config.items() if key not in ("config", "runs")}
+
 
 def resolve_trial(arguments: list[str]) -> Trial:
     """Read the options of a trial, fill in defaults and the matched width, and check them all.
@@ -66,8 +71,8 @@ def resolve_trial(arguments: list[str]) -> Trial:
     model_class = architectures()[model]
     check_numbers(parsed)
     files = {split: files_of(parsed, split) for split in SPLITS}
-    data = _checked("data", Seq2SeqDataModule, {**parsed.data.as_dict(), **files})
-    _checked("decoding", Decoding, parsed.decoding.as_dict())
+    data = checked("data", Seq2SeqDataModule, {**parsed.data.as_dict(), **files})
+    checked("decoding", Decoding, parsed.decoding.as_dict())
     try:
         if data.text is not None:
             data.text.check()
@@ -88,8 +93,8 @@ def resolve_trial(arguments: list[str]) -> Trial:
         parsed.parameter_budget = None
     else:
         with torch.device("meta"):
-            _checked("model", model_class, options)
-    _settle_trainer(parsed)
+            checked("model", model_class, options)
+    settle_trainer(parsed)
     check_settings(model, parsed)
     options = {**parsed.model.as_dict(), **sizes}  # with the width that was picked
     for group in ("early_stopping", "checkpoint"):
@@ -114,8 +119,12 @@ def _plain(model: str, parsed: Namespace) -> dict[str, Any]:
     return config
 
 
-def _checked(part: str, make: type, options: dict[str, Any]) -> Any:
-    """Build something from options, with any complaint in one line."""
+def checked(part: str, make: type, options: dict[str, Any]) -> Any:
+    """Build something from options.
+
+    Raises:
+        UsageError: any complaint, in one line.
+    """
     try:
         return make(**options)
     except (ValueError, TypeError, RuntimeError, OverflowError, MemoryError) as error:
@@ -123,7 +132,12 @@ def _checked(part: str, make: type, options: dict[str, Any]) -> Any:
         raise UsageError(message if message.startswith(f"{part}.") else f"{part}: {message}") from None
 
 
-def _settle_trainer(parsed: Namespace) -> None:
+def settle_trainer(parsed: Namespace) -> None:
+    """Fill in what follows from other options, and check what is counted in steps.
+
+    Raises:
+        UsageError: one line that names the option.
+    """
     if parsed.trainer.max_steps < 1:
         raise UsageError(
             f"trainer.max_steps: {parsed.trainer.max_steps} must be at least 1; training is counted in steps"

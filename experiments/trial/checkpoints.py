@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import lightning.pytorch as pl
 import torch
+import yaml
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
@@ -29,12 +30,24 @@ class TextContent(NamedTuple):
 
 
 class Checkpoint(NamedTuple):
-    """A model out of a file, the text it was trained on, None for a task on symbols, and optimiser steps taken."""
+    """What a file says of a trained model, enough to use it anywhere.
+
+    Attributes:
+        model: in evaluation mode.
+        task: the name of what it was trained on.
+        text: the same for text; None for a task on symbols.
+        step: optimiser steps taken.
+        seed: of its trial, 0 where the configuration is not known.
+        config: the configuration of its trial. In a file of an earlier version it is that of the config.yaml of its
+            trial, and empty where there is none.
+    """
 
     model: LitSeq2Seq
     task: str
     text: TextContent | None
     step: int
+    seed: int
+    config: dict[str, Any]
 
 
 class WholeCheckpoints(TorchCheckpointIO):
@@ -53,7 +66,10 @@ class WholeCheckpoints(TorchCheckpointIO):
 
 
 class CarriedSettings(Callback):
-    """Puts the model's class and options and the tokenizers into every checkpoint."""
+    """Puts the model's class and options, the tokenizers and the configuration of the trial into every checkpoint."""
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        self.config = config
 
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
@@ -66,6 +82,7 @@ class CarriedSettings(Callback):
             "options": pl_module.options,
             "task": data.name,
             "text": None if data.text is None else _text_settings(data),
+            "config": self.config,
         }
 
 
@@ -138,12 +155,30 @@ def load_checkpoint(path: Path) -> Checkpoint:
         model = architectures()[settings["model"]](**settings["options"])
         text = None if settings["text"] is None else _text_content(settings["text"])
         task, step = str(settings["task"]), int(content.get("global_step", 0))
+        config = settings["config"] if "config" in settings else _config_beside(path)
+        seed, config["data"] = int(config.get("seed_everything", 0)), dict(config.get("data", {}))
     except Exception as error:  # whatever torch makes of odd options
         raise UsageError(
             f"--checkpoint: {path} is damaged or was written by another version: {reason(error)}"
         ) from None
     _set_weights(model, content, path)
-    return Checkpoint(model.eval(), task, text, step)
+    return Checkpoint(model.eval(), task, text, step, seed, config)
+
+
+def _config_beside(path: Path) -> dict[str, Any]:
+    config = path.resolve().parent.parent / "config.yaml"
+    return dict(yaml.safe_load(config.read_text(encoding="utf-8"))) if config.is_file() else {}
+
+
+def fits(content: dict[str, Any], model: LitSeq2Seq, data: Seq2SeqDataModule) -> bool:
+    """Whether training can go on from a checkpoint: weights of the same shapes, tokens of the same meaning."""
+    weights = {name: weight.shape for name, weight in model.state_dict().items()}
+    if {name: weight.shape for name, weight in content["state_dict"].items()} != weights:
+        return False
+    if data.text is None:
+        return True
+    carried = _text_content(content[KEY]["text"]).tokenizers
+    return [one.model for one in carried] == [one.model for one in data.text.tokenizers]
 
 
 def _text_content(settings: dict[str, Any]) -> TextContent:

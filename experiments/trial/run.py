@@ -26,7 +26,7 @@ from experiments.probes.gradient_callback import GradientFlow
 from experiments.probes.gradient_table import Subject, variant
 from experiments.tracking.wandb_run import Tracker, tracker_of
 from experiments.trial.callbacks import EarlyStopping, History, Progress, rows_until
-from experiments.trial.checkpoints import CarriedSettings, WholeCheckpoints, load_weights, read_checkpoint
+from experiments.trial.checkpoints import CarriedSettings, WholeCheckpoints, fits, load_weights, read_checkpoint
 from experiments.trial.environment import device_name, write_environment
 from experiments.trial.evaluation import evaluate, write_evaluation
 from experiments.trial.outcome import failure_of, out_of_memory, read_summary, write_failure
@@ -89,7 +89,8 @@ def _train_and_evaluate(trial: Trial, folder: Path, report: Report, tracker: Tra
     assert isinstance(data, Seq2SeqDataModule)
     trainer.strategy.checkpoint_io = WholeCheckpoints()
     history = History(folder / HISTORY.file)
-    trainer.callbacks[:0] = [*_probes(trial, folder, model, data), history, Progress(report), CarriedSettings()]  # type: ignore[attr-defined]
+    before = [*_probes(trial, folder, model, data), history, Progress(report), CarriedSettings(trial.portable)]
+    trainer.callbacks[:0] = before  # type: ignore[attr-defined]
     device = device_name(trainer.strategy.root_device)
     if trial.config["compile"]:
         model.compile()
@@ -99,7 +100,7 @@ def _train_and_evaluate(trial: Trial, folder: Path, report: Report, tracker: Tra
         _write_config(trial, folder / "config.yaml")
         write_environment(folder, device)
 
-    checkpoint, curves = _resume_point(model, folder)
+    checkpoint, curves = _resume_point(model, data, folder)
     tracker.begin_run(trainer, model, curves)
     trainer.fit(model, data, ckpt_path=checkpoint, weights_only=True)
     steps = trainer.global_step
@@ -153,13 +154,12 @@ def _report_text(corpus: TextCorpus, folder: Path) -> None:
 
 
 def _write_config(trial: Trial, path: Path) -> None:
-    """The configuration without what belongs to this machine; the version in the first line."""
-    config = {key: value for key, value in trial.config.items() if key not in ("config", "runs")}
+    """The configuration, with the version in the first line."""
     with whole_file(path) as partial:
-        partial.write_text(f"# lengthwise {version('lengthwise')}\n" + yaml.safe_dump(config, sort_keys=False))
+        partial.write_text(f"# lengthwise {version('lengthwise')}\n" + yaml.safe_dump(trial.portable, sort_keys=False))
 
 
-def _resume_point(model: LitSeq2Seq, folder: Path) -> tuple[str | None, list[list[str]]]:
+def _resume_point(model: LitSeq2Seq, data: Seq2SeqDataModule, folder: Path) -> tuple[str | None, list[list[str]]]:
     """The checkpoint to continue from, and the rows of the curves up to it; None and no rows for a trial that begins.
 
     Where the last checkpoint, the best one or the curves cannot be read, or an earlier version wrote them, the
@@ -175,8 +175,8 @@ def _resume_point(model: LitSeq2Seq, folder: Path) -> tuple[str | None, list[lis
     try:
         for path in (checkpoints / "best.ckpt", last):
             content = read_checkpoint(path)
-            if _shapes(content["state_dict"]) != _shapes(model.state_dict()):
-                raise ValueError("of another model")
+            if not fits(content, model, data):
+                raise ValueError("of another model, or of other tokenizers")
         path = folder / HISTORY.file
         return str(last), rows_until(path, content["global_step"])
     except Exception as error:
@@ -195,7 +195,3 @@ def _how_it_ended(trainer: pl.Trainer) -> str:
     """`converged` where training ended by itself, `budget` where it used up its steps first."""
     stopping = trainer.early_stopping_callback
     return "converged" if isinstance(stopping, EarlyStopping) and stopping.converged else "budget"
-
-
-def _shapes(weights: dict[str, torch.Tensor]) -> dict[str, torch.Size]:
-    return {name: weight.shape for name, weight in weights.items()}

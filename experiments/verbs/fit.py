@@ -11,8 +11,8 @@ from tqdm import tqdm
 
 from analysis.tables.schema import RESULTS
 from data.datamodule import Seq2SeqDataModule
+from experiments.config.carried import resolve_use
 from experiments.config.help import full_help, model_help, short_help
-from experiments.config.parser import make_cli
 from experiments.config.trial import Trial, resolve_trial
 from experiments.errors import UsageError
 from experiments.evaluation.samples import symbols
@@ -20,7 +20,7 @@ from experiments.evaluation.translator import Translator
 from experiments.machine import is_nonzero_rank
 from experiments.tracking.agent import in_sweep
 from experiments.trial.callbacks import TrialDiverged
-from experiments.trial.checkpoints import load_weights
+from experiments.trial.checkpoints import load_checkpoint
 from experiments.trial.evaluation import evaluate
 from experiments.trial.outcome import read_summary, reason
 from experiments.trial.run import run_trial
@@ -62,8 +62,7 @@ def main(verb: str, arguments: list[str]) -> int:
     if verb == "fit":
         with stops_like_ctrl_c(follow_agent=in_sweep()):
             return _fit(resolve_trial(arguments))
-    checkpoint, arguments = _take_checkpoint(verb, arguments)
-    return _use(verb, resolve_trial(arguments), checkpoint)
+    return _use(verb, *_take_checkpoint(verb, arguments))
 
 
 def _fit(trial: Trial) -> int:
@@ -126,7 +125,7 @@ def _print_accuracy(path: Path) -> None:
 
 
 def _take_checkpoint(verb: str, arguments: list[str]) -> tuple[Path, list[str]]:
-    """Split off --checkpoint FILE, and begin with the configuration that stands beside it."""
+    """Split off --checkpoint FILE."""
     rest, path = [], None
     remaining = iter(arguments)
     for argument in remaining:
@@ -138,20 +137,17 @@ def _take_checkpoint(verb: str, arguments: list[str]) -> tuple[Path, list[str]]:
             rest.append(argument)
     if not path:
         raise UsageError(f"--checkpoint: say which checkpoint to {verb}, such as runs/TRIAL/checkpoints/best.ckpt")
-    checkpoint = Path(path)
-    if not checkpoint.is_file():
-        raise UsageError(f"--checkpoint: {checkpoint} does not exist")
-    config = checkpoint.resolve().parent.parent / "config.yaml"
-    return checkpoint, ([f"--config={config}"] if config.is_file() else []) + rest
+    return Path(path), rest
 
 
-def _use(verb: str, trial: Trial, checkpoint: Path) -> int:
-    cli = make_cli({**trial.config, "checkpoint": {"dirpath": str(checkpoint.parent)}})
-    model, data, trainer = cli.model, cli.datamodule, cli.trainer
-    assert isinstance(model, LitSeq2Seq)
-    assert isinstance(data, Seq2SeqDataModule)
-    load_weights(model, checkpoint)
-    decoding = Decoding(**trial.config["decoding"])
+def _use(verb: str, path: Path, arguments: list[str]) -> int:
+    checkpoint = load_checkpoint(path)
+    model = checkpoint.model
+    data, decoding, trainer, threads = resolve_use(
+        checkpoint, arguments, "validation" if verb == "validate" else "test"
+    )
+    if threads is not None:
+        torch.set_num_threads(threads)
     if verb == "validate":
         trainer.validate(model, data, verbose=False)
         for name, value in trainer.callback_metrics.items():

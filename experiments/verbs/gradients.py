@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-import yaml
 from tqdm import tqdm
 
 from analysis.tables.architectures import Architectures
@@ -112,13 +111,12 @@ def _trained(paths: list[Path]) -> Iterator[Probed]:
     """The models of checkpoints, each on the task it was trained on."""
     seen: dict[tuple[object, ...], Path] = {}
     for path in paths:
-        model, task, text, step = load_checkpoint(path)
+        model, task, text, step, seed, _ = load_checkpoint(path)
         if text is not None or task not in TASKS:
             raise UsageError(
                 f"--checkpoint: {path} was trained on {task}, which is text; lengthwise fit --gradients.every N "
                 "measures it while it trains"
             )
-        seed = _seed(path)
         other = seen.setdefault((type(model), variant(model), task, seed), path)
         if other is not path:
             raise UsageError(
@@ -127,15 +125,6 @@ def _trained(paths: list[Path]) -> Iterator[Probed]:
             )
         vocabulary = model.source_vocab_size - FIRST_TOKEN
         yield Probed(model, f"--checkpoint: {path}", task, vocabulary, seed, "trained", step)
-
-
-def _seed(checkpoint: Path) -> int:
-    """The seed of a checkpoint's trial, as the configuration beside it has it; 0 where there is none."""
-    config = checkpoint.resolve().parent.parent / "config.yaml"
-    try:
-        return int(yaml.safe_load(config.read_text(encoding="utf-8"))["seed_everything"])
-    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
-        return 0
 
 
 def _try(probed: Probed, lengths: list[int], position: int) -> None:

@@ -157,7 +157,7 @@ def test_options_that_make_no_sense_are_named(tmp_path: Path, options: dict[str,
     with pytest.raises(ValueError, match=message):
         data = module(tmp_path, **options)
         assert data.text is not None
-        data.text.text("train")
+        data.text.check()
 
 
 @pytest.mark.parametrize("task", ["numbers", "dates"])

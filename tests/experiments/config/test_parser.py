@@ -143,8 +143,8 @@ def test_a_checkpoint_that_is_none_or_another_models_is_one_line(tmp_path: Path,
     content = best.read_bytes()
     cases = {
         "is not a readable checkpoint": (content[: len(content) // 2], []),
-        "does not fit GRU with these options": (content, ["--model.hidden_size=16"]),
-        "does not fit LSTM with these options": (content, ["--model=LSTM"]),
+        "--model.hidden_size: 16 contradicts the checkpoint": (content, ["--model.hidden_size=16"]),
+        "--model: LSTM contradicts the checkpoint": (content, ["--model=LSTM"]),
     }
     for message, (damaged, options) in cases.items():
         best.write_bytes(damaged)

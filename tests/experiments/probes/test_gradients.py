@@ -1,6 +1,7 @@
 """`lengthwise gradients`: from architectures and checkpoints to gradients.csv, or one line that says why not."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -76,8 +77,8 @@ def test_initial_weights_are_those_a_trial_of_the_same_seed_begins_with(tmp_path
 def test_a_checkpoint_is_measured_on_its_own_task_with_its_own_seed(tmp_path: Path) -> None:
     trial = small_trial(tmp_path / "runs", seed_everything=1)
     run(trial)
-    best = trial.folder / "checkpoints" / "best.ckpt"
-    assert probe(tmp_path / "out", "--models", "GRU", "--checkpoint", str(best)) == 0
+    moved = shutil.copy(trial.folder / "checkpoints" / "best.ckpt", tmp_path)
+    assert probe(tmp_path / "out", "--models", "GRU", "--checkpoint", str(moved)) == 0
     table = read_gradients([tmp_path / "out"])
     trained = table[table["phase"] == "trained"]
     assert set(zip(trained["task"], trained["seed"], trained["variant"], strict=True)) == {

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -116,9 +117,13 @@ def test_all_bad_lines_are_kept_by_file_and_line_and_the_first_few_said(
 # ---------------------------------------------------------------------- the checkpoint elsewhere
 
 
-def test_the_verbs_for_checkpoints_know_text(trained: Trial, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_verbs_for_checkpoints_read_text_with_the_tokenizer_of_the_checkpoint(
+    trained: Trial, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    moved = shutil.copy(checkpoint_of(trained), tmp_path)
+    monkeypatch.setattr("data.text.cached_tokenizer", lambda *_: pytest.fail("a tokenizer was trained"))
     for verb in ("validate", "test", "predict"):
-        assert main([verb, "--checkpoint", checkpoint_of(trained)]) == 0
+        assert main([verb, "--checkpoint", str(moved), "--data.train.source=gone", "--data.train.target=gone"]) == 0
     out = capsys.readouterr().out
     results = {(row["bucket"], row["metric"]): row["value"] for row in rows_of(trained.folder / "results.csv")}
     assert f"{float(results['all', 'bleu']):.6f}" in out
