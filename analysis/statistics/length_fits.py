@@ -17,14 +17,16 @@ from analysis.statistics.crossings import first_crossing
 from analysis.statistics.intervals import MeanInterval, mean_interval
 from analysis.statistics.summaries import (
     PROPORTION,
+    SETTING,
     TaskSetting,
+    by_setting,
     of_setting,
     settings_of,
     tested,
     within_training,
     without_stopped,
 )
-from analysis.tables.architectures import Architectures
+from analysis.tables.architectures import Architectures, class_of
 
 KEPT = 0.85  # of the accuracy at the shortest length: up to the effective length it is kept
 LEARNT = 0.5  # least accuracy at the shortest length of what there is to halve
@@ -180,6 +182,59 @@ def fitted_capacity(presented: np.ndarray, recovered: np.ndarray) -> float:
     pieces: list[Any] = [minimize_scalar(error, bounds=pair, method="bounded") for pair in pairwise(ends)]
     best = float(min(pieces, key=lambda piece: piece.fun).x)
     return math.inf if best > REACHED * most else best
+
+
+class CapacityLine(NamedTuple):
+    """Bits that pass a fixed context against the numbers it holds: a straight line for each seed.
+
+    Attributes:
+        bits_per_number: slope, bits for each number of the context, mean and 95% t interval over seeds.
+        lines: (seeds, 2), slope and bits at 0 of each seed.
+        sizes: (sizes, 2), the hidden sizes that were fitted and the numbers in a context of each, ascending.
+    """
+
+    setting: TaskSetting
+    arch: str
+    bits_per_number: MeanInterval
+    lines: np.ndarray
+    sizes: np.ndarray
+
+    def at(self, context_size: float) -> MeanInterval:
+        """The bits on the line, mean and interval over seeds."""
+        return mean_interval(self.lines @ [context_size, 1.0])
+
+
+def capacity_lines(results: pd.DataFrame, trials: pd.DataFrame, architectures: Architectures) -> list[CapacityLine]:
+    """The line of every architecture with a fixed context that was run at two sizes or more.
+
+    The bits of a trial are the most that it recovered at any length. A trial that recovered nearly everything it was
+    presented with met no limit, and a trial that had not converged may have found more later: neither is fitted.
+
+    Args:
+        results: the tidy table, variants told apart or not.
+        trials: one row a complete trial, with its `hidden_size` and `context_size`.
+        architectures: gives the order.
+    """
+    rows = without_stopped(_with_presented(results))
+    widths = trials.dropna(subset="context_size").set_index("trial")
+    rows = rows[rows["trial"].isin(widths.index)]
+    rows = rows.assign(
+        arch=rows["arch"].map(class_of),
+        hidden_size=rows["trial"].map(widths["hidden_size"]),
+        context_size=rows["trial"].map(widths["context_size"]).astype(float),
+    )
+    most = rows.sort_values("value").drop_duplicates([*SETTING, "arch", "context_size", "seed"], keep="last")
+    most = most[most["value"] <= REACHED * rows.groupby("trial")["presented"].transform("max").loc[most.index]]
+    fitted = []
+    for setting, of_task in by_setting(most):
+        for arch in architectures.names(of_task["arch"]):
+            own = of_task[of_task["arch"] == arch]
+            curves = [curve for _, curve in own.groupby("seed") if len(curve) > 1]
+            if curves:
+                lines = np.array([np.polyfit(curve["context_size"], curve["value"], 1) for curve in curves])
+                sizes = own[["hidden_size", "context_size"]].drop_duplicates().sort_values("context_size")
+                fitted.append(CapacityLine(setting, arch, mean_interval(lines[:, 0]), lines, sizes.to_numpy(float)))
+    return fitted
 
 
 def _fit(setting: TaskSetting, arch: str, accuracy: pd.DataFrame, bits: pd.DataFrame) -> LengthFit | None:

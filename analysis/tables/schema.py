@@ -271,7 +271,8 @@ ARCHITECTURES = Table(  # what the architectures of a probe or of kept tables sa
 # ---------------------------------------------------------------- what a report keeps: one table for all trials
 
 _WRITE_AGAIN = "write it again with lengthwise report, which keeps it in report_tables/"
-_HIDDEN_SIZE = _numbers("hidden_size", optional=True)
+# Tables of earlier versions do not have the latter: how many numbers a fixed context holds.
+_WIDTHS = (*_numbers("hidden_size", optional=True), Column("context_size", int, optional=True, default=""))
 _SHORTEST = Column("min_train_length", int, optional=True, default="")  # tables of earlier versions do not have it
 TIDY = Table(
     "results.csv",
@@ -283,7 +284,7 @@ TRIALS = Table(
     # Where the tidy table alone is known of a trial, all but its labels is missing.
     (
         *_TRIAL, *(column if column in LABELS else column._replace(optional=True) for column in SUMMARY.columns[:-2]),
-        *_HIDDEN_SIZE, *_optional((SUMMARY["model"], *TEXT.columns)),
+        *_WIDTHS, *_optional((SUMMARY["model"], *TEXT.columns)),
     ),
     _WRITE_AGAIN,
 )  # fmt: skip

@@ -51,7 +51,8 @@ class Runs:
         results: the tidy table: a row per (trial, split, eval_length, bucket, position, metric), columns `TIDY`;
             `bucket` is empty for synthetic tasks.
         trials: a row per complete trial, columns `TRIALS`; `model` is the object of all model options,
-            `hidden_size` one of them, missing where a model has no such option. The columns of `TEXT` are
+            `hidden_size` one of them, missing where a model has no such option. `context_size` is missing where the
+            context grows with the source, and in older trials. The columns of `TEXT` are
             missing for synthetic tasks; `signatures` is an object: the sacreBLEU signature of each metric.
         sentences: a row per (trial, test sentence) of trials on text, columns `KEPT_SENTENCES`; `reference` is the
             `digest` of its reference.
@@ -239,7 +240,11 @@ def _read_summary(path: Path) -> dict[str, Any] | None:
 
 
 def _trial_row(name: str, summary: Mapping[str, Any]) -> dict[str, Any]:
-    return {**dict.fromkeys(TEXT.names), **summary, "trial": name, "hidden_size": summary["model"].get("hidden_size")}
+    widths = {
+        "hidden_size": summary["model"].get("hidden_size"),
+        "context_size": (summary.get("architecture") or {}).get("context_size"),
+    }
+    return {**dict.fromkeys(TEXT.names), **summary, "trial": name, **widths}
 
 
 def _read_failure(path: Path) -> dict[str, Any]:

@@ -1,14 +1,16 @@
 """The figure of capacity against hidden size: how many bits a state of so many units carries."""
 
+import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 
-from analysis.figures.axes import doubling_axis
 from analysis.figures.chart import Chart
 from analysis.figures.lines import draw_error_bars, spread_phrase
 from analysis.figures.panels import label_leftmost, legend, wrapped_panels
 from analysis.figures.registry import register
-from analysis.figures.style import guide, paper_style, styles
+from analysis.figures.style import Style, gid, guide, paper_style, styles
 from analysis.statistics.intervals import capacity
+from analysis.statistics.length_fits import CapacityLine, capacity_lines
 from analysis.statistics.summaries import BUDGET, SETTING, STOPPED, by_setting, within_training
 from analysis.tables.architectures import Architectures, class_of
 
@@ -32,13 +34,18 @@ def capacity_figure(results: pd.DataFrame, trials: pd.DataFrame, architectures: 
     if points.empty:
         return None
     looks = styles(points["arch"], architectures)
+    lines = capacity_lines(results, trials, architectures)
     settings = by_setting(points)
     with paper_style():
         figure, cells = wrapped_panels(len(settings), 2, height=2.4)
         for axes, (setting, shown) in zip(cells, settings, strict=True):
             axes.axhline(shown["presented"].max(), **PRESENTED)
             draw_error_bars(axes, shown, "hidden_size", looks)
-            doubling_axis(axes, shown["hidden_size"], "Hidden size", margin=0.05)
+            for line in lines:
+                if line.setting == setting:
+                    _draw_line(axes, line, looks[line.arch])
+            axes.set_xticks(sorted(shown["hidden_size"].unique()))
+            axes.set(xlabel="Hidden size", xlim=(0, 1.05 * shown["hidden_size"].max()))
             axes.set_ylim(bottom=min(0, shown["mean"].min()))
             axes.grid(True)
             label_leftmost(axes, "Most bits recovered (a sequence)")
@@ -46,9 +53,21 @@ def capacity_figure(results: pd.DataFrame, trials: pd.DataFrame, architectures: 
         legend(figure, list(looks.values()), [PRESENTED])
     caption = (
         "The most bits a sequence that an architecture recovered at any length, against its hidden size; "
-        f"{spread_phrase(points)}. At the dotted line everything presented was recovered, so capacity may be greater."
+        f"{spread_phrase(points)}. Thin lines are straight ones fitted to each seed, with the 95% t interval of their "
+        "mean; the report has a table of their slopes. At the dotted line everything presented was recovered, so "
+        "capacity may be greater."
     )
     return Chart("capacity_by_size", figure, points.reset_index(drop=True), caption)
+
+
+def _draw_line(axes: Axes, line: CapacityLine, look: Style) -> None:
+    """The fitted line between its ends, and the band of its interval over seeds."""
+    hidden = np.linspace(line.sizes[0, 0], line.sizes[-1, 0], 50)
+    bits = [line.at(context) for context in np.interp(hidden, *line.sizes.T)]
+    mean, low, high, _ = zip(*bits, strict=True)
+    axes.plot(hidden, mean, color=look.color, linewidth=0.7, gid=gid(look.name, axes, "fit"))
+    band = axes.fill_between(hidden, low, high, color=look.color, alpha=0.12, linewidth=0)
+    band.set_gid(gid(look.name, axes, "band"))
 
 
 def capacity_points(results: pd.DataFrame, trials: pd.DataFrame) -> pd.DataFrame:

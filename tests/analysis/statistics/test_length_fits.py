@@ -10,7 +10,7 @@ from analysis.figures.length.capacity import capacity_figure, capacity_points
 from analysis.report.blocks import titled
 from analysis.report.render import markdown
 from analysis.report.sections.lengths import halving_lengths
-from analysis.statistics.length_fits import fitted_capacity, length_fits, length_keeping
+from analysis.statistics.length_fits import capacity_lines, fitted_capacity, length_fits, length_keeping
 from analysis.tables.architectures import Architectures
 from tests.helpers.analysis_tables import LENGTHS, results_of
 
@@ -77,7 +77,8 @@ def test_one_length_fits_nothing():
 
 
 def widths(sizes: dict[str, int]) -> pd.DataFrame:
-    return pd.DataFrame([{"trial": trial, "hidden_size": size} for trial, size in sizes.items()])
+    rows = [{"trial": trial, "hidden_size": size, "context_size": 2 * size} for trial, size in sizes.items()]
+    return pd.DataFrame(rows)
 
 
 def test_capacity_by_size_is_the_most_that_was_recovered_at_any_length():
@@ -99,3 +100,25 @@ def test_one_size_makes_no_figure_of_capacity():
         capacity_figure(results, widths(dict.fromkeys(results["trial"].unique(), 8)), architectures=Architectures())
         is None
     )
+
+
+def test_bits_for_each_number_of_the_context_are_the_slope_over_widths():
+    def bits(size: int, seed: int) -> float:
+        return 20 + (3.0 + 0.1 * seed) * 2 * size  # each unit holds two numbers
+
+    cells = [(size, seed) for size in (8, 16, 32) for seed in (-1, 0, 1)]
+    results = results_of({(f"LSTM [hidden_size={size}]", seed): saturating(bits(size, seed)) for size, seed in cells})
+    trials = widths({trial: int(trial.partition("=")[2].partition("]")[0]) for trial in results["trial"].unique()})
+    [line] = capacity_lines(results, trials, Architectures())
+    assert (line.arch, line.bits_per_number.count) == ("LSTM", 3)
+    assert line.bits_per_number.mean == pytest.approx(3.0) and line.bits_per_number.low < 2.9
+    assert line.at(100).mean == pytest.approx(20 + 3.0 * 100)
+    assert line.sizes.tolist() == [[8, 16], [16, 32], [32, 64]]
+    # A width that recovered all of the 400 bits presented met no limit, and its bits would bend the line.
+    full = {("LSTM [hidden_size=64]", seed): saturating(400) for seed in (-1, 0, 1)}
+    results = pd.concat([results, results_of(full)])
+    trials = widths({trial: int(trial.partition("=")[2].partition("]")[0]) for trial in results["trial"].unique()})
+    [same] = capacity_lines(results, trials, Architectures())
+    np.testing.assert_allclose(same.lines, line.lines)
+    # Trials that had not converged are not fitted either.
+    assert capacity_lines(results.assign(ended="budget"), trials, Architectures()) == []
