@@ -2,13 +2,17 @@
 
 import contextlib
 import fcntl
+import functools
 import json
-import os
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
+from analysis.files import replacing
 from experiments.errors import UsageError
+
+whole_file = functools.partial(replacing, durable=True)
 
 
 @contextlib.contextmanager
@@ -35,21 +39,18 @@ def exclusive_lock(folder: Path, option: str) -> Iterator[None]:
         yield
 
 
-@contextlib.contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """Write a file that is either whole or not there: the context writes to the path it is given, which then
-    replaces the real one. It is on the disk by then: a machine that loses power leaves no empty file of this name."""
-    partial = path.with_name(path.name + ".partial")
+def open_output(path: Path, option: str, stack: ExitStack) -> TextIO:
+    """Open the file that an option names for writing, as `replacing` does; the stack ends it. Its folder must exist.
+
+    Raises:
+        UsageError: it cannot be written.
+    """
     try:
-        yield partial
-        with partial.open("rb") as written:
-            os.fsync(written.fileno())
-        partial.replace(path)
+        path.parent.resolve(strict=True)
+        partial = stack.enter_context(replacing(path))
+        return stack.enter_context(partial.open("w", encoding="utf-8"))
     except OSError as error:
-        error.filename = error.filename or str(path)  # writing says of itself only that it failed
-        raise
-    finally:
-        partial.unlink(missing_ok=True)
+        raise UsageError(f"{option}: cannot write {path}: {error.strerror}") from None
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:

@@ -1,5 +1,6 @@
 """A drawn figure with its points and caption, and how it is saved."""
 
+import io
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,14 +34,24 @@ def save_chart(chart: Chart, folder: Path) -> dict[str, Path]:
         OSError: the folder cannot be written.
     """
     paths = {suffix: folder / f"{chart.name}.{suffix}" for suffix in ("png", "pdf", "csv")}
-    with paper_style(), missing_glyphs_unmentioned():
-        with replacing(paths["png"]) as temporary:
-            chart.figure.savefig(temporary, format="png", dpi=200)
-        with replacing(paths["pdf"]) as temporary:
-            chart.figure.savefig(temporary, format="pdf", metadata={"CreationDate": None})
+    save_figure(chart.figure, paths["png"], {})
+    save_figure(chart.figure, paths["pdf"], {"CreationDate": None})
     with replacing(paths["csv"]) as temporary:
         chart.points.to_csv(temporary, index=False, lineterminator="\n")
     return paths
+
+
+def save_figure(figure: Figure, path: Path, metadata: dict[str, None]) -> None:
+    """Write a figure in the format that the suffix says, 200 dots an inch; also into a pipe, where nothing can seek.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    drawn = io.BytesIO()
+    with paper_style(), missing_glyphs_unmentioned():
+        figure.savefig(drawn, format=path.suffix[1:].lower(), dpi=200, metadata=metadata)
+    with replacing(path) as temporary:
+        temporary.write_bytes(drawn.getbuffer())
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from analysis.arguments import OneLineParser
 from analysis.errors import ReportError
 from analysis.figures.chart import Chart, save_chart
 from analysis.figures.gallery import Gallery, draw
-from analysis.files import replacing
+from analysis.files import replacing, require_writable
 from analysis.report.context import Report
 from analysis.report.document import compose
 from analysis.report.overview import overview
@@ -41,6 +41,7 @@ def main(argv: list[str] | None = None) -> int:
             print(options.export)
             return 0
         folder = _output_folder(paths[0], options.output, evidence.plain)
+        require_writable(folder / "report.md")
         gallery = draw(evidence)
         if options.figures:
             for path in write_figures(_chosen(gallery, options.figures), folder):
@@ -49,6 +50,8 @@ def main(argv: list[str] | None = None) -> int:
         output = ["--output", options.output] if options.output else []
         report = Report(evidence, gallery, ["lengthwise", "report", *options.runs, *output])
         path = write_report(report, folder)
+    except BrokenPipeError:
+        raise  # of standard output, which is the caller's
     except (ReportError, OSError) as error:
         print(f"lengthwise report: error: {error}", file=sys.stderr)
         return 2
@@ -125,15 +128,18 @@ def _output_folder(first: str, chosen: str | None, plain: Sequence[str]) -> Path
 
 
 def _check(options: argparse.Namespace) -> None:
-    """Refuse options that would be ignored.
+    """Refuse options that would be ignored, and folders that cannot be written.
 
     Raises:
         ReportError: the message names them.
+        OSError: of a folder.
     """
     if options.export and (options.output or options.figures):
         raise ReportError("--export writes tables alone; give --output or --figures in a command of their own")
     if options.made_by and not options.export:
         raise ReportError("--made_by is kept by --export; give that too")
+    for chosen in filter(None, (options.output, options.export)):
+        require_writable(Path(chosen) / "report.md")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -58,7 +58,8 @@ def run_trial(trial: Trial, folder: Path, report: Report) -> dict[str, Any]:
         return summary
     with contextlib.nullcontext() if is_nonzero_rank() else exclusive_lock(folder, "--runs"):
         if not is_nonzero_rank():
-            (folder / FAILURE.file).unlink(missing_ok=True)
+            for left in (folder / FAILURE.file, *folder.rglob("*.partial")):  # the latter by a process that was killed
+                left.unlink(missing_ok=True)
         ending: dict[str, Any] = {"status": "interrupted"}
         try:
             summary = _train_and_evaluate(trial, folder, report, tracker)

@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 from tqdm import tqdm
@@ -15,11 +16,11 @@ from analysis.statistics.word_alignments import (
     words_of_pieces,
 )
 from data.batch import EOS
-from data.parallel_text import ParallelFiles, ParallelText, read_parallel
+from data.parallel_text import ParallelFiles, ParallelText, Problems, read_parallel
 from experiments.config.arguments import OneLineParser
 from experiments.errors import UsageError
 from experiments.evaluation.translator import Translator
-from experiments.files import whole_file
+from experiments.files import open_output
 from experiments.trial.checkpoints import load_checkpoint
 
 
@@ -38,16 +39,17 @@ def main(arguments: list[str]) -> int:
     gold = None if options.gold is None else read_gold(options.gold, options.gold_offset)
     if gold is not None and len(gold) != len(text):
         raise UsageError(f"--gold: {options.gold} has {len(gold):,} lines for {len(text):,} pairs")
-    pairs = tqdm(
-        zip(text.source, text.target, strict=True), total=len(text), unit="sentence", disable=not sys.stderr.isatty()
-    )
-    links = list(_links(translator, pairs))
-    lines = [" ".join(f"{i}-{j}" for i, j in sorted(sentence)) for sentence in links]
-    if options.output is not None:
-        with whole_file(options.output) as partial:
-            partial.write_text("\n".join(lines) + "\n")
-    elif gold is None:
-        print("\n".join(lines))
+    with ExitStack() as stack:
+        file = sys.stdout if options.output is None else open_output(options.output, "--output", stack)
+        pairs = tqdm(
+            zip(text.source, text.target, strict=True),
+            total=len(text),
+            unit="sentence",
+            disable=not sys.stderr.isatty(),
+        )
+        links = list(_links(translator, pairs))
+        if options.output is not None or gold is None:
+            file.writelines(" ".join(f"{i}-{j}" for i, j in sorted(sentence)) + "\n" for sentence in links)
     if gold is not None:
         score = alignment_error_rate(links, gold)
         print(
@@ -62,6 +64,8 @@ def _text(source: Path, target: Path | None) -> ParallelText:
     for option, path in (("--source", source), ("--target", target)):
         if path is not None and not path.is_file():
             raise UsageError(f"{option}: {path} does not exist or is no file")
+    if not any(path.stat().st_size for path in (source, target or source)):
+        return ParallelText([], [], [], Problems())
     try:
         text = read_parallel(ParallelFiles(str(source), target and str(target)), "--source", bad_lines="drop")
     except ValueError as error:

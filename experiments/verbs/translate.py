@@ -1,8 +1,9 @@
 """`lengthwise translate`: text in, text out, from a checkpoint."""
 
 import argparse
-import itertools
 import os
+import select
+import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
@@ -14,17 +15,19 @@ import torch
 from tqdm import tqdm
 
 from analysis.errors import ReportError
-from analysis.figures.attention.pair import draw_attention
+from analysis.figures.attention.pair import draw_attention, metadata_for
+from analysis.files import require_writable
 from analysis.statistics.word_alignments import project_to_words, words_from_pieces, words_of_pieces
 from experiments.config.arguments import OneLineParser, require_threads
 from experiments.errors import UsageError
 from experiments.evaluation.text_metrics import signatures, text_metrics
 from experiments.evaluation.translator import Translation, Translator
-from experiments.files import whole_file
+from experiments.files import open_output
 from experiments.trial.checkpoints import load_checkpoint
 from lit_models.decoding.decoder import MOST_HYPOTHESES, Decoding
 
-CHUNK = 1024  # lines read, sorted by length and translated together
+CHUNK = 1024  # most lines sorted by length and translated together
+BLOCK = 1 << 16  # most bytes read at a time
 
 
 def main(arguments: list[str]) -> int:
@@ -35,37 +38,33 @@ def main(arguments: list[str]) -> int:
     """
     options = _parser().parse_args(arguments)
     decoding = _decoding(options)
-    translator = _translator(options)
-    try:
-        return _run(options, decoding, translator)
-    except BrokenPipeError:  # the reader, such as head, has had enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-
-
-def _run(options: argparse.Namespace, decoding: Decoding, translator: Translator) -> int:
-    references = _references(options.reference)
-    outputs: list[str] = []
-    written = 0
-    generator = decoding.generator(translator.model.device)
-    with ExitStack() as stack:
-        lines = _input(options, stack)
-        write = _output(options.output, stack)
+    with ExitStack() as stack:  # before a model is loaded, which takes a while
+        texts = _input(options, decoding, stack)
+        references = _references(options.reference)
+        file = sys.stdout if options.output is None else open_output(options.output, "--output", stack)
+        _check_picture(options.attention)
+        translator = _translator(options)
+        outputs: list[str] = []
+        undrawn: list[tuple[int, str, Translation]] = []
+        generator = decoding.generator(translator.model.device)
         bar = stack.enter_context(_bar(options))
-        for chunk in _chunks(lines, 1 if _is_dialogue(options) else CHUNK):
+        if _is_dialogue(options):
+            print("one text a line; Ctrl-D ends", file=sys.stderr)
+        for chunk in texts:
             results = _translate(translator, chunk, decoding, generator, options.n_best, bar.update)
             for text, result in zip(chunk, results, strict=True):
-                written += 1
-                write(_formatted(written, result, options))
                 outputs.append(result[0].text)
+                file.write(_formatted(len(outputs), result, options))
                 if options.attention and text.strip():
-                    many = written > 1 or len(chunk) > 1 or _is_dialogue(options)  # their pictures need numbers
-                    _draw(translator, text, result[0], options.attention, written if many else None)
-        if not written:
-            raise UsageError("there is no text to translate; give it as an argument, in --input, or on standard input")
-        if references is not None and len(references) != written:
-            raise UsageError(f"--reference: {options.reference} has {len(references):,} lines for {written:,} of text")
-    if references is not None:
+                    undrawn.append((len(outputs), text, result[0]))
+                if len(outputs) > 1 or _is_dialogue(options):  # pictures have numbers, except one alone
+                    _draw(translator, undrawn, options.attention, numbered=True)
+            file.flush()
+        _draw(translator, undrawn, options.attention, numbered=False)
+        if references is not None and len(references) != len(outputs):
+            lines = f"{len(references):,} lines for {len(outputs):,} of text"
+            raise UsageError(f"--reference: {options.reference} has {lines}")
+    if references:
         _print_scores(outputs, references, translator.lowercase)
     return 0
 
@@ -90,17 +89,28 @@ def _formatted(number: int, outputs: list[Translation], options: argparse.Namesp
     return "".join(f"{number}\t{output.score:.4f}\t{output.text}\n" for output in outputs)
 
 
-def _draw(translator: Translator, text: str, output: Translation, path: Path, number: int | None) -> None:
-    source, target, weights, _ = translator.attention(text, output.tokens)
-    if weights is None:
-        raise UsageError(f"--attention: {type(translator.model).__name__} has no attention to draw")
-    if number is not None:
-        path = path.with_stem(f"{path.stem}-{number}")
-    words = project_to_words(weights.numpy(), words_of_pieces(source), words_of_pieces(target))
-    try:
-        draw_attention(path, words_from_pieces(source), words_from_pieces(target), words)
-    except (ReportError, OSError) as error:
-        raise UsageError(f"--attention: {error}") from None
+def _check_picture(path: Path | None) -> None:
+    if path is not None:
+        try:
+            metadata_for(path)
+            require_writable(path)
+        except (ReportError, OSError) as error:
+            raise UsageError(f"--attention: {error}") from None
+
+
+def _draw(translator: Translator, undrawn: list[tuple[int, str, Translation]], path: Path, *, numbered: bool) -> None:
+    """Draw the outputs that wait for it, by number, text and output, and take them off the list."""
+    while undrawn:
+        number, text, output = undrawn.pop(0)
+        source, target, weights, _ = translator.attention(text, output.tokens)
+        if weights is None:
+            raise UsageError(f"--attention: {type(translator.model).__name__} has no attention to draw")
+        words = project_to_words(weights.numpy(), words_of_pieces(source), words_of_pieces(target))
+        one = path.with_stem(f"{path.stem}-{number}") if numbered else path
+        try:
+            draw_attention(one, words_from_pieces(source), words_from_pieces(target), words)
+        except (ReportError, OSError) as error:
+            raise UsageError(f"--attention: {error}") from None
 
 
 def _print_scores(outputs: list[str], references: list[str], lowercase: bool) -> None:
@@ -145,36 +155,20 @@ def _references(path: Path | None) -> list[str] | None:
         return list(_decoded(file, str(path)))
 
 
-def _input(options: argparse.Namespace, stack: ExitStack) -> Iterable[str]:
+def _input(options: argparse.Namespace, decoding: Decoding, stack: ExitStack) -> Iterable[list[str]]:
+    """The texts, in chunks that are translated together."""
     if options.text and options.input:
         raise UsageError("--input: text is given as an argument too; leave one of them out")
     if options.text:
-        return options.text
+        return (options.text[begin : begin + CHUNK] for begin in range(0, len(options.text), CHUNK))
     if options.input:
-        return _decoded(stack.enter_context(_opened(options.input, "--input")), str(options.input))
-    if sys.stdin.isatty():
-        print("one text a line; Ctrl-D ends", file=sys.stderr)
-    return _decoded(sys.stdin.buffer, "standard input")
+        return _arriving(stack.enter_context(_opened(options.input, "--input")), str(options.input), decoding)
+    return _arriving(sys.stdin.buffer, "standard input", decoding)
 
 
 def _is_dialogue(options: argparse.Namespace) -> bool:
     """Whether a person types the lines and waits for each answer."""
     return not options.text and not options.input and sys.stdin.isatty()
-
-
-def _output(path: Path | None, stack: ExitStack) -> Callable[[str], object]:
-    if path is None:
-
-        def write(text: str) -> None:
-            sys.stdout.write(text)
-            sys.stdout.flush()
-
-        return write
-    try:
-        partial = stack.enter_context(whole_file(path))
-        return stack.enter_context(partial.open("w", encoding="utf-8")).write
-    except OSError as error:
-        raise UsageError(f"--output: cannot write {path}: {error.strerror}") from None
 
 
 def _bar(options: argparse.Namespace) -> tqdm:
@@ -190,31 +184,61 @@ def _opened(path: Path, option: str) -> IO[bytes]:
         raise UsageError(f"{option}: cannot read {path}: {error.strerror}") from None
 
 
-def _decoded(lines: Iterable[bytes], name: str) -> Iterator[str]:
-    for number, line in enumerate(lines, start=1):
+def _arriving(file: IO[bytes], name: str, decoding: Decoding) -> Iterator[list[str]]:
+    """Lines as they come: as many as there are, at most CHUNK, without waiting for more once there is one.
+
+    Samples depend on which lines are drawn together, and so must not depend on when they came: where the file may
+    keep one waiting, each line is drawn alone.
+    """
+    waits = _may_wait(file)
+    size = 1 if waits and decoding.method in ("sample", "mbr") else CHUNK
+    lines: list[bytes] = []
+    number, rest = 0, b""
+    while True:
+        block = file.read1(BLOCK)  # type: ignore[attr-defined]
+        *whole, rest = (rest + block).split(b"\n")
+        lines += whole if block else [rest] * bool(rest)
+        while len(lines) >= size or (lines and (not block or (waits and not select.select([file], [], [], 0)[0]))):
+            yield list(_decoded(lines[:size], name, number))
+            number += len(lines[:size])
+            del lines[:size]
+        if not block:
+            return
+
+
+def _may_wait(file: IO[bytes]) -> bool:
+    """Whether a file is a pipe, a terminal or the like."""
+    try:
+        return not stat.S_ISREG(os.fstat(file.fileno()).st_mode)
+    except OSError:  # no file of the system at all
+        return False
+
+
+def _decoded(lines: Iterable[bytes], name: str, before: int = 0) -> Iterator[str]:
+    for number, line in enumerate(lines, start=before + 1):
         try:
             yield line.decode("utf-8").rstrip("\r\n")
         except UnicodeDecodeError:
             raise UsageError(f"{name}:{number} is not UTF-8") from None
 
 
-def _chunks(lines: Iterable[str], size: int) -> Iterator[list[str]]:
-    iterator = iter(lines)
-    while chunk := list(itertools.islice(iterator, size)):
-        yield chunk
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = OneLineParser(
         prog="lengthwise translate",
         description="Translate text with a checkpoint, which carries its tokenizer and options. Text comes from the "
-        "command line, --input or standard input, one segment a line; output goes to standard output or --output.",
+        "command line, --input or standard input, one segment a line; output goes to standard output or --output. "
+        "Lines that come one by one are answered one by one.",
         epilog="Example: echo 'A man rides.' | lengthwise translate --checkpoint runs/TRIAL/checkpoints/best.ckpt",
     )
     parser.add_argument("text", nargs="*", help="text to translate")
     parser.add_argument("--checkpoint", type=Path, required=True, metavar="FILE", help="a checkpoint trained on text")
     parser.add_argument("--input", type=Path, metavar="FILE", help="file of text, one segment a line")
-    parser.add_argument("--output", type=Path, metavar="FILE", help="file to write, whole or not at all")
+    parser.add_argument(
+        "--output",
+        type=Path,
+        metavar="FILE",
+        help="file to write, whole or not at all; a pipe or device is written through",
+    )
     parser.add_argument("--reference", type=Path, metavar="FILE", help="print BLEU, chrF, TER and others against it")
     parser.add_argument(
         "--attention", type=Path, metavar="FILE", help="draw where the model looked: .png, .pdf or .svg"

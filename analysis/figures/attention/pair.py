@@ -8,9 +8,7 @@ from matplotlib import rc_context
 
 from analysis.errors import ReportError
 from analysis.figures.attention.heatmaps import Map, side_by_side
-from analysis.figures.chart import missing_glyphs_unmentioned
-from analysis.figures.style import paper_style
-from analysis.files import replacing
+from analysis.figures.chart import save_figure
 
 SUFFIXES = {".png": {}, ".pdf": {"CreationDate": None}, ".svg": {"Date": None}}  # same figure, same bytes
 
@@ -30,14 +28,23 @@ def draw_attention(path: Path, source: list[str], target: list[str], attention: 
         ValueError: weights of another shape.
         OSError: the file cannot be written.
     """
-    suffix = path.suffix.lower()
-    if suffix not in SUFFIXES:
-        raise ReportError(f"{path}: figures are written as {', '.join(SUFFIXES)}; give a name that ends in one of them")
+    metadata = metadata_for(path)
     weights = np.asarray(attention, dtype=float)
     if weights.shape != (len(target), len(source)):
         raise ValueError(f"attention of shape {weights.shape} over {len(target)} target and {len(source)} source words")
     figure = side_by_side([Map(title, source, target, weights)])
     # Letters of an SVG stay letters: the viewer's fonts show scripts that the drawing font lacks.
     as_text = rc_context({"svg.fonttype": "none", "svg.hashsalt": "attention"})
-    with replacing(path) as temporary, paper_style(), as_text, missing_glyphs_unmentioned():
-        figure.savefig(temporary, format=suffix[1:], dpi=200, metadata=SUFFIXES[suffix])
+    with as_text:
+        save_figure(figure, path, metadata)
+
+
+def metadata_for(path: Path) -> dict[str, None]:
+    """What to write into a figure of this name besides the picture.
+
+    Raises:
+        ReportError: it ends in no format that figures are written in.
+    """
+    if path.suffix.lower() not in SUFFIXES:
+        raise ReportError(f"{path}: figures are written as {', '.join(SUFFIXES)}; give a name that ends in one of them")
+    return SUFFIXES[path.suffix.lower()]

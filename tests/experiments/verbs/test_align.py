@@ -41,3 +41,16 @@ def test_bad_text_to_align_is_named_by_the_options_there_are(
     ):
         assert main(["align", "--checkpoint", checkpoint_of(trained), *files]) == 2
         assert capsys.readouterr().err == f"lengthwise align: error: {message}\n"
+
+
+def test_no_pairs_give_no_links_and_an_output_that_cannot_be_written_is_refused_first(
+    trained: Trial, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "empty").write_text("")
+    files = ["--source", str(tmp_path / "empty"), "--target", str(tmp_path / "empty")]
+    assert main(["align", "--checkpoint", checkpoint_of(trained), *files, "--output", str(tmp_path / "out")]) == 0
+    assert (tmp_path / "out").read_text() == ""
+    assert main(["align", "--checkpoint", checkpoint_of(trained), *files]) == 0
+    assert capsys.readouterr() == ("", "")
+    assert main(["align", "--checkpoint", checkpoint_of(trained), *files, "--output", str(tmp_path)]) == 2
+    assert f"--output: cannot write {tmp_path}: Is a directory" in capsys.readouterr().err

@@ -1,10 +1,10 @@
 """`lengthwise translate`: text in, text out, from a checkpoint that may stand anywhere."""
 
+import fcntl
 import io
 import os
 import re
-import subprocess
-import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -130,19 +130,6 @@ def test_a_picture_has_a_number_also_where_its_text_is_translated_alone_behind_o
     assert {path.name for path in tmp_path.iterdir()} == {"map-1.png", "map-3.png"}
 
 
-def test_a_pipe_that_closes_early_ends_quietly(trained: Trial, tmp_path: Path) -> None:
-    (tmp_path / "in").write_text("The big dog.\n" * 3000)
-    command = (
-        f"{sys.executable} -m experiments.main translate --checkpoint {checkpoint_of(trained)} --threads 1 "
-        f"--method greedy --input {tmp_path / 'in'} | head -n 1"
-    )
-    done = subprocess.run(
-        command, shell=True, capture_output=True, text=True, env={**os.environ, "WANDB_MODE": "disabled"}
-    )
-    assert len(done.stdout.splitlines()) == 1
-    assert done.stderr == ""
-
-
 def merge(content: dict[str, Any], changes: dict[str, Any]) -> None:
     """Change nested values in place."""
     for key, value in changes.items():
@@ -230,3 +217,97 @@ def test_text_that_is_not_utf_8_is_named_by_line(
     assert translate("--checkpoint", checkpoint_of(trained), *options) == 2
     assert f"{tmp_path / 'in'}:2 is not UTF-8" in capsys.readouterr().err
     assert not output.exists() and not list(tmp_path.glob("*.partial"))
+
+
+def test_no_text_gives_no_output(
+    trained: Trial, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "empty").write_text("")
+    files = ["--output", str(tmp_path / "out"), "--reference", str(tmp_path / "empty")]
+    assert translate("--checkpoint", checkpoint_of(trained), "--input", str(tmp_path / "empty"), *files) == 0
+    assert (tmp_path / "out").read_text() == ""
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO()))
+    assert translate("--checkpoint", checkpoint_of(trained)) == 0
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("option", ["--output", "--attention"])
+def test_what_cannot_be_written_is_refused_before_a_model_is_loaded(
+    option: str, trained: Trial, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "map.png"
+    folder.mkdir()
+    assert translate("--checkpoint", "missing.ckpt", option, str(folder), "The big dog.") == 2
+    line = capsys.readouterr().err
+    assert f"{option}: " in line and str(folder) in line and "Is a directory" in line
+    assert translate("--checkpoint", checkpoint_of(trained), "--output", str(tmp_path / "no" / "out"), "x") == 2
+    assert "no/out: No such file or directory" in capsys.readouterr().err
+    assert list(tmp_path.rglob("*")) == [folder]
+
+
+def test_pipes_take_text_and_pictures(trained: Trial, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    paths = tmp_path / "out", tmp_path / "map.svg"
+    readers = []
+    for path in paths:
+        os.mkfifo(path)
+        readers.append(os.open(path, os.O_RDONLY | os.O_NONBLOCK))
+        fcntl.fcntl(readers[-1], fcntl.F_SETPIPE_SZ, 1 << 20)
+    files = ["--output", str(paths[0]), "--attention", str(paths[1])]
+    assert translate("--checkpoint", checkpoint_of(trained), *files, "The big dog.") == 0
+    text, picture = (os.read(reader, 1 << 20) for reader in readers)
+    assert text.endswith(b"\n") and picture.startswith(b"<?xml")
+    for reader in readers:
+        os.close(reader)
+    assert all(path.is_fifo() for path in paths)
+
+
+class Asker(io.StringIO):
+    """Standard output of somebody who asks the next question only when the answer to the last one has come."""
+
+    def __init__(self, questions: list[bytes], pipe: int) -> None:
+        super().__init__()
+        self.questions, self.pipe, self.asked = questions, pipe, 0
+        self.ask()
+
+    def ask(self) -> None:
+        self.asked += 1
+        os.write(self.pipe, self.questions.pop(0))
+        if not self.questions:
+            os.close(self.pipe)
+
+    def give_up(self) -> None:
+        self.questions = []
+        os.close(self.pipe)
+
+    def flush(self) -> None:
+        if self.questions and self.getvalue().count("\n") == self.asked:
+            self.ask()
+
+
+@pytest.mark.parametrize("method", ["greedy", "sample"])
+def test_a_line_from_a_pipe_is_answered_before_the_next_one_comes(
+    method: str, trained: Trial, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader, writer = os.pipe()
+    asker = Asker([b"The big dog.\n", b"The tree.\n", b"The old man."], writer)
+    waited = threading.Timer(20, asker.give_up)  # so that a test that fails ends
+    waited.start()
+    monkeypatch.setattr("sys.stdin", os.fdopen(reader, "r"))
+    monkeypatch.setattr("sys.stdout", asker)
+    assert translate("--checkpoint", checkpoint_of(trained), "--method", method) == 0
+    assert waited.is_alive()
+    waited.cancel()
+    assert asker.getvalue().count("\n") == 3
+
+
+def test_samples_do_not_depend_on_when_lines_come(trained: Trial, monkeypatch: pytest.MonkeyPatch) -> None:
+    questions = [b"The big dog.\n", b"The tree.\n", b"The old man.\n"]
+    outputs = []
+    for pieces in ([*questions], [b"".join(questions)]):
+        reader, writer = os.pipe()
+        asker = Asker(pieces, writer)
+        monkeypatch.setattr("sys.stdin", os.fdopen(reader, "r"))
+        monkeypatch.setattr("sys.stdout", asker)
+        translate("--checkpoint", checkpoint_of(trained), "--method", "sample", "--temperature", "3")
+        outputs.append(asker.getvalue())
+    assert outputs[0] == outputs[1]
