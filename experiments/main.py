@@ -3,8 +3,11 @@
 import difflib
 import importlib
 import io
+import os
+import select
 import sys
 from importlib.metadata import version
+from typing import TextIO
 
 from analysis.errors import ReportError
 from experiments.errors import UsageError
@@ -50,38 +53,68 @@ def usage() -> str:
 def main(arguments: list[str] | None = None) -> int:
     """Run a verb; bad input ends in exit code 2 and one line."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    if not arguments or arguments[0] in ("-h", "--help"):
-        print(usage())
-        return 0
-    if arguments[0] == "--version":
-        print(f"lengthwise {version('lengthwise')}")
-        return 0
-    verb, *rest = arguments
-    if isinstance(sys.stdout, io.TextIOWrapper):  # not in a notebook
-        sys.stdout.reconfigure(encoding="utf-8")  # text goes in as UTF-8 and out as such, whatever the locale
+    verb, *rest = arguments or ["--help"]
+    _prepare_streams()
     keep_freed_memory()
     try:
-        if verb not in VERBS:
-            near = difflib.get_close_matches(verb, VERBS, n=1)
-            hint = f"did you mean '{near[0]}'? " if near else ""
-            raise UsageError(f"'{verb}' is not a verb; {hint}The verbs are {', '.join(VERBS)}")
-        if verb in TRAINING_VERBS:
-            return importlib.import_module("experiments.verbs.fit").main(verb, rest)
-        return importlib.import_module(MODULES[verb]).main(rest)
+        try:
+            return _run(verb, rest)
+        finally:
+            _flush()
     except ReportError as error:
-        print(f"lengthwise {verb}: error: {error}", file=sys.stderr)
-        return 2
+        message = str(error)
     except OSError as error:  # a full disk, a folder that is for reading only
-        print(
-            f"lengthwise {verb}: error: {error.strerror or error}: {error.filename or 'no file named'}", file=sys.stderr
-        )
-        return 2
+        if isinstance(error, BrokenPipeError) and (error.filename or _has_no_reader(sys.stdout)):
+            return 0  # the reader, such as head, has had enough
+        message = f"{error.strerror or error}: {error.filename or 'no file named'}"
     except MemoryError as error:
-        print(f"lengthwise {verb}: error: out of memory{f': {error}' if str(error) else ''}", file=sys.stderr)
-        return 2
+        message = f"out of memory{f': {error}' if str(error) else ''}"
     except KeyboardInterrupt:
         print(f"\nlengthwise {verb}: stopped; the same command continues where it was", file=sys.stderr)
         return 130
+    print(f"lengthwise {verb}: error: {message}", file=sys.stderr)
+    return 2
+
+
+def _run(verb: str, rest: list[str]) -> int:
+    if verb in ("-h", "--help"):
+        print(usage())
+        return 0
+    if verb == "--version":
+        print(f"lengthwise {version('lengthwise')}")
+        return 0
+    if verb not in VERBS:
+        near = difflib.get_close_matches(verb, VERBS, n=1)
+        hint = f"did you mean '{near[0]}'? " if near else ""
+        raise UsageError(f"'{verb}' is not a verb; {hint}The verbs are {', '.join(VERBS)}")
+    if verb in TRAINING_VERBS:
+        return importlib.import_module("experiments.verbs.fit").main(verb, rest)
+    return importlib.import_module(MODULES[verb]).main(rest)
+
+
+def _prepare_streams() -> None:
+    """Text goes in as UTF-8 and out as such, whatever the locale; a stream that the caller closed is an empty one."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: PTH123, SIM115
+    if isinstance(sys.stdout, io.TextIOWrapper):  # not in a notebook
+        sys.stdout.reconfigure(encoding="utf-8")
+
+
+def _flush() -> None:
+    """Write what standard output still holds, as long as an error can be told."""
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        error.filename = "standard output"
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python would try again at its end
+        raise
+
+
+def _has_no_reader(stream: TextIO) -> bool:
+    ends = select.poll()
+    ends.register(stream, 0)  # nothing but errors
+    return bool(ends.poll(0))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,63 @@
+"""The command itself: the streams that it is given, whatever the verb."""
+
+import io
+import os
+from pathlib import Path
+
+import pytest
+
+from experiments.config.trial import Trial
+from experiments.main import main
+from tests.helpers.trials import checkpoint_of, sweep_file
+
+
+def closed_pipe() -> io.TextIOWrapper:
+    """Standard output whose reader has gone."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    return os.fdopen(writer, "w")
+
+
+@pytest.mark.parametrize(
+    "verb", ["sizes", "--help", "fit --help", "sizes --help", "sweep", "predict", "align", "export"]
+)
+def test_a_reader_that_has_had_enough_ends_every_verb_quietly(
+    verb: str, trained: Trial, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    corpus = trained.folder.parent.parent / "corpus"
+    checkpoint = ["--checkpoint", checkpoint_of(trained)]
+    command = {
+        "sweep": ["sweep", str(sweep_file(tmp_path)), "--dry-run"],
+        "predict": ["predict", *checkpoint],
+        "translate": ["translate", *checkpoint, "--method", "greedy", *["The big dog."] * 800],
+        "align": ["align", *checkpoint, "--source", str(corpus / "test.en"), "--target", str(corpus / "test.fr")],
+        "export": ["report", str(trained.folder), "--export", str(tmp_path / "tables")],
+    }.get(verb, verb.split())
+    output = closed_pipe()
+    monkeypatch.setattr("sys.stdout", output)
+    try:
+        assert main(command) == 0
+    except SystemExit as ended:  # argparse's way of having shown its help
+        assert ended.code == 0
+    output.close()  # as Python does at its end: nothing is left that could fail once more
+    assert capsys.readouterr().err == ""
+
+
+def test_standard_output_that_takes_nothing_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("no device that is always full")
+    with Path("/dev/full").open("w") as full:
+        monkeypatch.setattr("sys.stdout", full)
+        assert main(["sizes"]) == 2
+    assert capsys.readouterr().err == "lengthwise sizes: error: No space left on device: standard output\n"
+
+
+def test_closed_standard_streams_are_empty_ones(
+    trained: Trial, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("stdin", "stdout", "stderr"):
+        monkeypatch.setattr(f"sys.{name}", None)
+    assert main(["translate", "--checkpoint", checkpoint_of(trained), "--output", str(tmp_path / "out")]) == 0
+    assert (tmp_path / "out").read_text() == ""
