@@ -236,6 +236,8 @@ def _read_summary(path: Path) -> dict[str, Any] | None:
     check_keys(path, summary, SUMMARY)
     if is_text(summary):
         check_keys(path, summary, TEXT)
+        # Earlier versions stated the pieces that were asked for, of which a small corpus gives fewer.
+        summary["vocabulary"] = summary["model"].get("target_vocab_size", summary["vocabulary"])
     return summary
 
 

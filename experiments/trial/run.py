@@ -113,7 +113,7 @@ def _train_and_evaluate(trial: Trial, folder: Path, report: Report, tracker: Tra
         "status": "complete",
         **trial.labels,
         "min_train_length": data.min_length,
-        "vocabulary": data.vocabulary,
+        "vocabulary": data.vocabulary if data.text is None else data.target_vocab_size,
         "num_params": model.num_params,
         "device": device,
         "threads": torch.get_num_threads(),

@@ -199,6 +199,13 @@ def test_what_a_summary_says_about_text_is_kept_and_missing_for_synthetic_tasks(
         assert trials[key].isna()[other.name]
 
 
+def test_the_vocabulary_of_text_is_the_pieces_that_were_made(tmp_path):
+    folder = write_text_trial(tmp_path, vocabulary=8000, model={"hidden_size": 64, "target_vocab_size": 314})
+    runs = load_runs([tmp_path])
+    assert folder.name == runs.trials["trial"].item() and runs.trials["vocabulary"].item() == 314
+    assert set(runs.results["vocabulary"]) == {314}
+
+
 def test_sentences_are_read_with_their_counts(tmp_path):
     sentences = plausible_sentences("GRU", 30, 0, count=30)
     folder = write_text_trial(tmp_path, sentences=sentences)

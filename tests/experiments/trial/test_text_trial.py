@@ -14,6 +14,7 @@ from experiments.errors import UsageError
 from experiments.evaluation.text import buckets_of
 from experiments.evaluation.text_metrics import text_metrics
 from experiments.main import main
+from experiments.trial.checkpoints import load_checkpoint
 from experiments.trial.run import run_trial
 from tests.helpers.text_files import write_corpus
 from tests.helpers.trials import checkpoint_of, rows_of, run, run_until, text_trial
@@ -94,6 +95,15 @@ def test_a_model_without_attention_keeps_none_and_evaluation_says_how_far_it_is(
         assert f"{task} the test split, {sentences} of {sentences} sentences" in notes
     assert not (trial.folder / "attention.json").exists()
     assert json.loads((trial.folder / "summary.json").read_text())["attention"] is False
+
+
+def test_the_vocabulary_is_that_of_the_pieces_that_a_small_corpus_gives(tmp_path: Path) -> None:
+    trial = text_trial(tmp_path, data__vocabulary=8000, trainer__max_steps=2)
+    run(trial)
+    summary = json.loads((trial.folder / "summary.json").read_text())
+    checkpoint = load_checkpoint(Path(checkpoint_of(trial)))
+    assert checkpoint.text is not None
+    assert summary["vocabulary"] == len(checkpoint.text.tokenizers[1]) < 1000
 
 
 def test_all_bad_lines_are_kept_by_file_and_line_and_the_first_few_said(
