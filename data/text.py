@@ -15,7 +15,7 @@ from data.corpora import CorpusFiles, cache_folder, load_corpus
 from data.parallel_text import BadLines, ParallelFiles, ParallelText, Problems, read_parallel
 from data.tasks import SPLITS, Examples
 from data.text_tasks import TEXT_TASKS, generate_text
-from data.tokenizer import Algorithm, Tokenizer, cached_tokenizer
+from data.tokenizer import NORMALISATION, Algorithm, Tokenizer, cached_tokenizer
 
 
 @dataclass(frozen=True)
@@ -113,10 +113,10 @@ class TextCorpus:
         return parts
 
     def content_key(self) -> str:
-        """A hash of the text itself: files that changed make another trial, files that moved do not."""
-        content = hashlib.sha256()
-        if self.generated:  # the options say it all
-            return ""
+        """A hash of the text as it is read: files that changed make another trial, files that moved do not."""
+        content = hashlib.sha256(NORMALISATION.encode())
+        if self.generated:  # the options say the rest
+            return NORMALISATION
         for split in SPLITS:
             for files in self._files(split).pairs(f"data.{split}"):
                 for path in files:

@@ -16,6 +16,10 @@ from sentencepiece import SentencePieceProcessor, SentencePieceTrainer
 from data.batch import BOS, EOS, PAD, UNK
 
 Algorithm = Literal["unigram", "bpe"]
+# No character is replaced by another. SentencePiece's own default, NFKC, would write ， as , and ﬁ as fi: outputs could
+# then never be what the references are. What remains is that several spaces become one.
+NORMALISATION = "identity"
+REPLACED = "ﬁ½"  # characters that NFKC replaces
 
 
 class Tokenizer:
@@ -58,6 +62,17 @@ class Tokenizer:
         """
         return " ".join(self._processor.decode(_words(tokens)).splitlines())
 
+    @cached_property
+    def normalises(self) -> bool:
+        """Whether it replaces characters, as tokenizers of older checkpoints do."""
+        return self._processor.normalize(REPLACED).strip("▁") != REPLACED
+
+    def comparable(self, references: Sequence[str]) -> Sequence[str]:
+        """References as outputs can be: where the tokenizer replaces characters, with these replaced too."""
+        if not self.normalises:
+            return references
+        return [self._processor.normalize(text).replace("▁", " ").strip(" ") for text in references]
+
     def pieces(self, tokens: Sequence[int]) -> list[str]:
         """The piece of each token; `▁` begins a word."""
         return [self._processor.id_to_piece(int(token)) for token in tokens]
@@ -81,8 +96,8 @@ def train_tokenizer(texts: Sequence[str], algorithm: Algorithm, vocabulary: int,
         algorithm: unigram (Kudo 2018) or bpe (Sennrich et al. 2016).
         vocabulary: number of pieces at most, the four reserved ones and, with byte fallback, 256 bytes included;
             fewer where the texts do not have so many.
-        byte_fallback: write what no piece covers as bytes, so that no character is lost. SentencePiece normalises the
-            text before (NFKC, and several spaces to one): what comes back is the normalised text.
+        byte_fallback: write what no piece covers as bytes, so that no character is lost. All that is normalised is
+            several spaces, to one.
 
     Raises:
         ValueError: the vocabulary cannot even hold the characters.
@@ -93,6 +108,7 @@ def train_tokenizer(texts: Sequence[str], algorithm: Algorithm, vocabulary: int,
             sentence_iterator=iter(texts),
             model_writer=model,
             model_type=algorithm,
+            normalization_rule_name=NORMALISATION,
             vocab_size=vocabulary,
             hard_vocab_limit=False,
             byte_fallback=byte_fallback,
@@ -122,7 +138,7 @@ def cached_tokenizer(
     Raises:
         ValueError: see `train_tokenizer`.
     """
-    content = hashlib.sha256(json.dumps([algorithm, vocabulary, byte_fallback]).encode())
+    content = hashlib.sha256(json.dumps([algorithm, vocabulary, byte_fallback, NORMALISATION]).encode())
     for text in texts:
         content.update(text.encode() + b"\n")
     path = cache / f"{content.hexdigest()[:24]}.model"

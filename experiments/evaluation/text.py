@@ -59,12 +59,13 @@ def evaluate_text(
     translated = translator.translate(text.source, decoding, generator, done=partial(done, "decoding"))
     best = [outputs[0] for outputs in translated]
     outputs = [translation.text for translation in best]
-    scores = sentence_scores(outputs, text.target, data.lowercase, partial(done, "scoring"))
+    references = translator.target.comparable(text.target)
+    scores = sentence_scores(outputs, references, data.lowercase, partial(done, "scoring"))
     rows: list[Row] = []
     for bucket, upper, members in buckets_of(lengths, data.buckets):
         values = text_metrics(
             [outputs[i] for i in members],
-            [text.target[i] for i in members],
+            [references[i] for i in members],
             data.lowercase,
             [scores[i] for i in members],
         )
@@ -105,9 +106,10 @@ def buckets_of(lengths: list[int], edges: list[int]) -> list[tuple[str, int, lis
 
 def summary_of_text(data: Seq2SeqDataModule, decoding: Decoding, results: TextResults) -> dict[str, Any]:
     """What a summary says of a trial on text."""
+    assert data.text is not None
     return {
         "decoding": str(decoding),
-        "signatures": signatures(data.lowercase),
+        "signatures": signatures(data.lowercase, data.text.tokenizers[1].normalises),
         "source_language": data.source_language,
         "target_language": data.target_language,
         "test_name": data.test_name,

@@ -59,7 +59,7 @@ def sentence_scores(
     for output, reference in zip(outputs, references, strict=True):
         counted, edits = bleu.sentence_score(output, [reference]), ter.sentence_score(output, [reference])
         rouge = rouge_score(output, reference, rouge_keys=ROUGE)
-        same = (output.lower() == reference.lower()) if lowercase else output == reference
+        same = _compared(output, lowercase) == _compared(reference, lowercase)
         scores.append(
             SentenceScores(
                 [*counted.counts, *counted.totals, counted.sys_len, counted.ref_len],
@@ -102,10 +102,19 @@ def text_metrics(
     }
 
 
-def signatures(lowercase: bool) -> dict[str, str]:
-    """sacreBLEU's description of each metric, without which a score says little."""
+def _compared(text: str, lowercase: bool) -> str:
+    """What must be the same for an exact match: not the spaces, several of which are one to any metric."""
+    return " ".join((text.lower() if lowercase else text).split())
+
+
+def signatures(lowercase: bool, normalised: bool = False) -> dict[str, str]:
+    """sacreBLEU's description of each metric, without which a score says little.
+
+    `normalised` says that references were put into NFKC, the form that older tokenizers give outputs; the signature
+    then ends with `references:nfkc`. Otherwise both texts are scored as they are.
+    """
     described = {}
     for name, metric in corpus_metrics(lowercase).items():
         metric.corpus_score([""], [[""]])  # a signature names the number of references, known only then
-        described[name] = str(metric.get_signature())
+        described[name] = f"{metric.get_signature()}{'|references:nfkc' if normalised else ''}"
     return described

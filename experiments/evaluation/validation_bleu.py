@@ -16,8 +16,8 @@ class ValidationBleu(Callback):
 
     def __init__(self, data: Seq2SeqDataModule) -> None:
         assert data.text is not None
-        self.references = data.text.text("validation").target
         self.tokenizer = data.text.tokenizers[1]
+        self.references = self.tokenizer.comparable(data.text.text("validation").target)
         self.metric = BLEU(lowercase=data.lowercase)
         self.outputs: dict[int, str] = {}
 

@@ -65,7 +65,7 @@ def main(arguments: list[str]) -> int:
             lines = f"{len(references):,} lines for {len(outputs):,} of text"
             raise UsageError(f"--reference: {options.reference} has {lines}")
     if references:
-        _print_scores(outputs, references, translator.lowercase)
+        _print_scores(outputs, references, translator)
     return 0
 
 
@@ -113,10 +113,10 @@ def _draw(translator: Translator, undrawn: list[tuple[int, str, Translation]], p
             raise UsageError(f"--attention: {error}") from None
 
 
-def _print_scores(outputs: list[str], references: list[str], lowercase: bool) -> None:
+def _print_scores(outputs: list[str], references: list[str], translator: Translator) -> None:
     """Scores go where progress goes: standard output holds text alone."""
-    described = signatures(lowercase)
-    for name, value in text_metrics(outputs, references, lowercase).items():
+    described = signatures(translator.lowercase, translator.target.normalises)
+    for name, value in text_metrics(outputs, translator.target.comparable(references), translator.lowercase).items():
         print(f"{name:18} {value:8.4f}  {described.get(name, '')}".rstrip(), file=sys.stderr)
 
 

@@ -15,8 +15,21 @@ TEXTS = [text for number in range(200) for text in sentence(random.Random(number
 @pytest.mark.parametrize("algorithm", ["unigram", "bpe"])
 def test_text_comes_back(algorithm) -> None:
     tokenizer = train_tokenizer(TEXTS, algorithm, 400, byte_fallback=True)
-    for text in [*TEXTS[:5], "Never seen: ☃ Ærøskøbing, 日本語"]:
+    for text in [*TEXTS[:5], "Never seen: ☃ Ærøskøbing, 日本語", "他说\uff1a\uff01 ﬁ ½ x² e\u0301 10\u00a0%"]:
         assert tokenizer.decode(tokenizer.encode([text])[0]) == text
+
+
+def test_references_are_compared_in_the_form_that_outputs_of_older_tokenizers_have(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    texts = ["½ 日本。ﬁ ｶﾞ", "The  red house"]
+    new = train_tokenizer(TEXTS, "unigram", 400, byte_fallback=True)
+    monkeypatch.setattr("data.tokenizer.NORMALISATION", "nmt_nfkc")
+    old = train_tokenizer(TEXTS, "unigram", 400, byte_fallback=True)
+    assert old.comparable(texts) == [old.decode(tokens) for tokens in old.encode(texts)]
+    assert old.comparable(texts)[0] == "1⁄2 日本。fi ガ"  # noqa: RUF001
+    assert new.comparable(texts) == texts
+    assert (old.normalises, new.normalises) == (True, False)
 
 
 @pytest.mark.parametrize("algorithm", ["unigram", "bpe"])
@@ -73,7 +86,9 @@ def test_bytes_that_are_no_model_are_refused() -> None:
         Tokenizer(b"not a model")
 
 
-def test_a_tokenizer_is_trained_once_and_kept_by_content(tmp_path: Path) -> None:
+def test_a_tokenizer_is_trained_once_and_kept_by_content_and_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     first = cached_tokenizer(TEXTS, "unigram", 400, True, tmp_path)
     [path] = tmp_path.iterdir()
     assert path.read_bytes() == first.model
@@ -81,6 +96,8 @@ def test_a_tokenizer_is_trained_once_and_kept_by_content(tmp_path: Path) -> None
     path.write_bytes(other.model)  # what is read back now shows that nothing was trained
     assert cached_tokenizer(TEXTS, "unigram", 400, True, tmp_path).model == other.model
     assert cached_tokenizer(TEXTS[:-1], "unigram", 400, True, tmp_path).model != other.model
+    monkeypatch.setattr("data.tokenizer.NORMALISATION", "nmt_nfkc")
+    assert cached_tokenizer(TEXTS, "unigram", 400, True, tmp_path).model != other.model
 
 
 def test_a_damaged_file_in_the_cache_is_made_anew(tmp_path: Path) -> None:

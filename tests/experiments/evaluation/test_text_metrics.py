@@ -84,6 +84,15 @@ def test_exact_match_heeds_case_only_where_bleu_does() -> None:
     assert text_metrics(outputs, references, lowercase=True)["exact_match_text"] == pytest.approx(2 / 3)
 
 
+def test_exact_match_takes_several_spaces_for_one_as_outputs_have_it() -> None:
+    assert text_metrics(["A dog."], ["A  dog. "], lowercase=False)["exact_match_text"] == 1
+
+
+def test_a_signature_says_where_references_were_normalised() -> None:
+    assert "references:" not in signatures(False)["bleu"]
+    assert signatures(False, normalised=True)["bleu"] == f"{signatures(False)['bleu']}|references:nfkc"
+
+
 def test_length_ratio_counts_words_and_punctuation() -> None:
     assert text_metrics(["a b", "c"], ["a b c .", "d e"], lowercase=False)["length_ratio"] == pytest.approx(3 / 6)
 
