@@ -125,12 +125,15 @@ def cache_folder() -> Path:
 
     Returns:
         $LENGTHWISE_CACHE, else $XDG_CACHE_HOME/lengthwise, else ~/.cache/lengthwise.
+
+    Raises:
+        CorpusError: nobody knows the user's home.
     """
-    if folder := os.environ.get("LENGTHWISE_CACHE"):
-        return Path(folder).expanduser()
-    if folder := os.environ.get("XDG_CACHE_HOME"):
-        return Path(folder) / "lengthwise"
-    return Path.home() / ".cache" / "lengthwise"
+    shared = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    try:
+        return Path(os.environ.get("LENGTHWISE_CACHE") or f"{shared}/lengthwise").expanduser()
+    except RuntimeError:
+        raise CorpusError("this user has no home; set LENGTHWISE_CACHE to a folder that you may write to") from None
 
 
 def load_corpus(name: str, source_language: str, target_language: str, cache: Path) -> CorpusFiles:

@@ -11,11 +11,11 @@ from functools import cached_property
 import numpy as np
 
 from data.batch import PAD, UNK
-from data.corpora import CorpusFiles, cache_folder, load_corpus
+from data.corpora import CorpusError, CorpusFiles, cache_folder, load_corpus
 from data.parallel_text import BadLines, ParallelFiles, ParallelText, Problems, read_parallel
 from data.tasks import SPLITS, Examples
 from data.text_tasks import TEXT_TASKS, generate_text
-from data.tokenizer import NORMALISATION, Algorithm, Tokenizer, cached_tokenizer
+from data.tokenizer import NORMALISATION, Algorithm, Tokenizer, cached_tokenizer, train_tokenizer
 
 
 @dataclass(frozen=True)
@@ -200,8 +200,12 @@ class TextCorpus:
 
     def _tokenizer(self, texts: Sequence[str]) -> Tokenizer:
         settings = self.settings
-        folder = cache_folder() / "tokenizers"
-        return cached_tokenizer(texts, settings.tokenizer, settings.vocabulary, settings.byte_fallback, folder)
+        options = settings.tokenizer, settings.vocabulary, settings.byte_fallback
+        try:
+            folder = cache_folder() / "tokenizers"
+        except CorpusError:  # a cache only saves time
+            return train_tokenizer(texts, *options)
+        return cached_tokenizer(texts, *options, folder)
 
 
 def _padded(rows: list[list[int]]) -> tuple[np.ndarray, np.ndarray]:

@@ -142,9 +142,8 @@ def cached_tokenizer(
     for text in texts:
         content.update(text.encode() + b"\n")
     path = cache / f"{content.hexdigest()[:24]}.model"
-    if path.is_file():
-        with contextlib.suppress(ValueError, OSError):
-            return Tokenizer(path.read_bytes())
+    with contextlib.suppress(ValueError, OSError):
+        return Tokenizer(path.read_bytes())
     tokenizer = train_tokenizer(texts, algorithm, vocabulary, byte_fallback)
     with contextlib.suppress(OSError):  # a cache that cannot be written only costs time
         cache.mkdir(parents=True, exist_ok=True)

@@ -69,6 +69,10 @@ def main(arguments: list[str] | None = None) -> int:
         message = f"{error.strerror or error}: {error.filename or 'no file named'}"
     except MemoryError as error:
         message = f"out of memory{f': {error}' if str(error) else ''}"
+    except RuntimeError as error:
+        if "home directory" not in str(error):
+            raise
+        message = "this user has no home; set the environment variable HOME to a folder of yours"
     except KeyboardInterrupt:
         print(f"\nlengthwise {verb}: stopped; the same command continues where it was", file=sys.stderr)
         return 130
@@ -77,6 +81,11 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(verb: str, rest: list[str]) -> int:
+    for number, word in enumerate((verb, *rest), start=1):
+        try:
+            word.encode()
+        except UnicodeEncodeError:
+            raise UsageError(f"argument {number}, {word!r}, is not UTF-8; write it so, or rename the file") from None
     if verb in ("-h", "--help"):
         print(usage())
         return 0
@@ -98,7 +107,7 @@ def _prepare_streams() -> None:
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode))  # noqa: PTH123, SIM115
     if isinstance(sys.stdout, io.TextIOWrapper):  # not in a notebook
-        sys.stdout.reconfigure(encoding="utf-8")
+        sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")  # a folder's name may be neither
 
 
 def _flush() -> None:

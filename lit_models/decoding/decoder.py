@@ -13,6 +13,7 @@ from lit_models import LitSeq2Seq
 from lit_models.decoding.minimum_bayes_risk import minimum_bayes_risk
 from lit_models.decoding.search import Hypotheses, beam_search, sample
 
+LEAST_TEMPERATURE = 1e-6  # far below, a logit divided by it is no finite number
 MOST_HYPOTHESES = 10_000  # of one sentence at a time; more fill any memory
 
 
@@ -57,6 +58,10 @@ class Decoding:
                 raise ValueError(f"decoding.{option}: {getattr(self, option)} must be at most {bound}")
         if self.temperature <= 0:
             raise ValueError(f"decoding.temperature: {self.temperature} must be above 0")
+        if self.temperature < LEAST_TEMPERATURE:
+            raise ValueError(
+                f"decoding.temperature: {self.temperature} must be at least {LEAST_TEMPERATURE}; the limit is greedy"
+            )
         if not 0 < self.top_p <= 1:
             raise ValueError(f"decoding.top_p: {self.top_p} must lie in (0, 1]")
 

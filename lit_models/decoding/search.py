@@ -117,7 +117,7 @@ def sample(
         ended = torch.zeros_like(rows, dtype=torch.bool)
         for position in range(tokens.shape[1]):
             logits, state, _ = model.step(token, state)
-            token = _draw(logits / temperature, top_k, top_p, generator)
+            token = _draw(logits.float() / temperature, top_k, top_p, generator)
             places, gone = rows.flatten(), ended.flatten()
             chosen = logits.gather(1, token[:, None]).squeeze(1).float() - logits.float().logsumexp(dim=-1)
             log_probabilities[places] += chosen.masked_fill(gone, 0.0)

@@ -15,7 +15,10 @@ import pytest
 
 from data import corpora, downloads
 from data.corpora import CORPORA, MULTI30K_SUMS, CorpusError, cache_folder, load_corpus
+from data.datamodule import Seq2SeqDataModule
 from data.downloads import DownloadError
+from data.parallel_text import ParallelFiles
+from tests.helpers.text_files import write_corpus
 
 
 class Handler(SimpleHTTPRequestHandler):
@@ -278,6 +281,24 @@ def test_the_cache_folder_follows_the_environment(monkeypatch: pytest.MonkeyPatc
     assert cache_folder() == tmp_path / "shared" / "lengthwise"
     monkeypatch.delenv("XDG_CACHE_HOME")
     assert cache_folder() == tmp_path / "home" / ".cache" / "lengthwise"
+
+
+def test_without_a_home_corpora_say_what_to_set_and_tokenizers_do_without(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("LENGTHWISE_CACHE")
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr("os.path.expanduser", lambda path: path)  # as for a user whom the system does not know
+    with pytest.raises(CorpusError, match="this user has no home; set LENGTHWISE_CACHE"):
+        cache_folder()
+    files = write_corpus(tmp_path)
+    data = Seq2SeqDataModule(
+        task="text", length=60, vocabulary=150, byte_fallback=False,
+        **{split: ParallelFiles(files[f"data.{split}.source"], files[f"data.{split}.target"])
+           for split in ("train", "validation", "test")},
+    )  # fmt: skip
+    data.prepare_data()
+    assert data.text is not None and len(data.text.text("test")) == 20
 
 
 def test_every_name_is_listed_once() -> None:

@@ -61,3 +61,22 @@ def test_closed_standard_streams_are_empty_ones(
         monkeypatch.setattr(f"sys.{name}", None)
     assert main(["translate", "--checkpoint", checkpoint_of(trained), "--output", str(tmp_path / "out")]) == 0
     assert (tmp_path / "out").read_text() == ""
+
+
+@pytest.mark.parametrize("verb", ["fit", "translate", "report", "sizes"])
+def test_an_argument_that_is_not_utf_8_is_named(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    latin = os.fsdecode("café".encode("latin-1"))
+    assert main([verb, "--output", latin]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and "is not UTF-8" in error and "argument 3, " in error
+
+
+def test_a_library_that_wants_a_home_is_told_of_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("experiments.verbs.sizes.main", lambda rest: Path("~").expanduser())
+    monkeypatch.setattr("os.path.expanduser", lambda path: path)  # as for a user whom the system does not know
+    assert main(["sizes"]) == 2
+    assert capsys.readouterr().err == (
+        "lengthwise sizes: error: this user has no home; set the environment variable HOME to a folder of yours\n"
+    )

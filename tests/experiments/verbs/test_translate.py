@@ -194,6 +194,7 @@ def test_a_model_of_symbols_does_not_translate(tmp_path: Path, capsys: pytest.Ca
         (["--n_best", "0", "x"], "--n_best: 0 must lie between 1 and 10000"),
         (["--n_best", "2", "--method", "greedy", "x"], "--n_best: greedy has one output"),
         (["--temperature", "0", "x"], "--temperature: 0.0 must be above 0"),
+        (["--temperature", "1e-45", "x"], "--temperature: 1e-45 must be at least 1e-06; the limit is greedy"),
         (["--top_p", "1.5", "x"], "--top_p: 1.5 must lie in (0, 1]"),
         (["--method", "best", "x"], "--method: invalid choice: 'best'"),
         (["--attention", "figure.txt", "x"], "--attention: "),
