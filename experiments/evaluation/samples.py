@@ -11,6 +11,13 @@ from data.batch import BOS, EOS, FIRST_TOKEN, PAD, Batch
 from data.datamodule import Seq2SeqDataModule
 from lit_models import LitSeq2Seq
 
+ESCAPES = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
+
+
+def table_cell(text: str) -> str:
+    r"""A text in a tab-separated table, with \t, \n, \r and \\ for tab, line feed, carriage return and backslash."""
+    return text.translate(ESCAPES)
+
 
 class Sample(NamedTuple):
     """One example. Attributes: test length, S source symbols, the target, T symbols of the output, weights (T, S)."""

@@ -15,7 +15,7 @@ from experiments.config.carried import resolve_use
 from experiments.config.help import full_help, model_help, short_help
 from experiments.config.trial import Trial, resolve_trial
 from experiments.errors import UsageError
-from experiments.evaluation.samples import symbols
+from experiments.evaluation.samples import symbols, table_cell
 from experiments.evaluation.translator import Translator
 from experiments.machine import is_nonzero_rank
 from experiments.tracking.agent import in_sweep
@@ -33,7 +33,8 @@ HELP = {
     "named after its configuration: the same command again continues where it was stopped.",
     "validate": "Measure a checkpoint on the validation examples.",
     "test": "Measure a checkpoint at every length of --data.eval_lengths.",
-    "predict": "Print what a checkpoint makes of the test examples: source, target and greedy output.",
+    "predict": "Print what a checkpoint makes of the test examples: source, target and output, "
+    r"tab-separated; \t, \n, \r and \\ in a text stand for tab, line feed, carriage return and backslash.",
 }
 
 
@@ -172,7 +173,7 @@ def _predict_text(model: LitSeq2Seq, data: Seq2SeqDataModule, decoding: Decoding
     print("source\ttarget\toutput")
     translated = translator.translate(text.source, decoding, decoding.generator(model.device))
     for source, target, outputs in zip(text.source, text.target, translated, strict=True):
-        print(source, target, outputs[0].text, sep="\t")
+        print(*map(table_cell, (source, target, outputs[0].text)), sep="\t")
 
 
 @torch.no_grad()

@@ -20,6 +20,7 @@ from analysis.files import require_writable
 from analysis.statistics.word_alignments import project_to_words, words_from_pieces, words_of_pieces
 from experiments.config.arguments import OneLineParser, require_threads
 from experiments.errors import UsageError
+from experiments.evaluation.samples import table_cell
 from experiments.evaluation.text_metrics import signatures, text_metrics
 from experiments.evaluation.translator import Translation, Translator
 from experiments.files import open_output
@@ -86,7 +87,7 @@ def _translate(
 def _formatted(number: int, outputs: list[Translation], options: argparse.Namespace) -> str:
     if options.n_best == 1 and not options.scores:
         return outputs[0].text + "\n"
-    return "".join(f"{number}\t{output.score:.4f}\t{output.text}\n" for output in outputs)
+    return "".join(f"{number}\t{output.score:.4f}\t{table_cell(output.text)}\n" for output in outputs)
 
 
 def _check_picture(path: Path | None) -> None:
@@ -243,7 +244,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--attention", type=Path, metavar="FILE", help="draw where the model looked: .png, .pdf or .svg"
     )
-    parser.add_argument("--n_best", type=int, default=1, metavar="N", help="most outputs a text: number, score, text")
+    parser.add_argument("--n_best", type=int, default=1, metavar="N",
+                        help=r"most outputs a text: number, score, text with \t for a tab and \\ for \ ")  # fmt: skip
     parser.add_argument("--scores", action="store_true", help="print number and score before each output")
     parser.add_argument("--threads", type=int, metavar="N", help="CPU threads")
     parser.add_argument("--device", default="cpu", help="cpu or cuda (default %(default)s)")

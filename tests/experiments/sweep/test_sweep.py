@@ -95,6 +95,15 @@ def test_the_default_folder_stays_below_runs(tmp_path: Path) -> None:
     assert runs == Path("runs") / "-elsewhere"
 
 
+def test_a_sweep_started_from_another_folder_says_where_to_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run_sweep(ROOT / "experiments" / "sweeps" / "by_length.yaml", tmp_path / "runs") == 2
+    error = capsys.readouterr().err
+    assert error.endswith(f" does not exist here; start the sweep in {ROOT}\n") and error.count("\n") == 1
+
+
 def test_two_sweeps_do_not_share_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     output = tmp_path / "runs"
     with exclusive_lock(output, "--output"):

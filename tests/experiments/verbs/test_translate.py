@@ -57,6 +57,20 @@ def test_n_best_outputs_come_with_falling_scores(trained: Trial, capsys: pytest.
         assert scores == sorted(scores, reverse=True) and scores[0] <= 0
 
 
+def test_a_text_with_a_tab_stays_one_cell_of_a_table(
+    trained: Trial, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(Tokenizer, "decode", lambda self, tokens: "a\tb\\t")
+    for options in (["--n_best", "2"], ["--scores"]):
+        translate("--checkpoint", checkpoint_of(trained), *options, "The big dog.")
+        assert {line.split("\t")[2:] == [r"a\tb\\t"] for line in capsys.readouterr().out.splitlines()} == {True}
+    translate("--checkpoint", checkpoint_of(trained), "The big dog.")
+    assert capsys.readouterr().out == "a\tb\\t\n"  # no table
+    main(["predict", "--checkpoint", checkpoint_of(trained)])
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 21 and {line.count("\t") for line in lines} == {2}
+
+
 @pytest.mark.parametrize("method", ["beam", "greedy", "sample", "mbr"])
 def test_every_method_is_there_and_repeats_itself(
     trained: Trial, method: str, capsys: pytest.CaptureFixture[str]
