@@ -53,6 +53,8 @@ class LengthClaim(NamedTuple):
 
 def length_claim(comparison: Comparison) -> LengthClaim:
     """Whether attention keeps BLEU on long sentences and a fixed context loses it, judged by `BLEU_RULE`."""
+    if not comparison.has_bleu:
+        return LengthClaim(Answer.UNTOLD, "BLEU is undefined")
     if len(comparison.buckets) < 2:
         return LengthClaim(Answer.UNTOLD, "one range of lengths")
     if not corpus_bleu(comparison.buckets[0].resampled).all():  # no share of nothing can be kept

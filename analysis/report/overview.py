@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from analysis.report.blocks import Cell, Paragraph, Table
 from analysis.report.failures import not_in_means
 from analysis.report.sections.claims import verdicts
-from analysis.statistics.comparisons import comparisons, line_name, scored, setting_title
+from analysis.statistics.comparisons import NO_BLEU, comparisons, line_name, scored, setting_title
 from analysis.statistics.summaries import by_setting, over_seeds, seeds_phrase, synthetic, within_training
 from analysis.tables.evidence import Evidence
+from analysis.tables.schema import ALL
 from analysis.tables.trial_folders import Runs
 
 
@@ -40,9 +41,24 @@ def _accuracy(runs: Runs) -> Iterator[Table | Paragraph]:
 
 
 def _bleu(runs: Runs) -> Iterator[Table]:
-    """Mean BLEU of each trained model by range of source lengths, a table for each comparison."""
+    """Mean BLEU of each trained model by range of source lengths, a table for each comparison.
+
+    Where BLEU is undefined, chrF and exact match stand for it.
+    """
     compared = comparisons(runs)
     for comparison in compared:
+        title = ", ".join(setting_title(comparison.setting, compared))
+        if not comparison.has_bleu:
+            whole = runs.results[runs.results["trial"].isin(comparison.trials) & (runs.results["bucket"] == ALL)]
+            means = whole.pivot_table(index="arch", columns="metric", values="value")
+            names = runs.architectures.names(comparison.archs).items()
+            lines = [
+                [line_name(name, comparison.train_length), f"{means['chrf'][arch]:.1f}",
+                 f"{means['exact_match_text'][arch]:.3f}"]
+                for arch, name in names
+            ]  # fmt: skip
+            yield Table(["", "chrF", "exact match"], lines, f"{title}; {NO_BLEU}")
+            continue
         buckets = [*comparison.buckets, comparison.whole]
         lines: list[list[Cell]] = []
         for arch, name in runs.architectures.names(comparison.archs).items():
@@ -50,4 +66,4 @@ def _bleu(runs: Runs) -> Iterator[Table]:
             means = [f"{score.mean:.1f}" for score in scores]
             lines.append([line_name(name, comparison.train_length), *means, scores[-1].seeds])
         header = ["source length", *(bucket.name for bucket in buckets), "seeds"]
-        yield Table(header, lines, f"mean BLEU: {', '.join(setting_title(comparison.setting, compared))}")
+        yield Table(header, lines, f"mean BLEU: {title}")

@@ -14,13 +14,21 @@ import numpy as np
 import pandas as pd
 
 from analysis.errors import ReportError
-from analysis.statistics.intervals import MeanInterval, bootstrap_sums, corpus_bleu, percentile_interval, resample_seeds
+from analysis.statistics.intervals import (
+    BLEU_ORDER,
+    MeanInterval,
+    bootstrap_sums,
+    corpus_bleu,
+    percentile_interval,
+    resample_seeds,
+)
 from analysis.statistics.summaries import BUDGET, task_name
 from analysis.tables.architectures import Architectures
 from analysis.tables.schema import ALL, BLEU_STATISTICS
 from analysis.tables.trial_folders import Runs
 
 LEAST_SENTENCES = 20  # BLEU of fewer is noise
+NO_BLEU = "BLEU is undefined: no reference has 4 words, so that there are no 4-grams"
 SAMPLES = 1000
 SEED = 2014  # of the bootstrap; any number will do as long as it stays
 BLEU_BOUNDS = (0.0, 100.0)
@@ -77,8 +85,10 @@ class Comparison:
         stopped: whether it used up its budget before it had converged (trials,).
         architectures: what the architectures say of themselves.
         whole: the whole test set.
-        buckets: those with enough sentences, the shortest first.
+        buckets: those with enough sentences whose BLEU is defined, the shortest first.
         left_out: name and number of sentences of those with too few.
+        undefined: names of those without BLEU: where no reference has a 4-gram, the best translation would get 0.
+        has_bleu: whether BLEU of the whole test set is defined.
     """
 
     setting: Setting
@@ -90,6 +100,8 @@ class Comparison:
     whole: Bucket
     buckets: tuple[Bucket, ...]
     left_out: tuple[tuple[str, int], ...]
+    undefined: tuple[str, ...]
+    has_bleu: bool
 
     def distribution(self, arch: str, values: np.ndarray, resampled: np.ndarray) -> Distribution:
         """The distribution of an architecture's mean, from values (trials,) and resampled (trials, samples)."""
@@ -156,10 +168,14 @@ def setting_title(setting: Setting, compared: Sequence[Comparison]) -> tuple[str
 def left_out_phrase(compared: Sequence[Comparison]) -> str:
     """Which buckets have too few sentences to be shown; empty if all are shown."""
     left_out = dict.fromkeys(bucket for comparison in compared for bucket in comparison.left_out)
-    if not left_out:
-        return ""
-    listed = ", ".join(f"{name} (n = {sentences})" for name, sentences in left_out)
-    return f"Left out for fewer than {LEAST_SENTENCES} sentences: {listed}."
+    undefined = dict.fromkeys(bucket for comparison in compared for bucket in comparison.undefined)
+    phrases = []
+    if left_out:
+        listed = ", ".join(f"{name} (n = {sentences})" for name, sentences in left_out)
+        phrases.append(f"Left out for fewer than {LEAST_SENTENCES} sentences: {listed}.")
+    if undefined:
+        phrases.append(f"Left out as BLEU is undefined where no reference has 4 words: {', '.join(undefined)}.")
+    return " ".join(phrases)
 
 
 def _compare(
@@ -176,6 +192,8 @@ def _compare(
     )  # (trials, sentences, 10)
     chosen = {name: _within(name, lengths) for name in sorted(names, key=_first_length)}
     shown = {name: rows for name, rows in chosen.items() if rows.sum() >= LEAST_SENTENCES}
+    long_enough = sentences[0]["reference_words"].to_numpy() >= BLEU_ORDER
+    undefined = [name for name, rows in shown.items() if not long_enough[rows].any()]
     return Comparison(
         setting,
         train_length,
@@ -184,8 +202,12 @@ def _compare(
         tuple(trials["ended"] == BUDGET),
         architectures,
         _bucket(ALL, lengths, statistics),
-        tuple(_bucket(name, lengths[rows], statistics[:, rows]) for name, rows in shown.items()),
+        tuple(
+            _bucket(name, lengths[rows], statistics[:, rows]) for name, rows in shown.items() if name not in undefined
+        ),
         tuple((name, int(rows.sum())) for name, rows in chosen.items() if name not in shown),
+        tuple(undefined),
+        bool(long_enough.any()),
     )
 
 

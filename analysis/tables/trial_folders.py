@@ -40,7 +40,7 @@ from analysis.tables.wandb_mirror import local_folder
 IDENTITY = ["arch", "task", "vocabulary", "train_length", "min_train_length", "seed", "model", *TEXT.names]
 TRIAL_FILES = {"config.yaml", SUMMARY.file, FAILURE.file}
 NOT_SEARCHED = {"checkpoints", "figures", "latex", "report_tables", "wandb"}
-CURVES = ("greedy_token_accuracy", "bleu", "loss")  # of all metrics in a history, those that figures show
+CURVES = ("greedy_token_accuracy", "bleu", "chrf", "loss")  # of all metrics in a history, those that figures show
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,12 +9,15 @@ from data.batching import ExampleStore
 from data.datamodule import Seq2SeqDataModule
 from data.tasks import generate
 from experiments.errors import UsageError
+from experiments.evaluation.text_metrics import NO_BLEU, has_bleu
 from lit_models import LitSeq2Seq
+from lit_models.metrics import ENDINGS
 
 EVERYWHERE = ("loss", "perplexity", "token_accuracy", "exact_match", "greedy_token_accuracy", "greedy_exact_match",
-              "padding")  # fmt: skip
+              *ENDINGS, "padding")  # fmt: skip
 ON_SYMBOLS = ("bits_presented", "bits_recovered")
-ON_TEXT = ("bleu",)
+ON_TEXT = ("chrf",)
+BLEU = "bleu"
 ALIGNMENT = "alignment_accuracy"
 
 
@@ -34,6 +37,10 @@ def check_monitor(
         UsageError: one line that names the option and lists the metrics there are.
     """
     known = [*EVERYWHERE, *(ON_SYMBOLS if data.text is None else ON_TEXT)]
+    if data.text is not None and has_bleu(data.text.text("validation").target):
+        known.append(BLEU)
+    elif data.text is not None and monitor == f"validation/{BLEU}":
+        raise UsageError(f"{option}: {monitor} is not measured: {NO_BLEU}, such as validation/chrf")
     if monitor == f"validation/{ALIGNMENT}" and _measures_alignment(data, model, options):
         known.append(ALIGNMENT)  # looked at only where it is asked for, as it takes a model
     if monitor not in [f"validation/{name}" for name in known]:

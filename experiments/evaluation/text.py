@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -71,7 +72,7 @@ def evaluate_text(
         )
         values["sentences"] = len(members)
         values["mean_source_length"] = sum(lengths[i] for i in members) / len(members)
-        rows.extend(Row(bucket, upper, None, name, value) for name, value in values.items())
+        rows.extend(Row(bucket, upper, None, name, value) for name, value in values.items() if not math.isnan(value))
     sentences = [
         (line, length, source, reference, output, *score.bleu)
         for line, (length, source, reference, output, score) in enumerate(

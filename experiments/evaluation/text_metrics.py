@@ -1,14 +1,17 @@
 """What is measured on detokenised text, by the libraries that papers are compared with."""
 
+import math
+import re
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from sacrebleu.metrics.bleu import BLEU
+from sacrebleu.metrics.bleu import BLEU, MAX_NGRAM_ORDER
 from sacrebleu.metrics.chrf import CHRF
 from sacrebleu.metrics.ter import TER
 from torchmetrics.functional.text import rouge_score
 
-ROUGE = ("rouge1", "rouge2", "rougeL")
+ROUGE = {"rouge1": 1, "rouge2": 2, "rougeL": 1}  # with the words that a reference needs to be scored at all
+NO_BLEU = "BLEU is undefined: no reference has 4 words, so that there are no 4-grams; look at chrF and exact match"
 
 
 def corpus_metrics(lowercase: bool) -> dict[str, BLEU | CHRF | TER]:
@@ -27,7 +30,7 @@ class SentenceScores(NamedTuple):
         bleu: the counts `BLEU_STATISTICS` of the schema.
         ter_edits: edits that make the output the reference.
         ter_words: words of the reference as TER counts them.
-        rouge: F1 of each of `ROUGE`.
+        rouge: F1 of each of `ROUGE`; NaN where the reference is too short for it.
         exact: whether output and reference are the same.
     """
 
@@ -58,14 +61,17 @@ def sentence_scores(
     scores = []
     for output, reference in zip(outputs, references, strict=True):
         counted, edits = bleu.sentence_score(output, [reference]), ter.sentence_score(output, [reference])
-        rouge = rouge_score(output, reference, rouge_keys=ROUGE)
+        rouge = rouge_score(output, reference, rouge_keys=tuple(ROUGE))
+        words = len(rouge_words(reference))
         same = _compared(output, lowercase) == _compared(reference, lowercase)
         scores.append(
             SentenceScores(
                 [*counted.counts, *counted.totals, counted.sys_len, counted.ref_len],
                 edits.num_edits,
                 edits.ref_length,
-                tuple(float(rouge[f"{name}_fmeasure"]) for name in ROUGE),
+                tuple(
+                    float(rouge[f"{name}_fmeasure"]) if words >= least else math.nan for name, least in ROUGE.items()
+                ),
                 same,
             )
         )
@@ -87,19 +93,35 @@ def text_metrics(
     Returns:
         bleu, chrf and ter in percent; rouge1, rouge2 and rougeL as F1 between 0 and 1 (Lin 2004), which counts runs
         of a-z and 0-9 only, as the original does; exact_match_text; length_ratio, words of outputs to references.
+        bleu is NaN where it is undefined: where no reference is long enough for a 4-gram, the best output would get
+        0. Likewise each ROUGE, which is the mean over the sentences it is defined for.
     """
     scores = sentence_scores(outputs, references, lowercase) if scores is None else scores
     counts = [sum(column) for column in zip(*(score.bleu for score in scores), strict=True)]
     edits, words = sum(score.ter_edits for score in scores), sum(score.ter_words for score in scores)
     bleu = BLEU.compute_bleu(counts[:4], counts[4:8], counts[8], counts[9], smooth_method="exp")
-    return {
-        "bleu": bleu.score,
+    values = {
+        "bleu": bleu.score if has_bleu(references) else math.nan,
         "chrf": CHRF(lowercase=lowercase).corpus_score(list(outputs), [list(references)]).score,
-        "ter": 100 * (edits / words if words else float(edits > 0)),
-        **{name: sum(score.rouge[place] for score in scores) / len(scores) for place, name in enumerate(ROUGE)},
         "exact_match_text": sum(score.exact for score in scores) / len(scores),
+        "ter": 100 * (edits / words if words else float(edits > 0)),
         "length_ratio": counts[8] / max(counts[9], 1),
     }
+    for place, name in enumerate(ROUGE):
+        defined = [score.rouge[place] for score in scores if not math.isnan(score.rouge[place])]
+        values[name] = sum(defined) / len(defined) if defined else math.nan
+    return values
+
+
+def has_bleu(references: Sequence[str]) -> bool:
+    """Whether BLEU is defined: one of the references must be long enough for a 4-gram."""
+    words = BLEU().tokenizer
+    return any(len(words(reference).split()) >= MAX_NGRAM_ORDER for reference in references)
+
+
+def rouge_words(text: str) -> list[str]:
+    """What ROUGE compares: runs of a-z and 0-9, as in the program that defines it."""
+    return re.findall("[a-z0-9]+", text.lower())
 
 
 def _compared(text: str, lowercase: bool) -> str:

@@ -19,7 +19,7 @@ from data.tasks import SPLITS
 from data.text import TextCorpus
 from experiments.config.parser import make_cli
 from experiments.config.trial import Trial
-from experiments.evaluation.validation_bleu import ValidationBleu
+from experiments.evaluation.validation_scores import ValidationScores
 from experiments.files import exclusive_lock, whole_file, write_json
 from experiments.machine import is_nonzero_rank, keep_freed_memory
 from experiments.probes.gradient_callback import GradientFlow
@@ -135,7 +135,7 @@ def _train_and_evaluate(trial: Trial, folder: Path, report: Report, tracker: Tra
 
 def _probes(trial: Trial, folder: Path, model: LitSeq2Seq, data: Seq2SeqDataModule) -> list[pl.Callback]:
     """What is measured beside training: BLEU of text, and gradient flow where it is asked for."""
-    probes: list[pl.Callback] = [] if data.text is None else [ValidationBleu(data)]
+    probes: list[pl.Callback] = [] if data.text is None else [ValidationScores(data)]
     if every := trial.config["gradients"]["every"]:
         labels, clipping = trial.labels, trial.config["trainer"]["gradient_clip_val"]
         further = {} if clipping else {"gradient_clip_val": clipping}  # clipping is the default

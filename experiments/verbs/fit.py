@@ -9,13 +9,14 @@ import torch
 import yaml
 from tqdm import tqdm
 
-from analysis.tables.schema import RESULTS
+from analysis.tables.schema import ALL, RESULTS
 from data.datamodule import Seq2SeqDataModule
 from experiments.config.carried import resolve_use
 from experiments.config.help import full_help, model_help, short_help
 from experiments.config.trial import Trial, resolve_trial
 from experiments.errors import UsageError
 from experiments.evaluation.samples import symbols, table_cell
+from experiments.evaluation.text_metrics import NO_BLEU
 from experiments.evaluation.translator import Translator
 from experiments.machine import is_nonzero_rank
 from experiments.tracking.agent import in_sweep
@@ -112,10 +113,13 @@ def _print_accuracy(path: Path) -> None:
     values = {(row["eval_length"], row["metric"]): row["value"] for row in rows}
     texts = {(row["bucket"], row["metric"]): row["value"] for row in rows if row["bucket"]}
     if texts:
-        print("source length  sentences   BLEU   chrF")
+        print("source length  sentences   chrF  exact match   BLEU")
         for bucket in dict.fromkeys(bucket for bucket, _ in texts):
-            count, bleu, chrf = (float(texts[bucket, name]) for name in ("sentences", "bleu", "chrf"))
-            print(f"{bucket:>13}  {count:9.0f}  {bleu:5.2f}  {chrf:5.2f}")
+            count, chrf, exact = (float(texts[bucket, name]) for name in ("sentences", "chrf", "exact_match_text"))
+            bleu = f"{float(texts[bucket, 'bleu']):5.2f}" if (bucket, "bleu") in texts else "    -"
+            print(f"{bucket:>13}  {count:9.0f}  {chrf:5.2f}  {exact:11.4f}  {bleu}")
+        if (ALL, "bleu") not in texts:
+            print(NO_BLEU)
         print(path.as_posix())
         return
     print("length  greedy token accuracy  greedy exact match")
@@ -159,6 +163,8 @@ def _use(verb: str, path: Path, arguments: list[str]) -> int:
         for row in rows:
             if row.position is None:
                 print(f"{row.bucket or row.eval_length:>8}  {row.metric:24} {row.value:.6f}")
+        if data.text is not None and (ALL, "bleu") not in {(row.bucket, row.metric) for row in rows}:
+            print(NO_BLEU)
     elif data.text is not None:
         _predict_text(model, data, decoding)
     else:

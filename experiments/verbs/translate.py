@@ -1,6 +1,7 @@
 """`lengthwise translate`: text in, text out, from a checkpoint."""
 
 import argparse
+import math
 import os
 import select
 import stat
@@ -21,7 +22,7 @@ from analysis.statistics.word_alignments import project_to_words, words_from_pie
 from experiments.config.arguments import OneLineParser, require_threads
 from experiments.errors import UsageError
 from experiments.evaluation.samples import table_cell
-from experiments.evaluation.text_metrics import signatures, text_metrics
+from experiments.evaluation.text_metrics import NO_BLEU, signatures, text_metrics
 from experiments.evaluation.translator import Translation, Translator
 from experiments.files import open_output
 from experiments.trial.checkpoints import load_checkpoint
@@ -117,8 +118,12 @@ def _draw(translator: Translator, undrawn: list[tuple[int, str, Translation]], p
 def _print_scores(outputs: list[str], references: list[str], translator: Translator) -> None:
     """Scores go where progress goes: standard output holds text alone."""
     described = signatures(translator.lowercase, translator.target.normalises)
-    for name, value in text_metrics(outputs, translator.target.comparable(references), translator.lowercase).items():
-        print(f"{name:18} {value:8.4f}  {described.get(name, '')}".rstrip(), file=sys.stderr)
+    values = text_metrics(outputs, translator.target.comparable(references), translator.lowercase)
+    for name, value in values.items():
+        if not math.isnan(value):
+            print(f"{name:18} {value:8.4f}  {described.get(name, '')}".rstrip(), file=sys.stderr)
+    if math.isnan(values["bleu"]):
+        print(NO_BLEU, file=sys.stderr)
 
 
 def _decoding(options: argparse.Namespace) -> Decoding:

@@ -17,6 +17,7 @@ from analysis.tables.architectures import Architectures
 # In the order of preference: what is drawn of a trial is the first that it has.
 METRICS = {
     "bleu": ("BLEU", (0.0, 100.0)),
+    "chrf": ("chrF", (0.0, 100.0)),
     "greedy_token_accuracy": ("Greedy token accuracy", PROPORTION),
     "loss": ("Loss (nats a token)", None),
 }
@@ -60,9 +61,10 @@ def learning_figure(curves: pd.DataFrame, trials: pd.DataFrame, architectures: A
         if points["seeds"].max() == 1
         else f"Means over {seeds_phrase(points)}; bands are 95% t intervals."
     )
+    decoded = "Accuracy, BLEU and chrF" if (points["metric"] == "chrf").any() else "Accuracy and BLEU"
     caption = (
         f"Score on the validation examples during training, at the greatest train length of each task, against the "
-        f"time spent (left) and against optimiser steps (right). Accuracy and BLEU are those of free-running decoding. "
+        f"time spent (left) and against optimiser steps (right). {decoded} are those of free-running decoding. "
         f"{spread} A trial that ended early keeps its last score and time"
         f"{stopped_phrase(points)}."
     )

@@ -10,6 +10,7 @@ from analysis.report.blocks import Block, Heading, Listing, Paragraph, Table, no
 from analysis.report.context import Report, Section
 from analysis.statistics.comparisons import (
     BLEU_BOUNDS,
+    NO_BLEU,
     Comparison,
     comparisons,
     left_out_phrase,
@@ -69,6 +70,9 @@ def _bleu(comparison: Comparison, compared: list[Comparison], architectures: Arc
     """Verdict, table and pairs of trials that can be compared."""
     names = architectures.names(comparison.archs)
     title = f"{', '.join(setting_title(comparison.setting, compared))}, trained up to {comparison.train_length}"
+    if not comparison.has_bleu:
+        yield Paragraph(f"**Measured here: {title}.** {NO_BLEU}. chrF and exact match stand under Whole test sets.")
+        return
     if not comparison.buckets:
         yield Paragraph(f"**Measured here: {title}.** Nothing: no range of lengths has enough sentences.")
         return
@@ -109,6 +113,9 @@ def _shares(claim: LengthClaim, first: str, last: str) -> str:
 
 def _whole_test_sets(runs: Runs, compared: list[Comparison]) -> Table:
     whole = runs.results[runs.results["bucket"] == ALL]
+    columns = {"bleu": "BLEU", "chrf": "chrF", "ter": "TER"}
+    if not all(comparison.has_bleu for comparison in compared):
+        columns = {"chrf": "chrF", "exact_match_text": "Exact match", "ter": "TER", "bleu": "BLEU"}
     rows = []
     for comparison in compared:
         title = ", ".join(setting_title(comparison.setting, compared))
@@ -116,9 +123,12 @@ def _whole_test_sets(runs: Runs, compared: list[Comparison]) -> Table:
         for arch, name in runs.architectures.names(comparison.archs).items():
             means = scores[scores["arch"] == arch].groupby("metric")["value"].mean()
             bleu = scored(comparison, arch, comparison.whole).interval().clipped(*BLEU_BOUNDS)
-            others = [f"{means[metric]:.1f}" if metric in means else None for metric in ("chrf", "ter")]
-            rows.append((name, title, comparison.train_length, interval(bleu, 1), *others, bleu.count))
-    return Table(("Architecture", "Test set", "Trained up to", "BLEU", "chrF", "TER", "Seeds"), rows)
+            shown = {
+                metric: f"{mean:.3f}" if metric == "exact_match_text" else f"{mean:.1f}"
+                for metric, mean in means.items()
+            } | {"bleu": interval(bleu, 1) if comparison.has_bleu else None}
+            rows.append((name, title, comparison.train_length, *map(shown.get, columns), bleu.count))
+    return Table(("Architecture", "Test set", "Trained up to", *columns.values(), "Seeds"), rows)
 
 
 def _decoding_and_signatures(trials: pd.DataFrame) -> Iterator[str]:

@@ -6,7 +6,7 @@ from analysis.report.command import main
 from analysis.report.render import markdown
 from analysis.report.sections.text import bleu_by_length, translations
 from analysis.tables.trial_folders import load_runs
-from tests.helpers.analysis_tables import write_sweep, write_text_sweep, write_text_trial
+from tests.helpers.analysis_tables import plausible_sentences, write_sweep, write_text_sweep, write_text_trial
 
 OF_SYNTHETIC_TASKS = (
     "## The fixed-context bottleneck",
@@ -80,6 +80,34 @@ def test_bleu_computed_in_two_ways_is_shown_apart_and_noted(tmp_path):
     assert "flickr2016, BLEU signature 1" in report and "flickr2016, BLEU signature 2" in report
     assert "- BLEU: `nrefs:1|case:lc|tok:13a`; `nrefs:1|case:mixed|tok:13a`\n- chrF: `nrefs:1|nc:6`\n" in report
     assert "Difference of BLEU" not in markdown.document(bleu_by_length(runs))
+
+
+def with_short_references(sentences, least):
+    """The same sentences with references of at most 3 words where the source is shorter than `least`."""
+    return [
+        {**row, "reference_words": min(row["reference_words"], 3 if row["source_length"] < least else 99)}
+        for row in sentences
+    ]
+
+
+def test_where_bleu_is_undefined_chrf_and_exact_match_lead_and_no_zero_stands_for_it(tmp_path, capsys):
+    write_text_trial(tmp_path, sentences=with_short_references(plausible_sentences("GRU", 30, 0), 999))
+    assert main([str(tmp_path), "--output", str(tmp_path / "out")]) == 0
+    out, report = capsys.readouterr().out, (tmp_path / "out/report.md").read_text()
+    undefined = "BLEU is undefined: no reference has 4 words"
+    assert undefined in out and "GRU-30  55.5        0.100" in out and "mean BLEU" not in out
+    assert f"trained up to 30.** {undefined}" in report
+    assert "| Architecture | Test set | Trained up to | chrF | Exact match | TER | BLEU | Seeds |" in report
+    assert "| 55.5 | 0.100 | 44.5 | - | 1 |" in report
+    assert not (tmp_path / "out/figures/bleu_by_length.png").exists()
+
+
+def test_ranges_whose_bleu_is_undefined_are_left_out_and_named(tmp_path):
+    for arch in ("GRU", "Bahdanau"):
+        write_text_trial(tmp_path, arch, sentences=with_short_references(plausible_sentences(arch, 30, 0), 11))
+    report = markdown.document(bleu_by_length(load_runs([tmp_path])))
+    assert "Left out as BLEU is undefined where no reference has 4 words: 1-10." in report
+    assert "| Architecture | 11-20 (n = " in report and "From 11-20 to " in report
 
 
 def test_other_decoding_is_noted(tmp_path):

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from experiments.config.monitors import ALIGNMENT, EVERYWHERE, ON_SYMBOLS, ON_TEXT
+from experiments.config.monitors import ALIGNMENT, BLEU, EVERYWHERE, ON_SYMBOLS, ON_TEXT
 from experiments.errors import UsageError
 from tests.helpers.trials import history, run, small_trial
 
+NUMBERS = {"data__task": "numbers", "data__length": 3, "data__vocabulary": 400}  # German writes each as one word
 SHORT = {"trainer__max_steps": 2, "trainer__val_check_interval": 2}
 
 
@@ -22,7 +23,13 @@ def test_the_known_metrics_are_those_that_validation_writes(tmp_path: Path) -> N
     assert measured(tmp_path, model="GRU") == symbols
     assert measured(tmp_path, model="LuongGlobal") == {*symbols, ALIGNMENT}
     assert measured(tmp_path, model="LuongGlobal", data__task="sort") == symbols
-    assert measured(tmp_path, data__task="numbers", data__length=3, data__vocabulary=400) == text
+    assert measured(tmp_path, **NUMBERS) == text
+    assert measured(tmp_path, **NUMBERS, data__target_language="en") == {*text, BLEU}
+
+
+def test_bleu_is_refused_where_no_reference_has_four_words(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"checkpoint\.monitor: validation/bleu is not measured: BLEU is undefined"):
+        small_trial(tmp_path, **NUMBERS, checkpoint__monitor="validation/bleu")
 
 
 @pytest.mark.parametrize(

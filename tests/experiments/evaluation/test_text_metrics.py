@@ -1,6 +1,7 @@
 """Figures of detokenised text agree with the programs that define them, to the last digit these print."""
 
 import json
+import math
 import random
 import subprocess
 import sys
@@ -75,6 +76,20 @@ def test_scores_computed_once_serve_every_set_of_sentences() -> None:
     for part in (slice(0, 10), slice(5, 6), slice(None)):
         once = text_metrics(OUTPUTS[part], REFERENCES[part], True, scores[part])
         assert once == text_metrics(OUTPUTS[part], REFERENCES[part], True)
+
+
+def test_bleu_and_rouge_are_undefined_where_no_reference_is_long_enough_for_them() -> None:
+    values = text_metrics(["zwölf", "acht"], ["zwölf", "sieben Millionen acht"], lowercase=False)
+    assert math.isnan(values["bleu"])
+    assert values["chrf"] > 0 and values["exact_match_text"] == 0.5
+    assert math.isnan(text_metrics(["acht"], ["acht"], lowercase=False)["rouge2"])
+    longer = text_metrics(["zwölf", "acht"], ["zwölf", "sieben Millionen acht hundert"], lowercase=False)
+    assert longer["bleu"] == 0  # the output has no 4-gram, but a good one would have
+
+
+def test_rouge_is_a_mean_over_the_references_it_is_defined_for() -> None:
+    texts = ["one", "one two three"]
+    assert [text_metrics(texts, texts, False)[name] for name in ("rouge1", "rouge2", "rougeL")] == [1, 1, 1]
 
 
 def test_exact_match_heeds_case_only_where_bleu_does() -> None:

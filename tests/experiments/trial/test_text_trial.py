@@ -12,12 +12,12 @@ import torch
 from experiments.config.trial import Trial, resolve_trial
 from experiments.errors import UsageError
 from experiments.evaluation.text import buckets_of
-from experiments.evaluation.text_metrics import text_metrics
+from experiments.evaluation.text_metrics import NO_BLEU, text_metrics
 from experiments.main import main
 from experiments.trial.checkpoints import load_checkpoint
 from experiments.trial.run import run_trial
 from tests.helpers.text_files import write_corpus
-from tests.helpers.trials import checkpoint_of, rows_of, run, run_until, text_trial
+from tests.helpers.trials import arguments, checkpoint_of, rows_of, run, run_until, small_trial, text_trial
 
 
 def test_a_trial_on_text_leaves_its_sentences_and_attention(trained: Trial) -> None:
@@ -104,6 +104,18 @@ def test_the_vocabulary_is_that_of_the_pieces_that_a_small_corpus_gives(tmp_path
     checkpoint = load_checkpoint(Path(checkpoint_of(trial)))
     assert checkpoint.text is not None
     assert summary["vocabulary"] == len(checkpoint.text.tokenizers[1]) < 1000
+
+
+def test_where_bleu_is_undefined_results_have_none_and_the_verbs_say_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    numbers = {"data__task": "numbers", "data__length": 3, "data__vocabulary": 400, "data__test_examples": 5}
+    trial = small_trial(tmp_path, **numbers, trainer__max_steps=2)
+    assert main(["fit", *arguments(tmp_path, **numbers, trainer__max_steps=2)]) == 0
+    metrics = {row["metric"] for row in rows_of(trial.folder / "results.csv") if row["bucket"] == "all"}
+    assert {"chrf", "exact_match_text"} <= metrics and "bleu" not in metrics
+    assert main(["test", "--checkpoint", checkpoint_of(trial)]) == 0
+    assert capsys.readouterr().out.count(f"{NO_BLEU}\n") == 2
 
 
 def test_all_bad_lines_are_kept_by_file_and_line_and_the_first_few_said(

@@ -1,24 +1,30 @@
-"""Validation of a text task in the terms of the task: BLEU of greedy output, as training goes on."""
+"""Validation of a text task in the terms of the task: BLEU and chrF of greedy output, as training goes on."""
 
 from typing import Any
 
 import lightning.pytorch as pl
 import torch
 from lightning.pytorch.callbacks import Callback
-from sacrebleu.metrics.bleu import BLEU
 
 from data.batch import Batch
 from data.datamodule import Seq2SeqDataModule
+from experiments.evaluation.text_metrics import corpus_metrics, has_bleu
 
 
-class ValidationBleu(Callback):
-    """Logs `validation/bleu`, by which checkpoints can be chosen. BLEU in percent, sacreBLEU, greedy decoding."""
+class ValidationScores(Callback):
+    """Logs `validation/bleu`, where BLEU is defined, and `validation/chrf`, by which checkpoints can be chosen.
+
+    Both in percent, by sacreBLEU, of greedy decoding.
+    """
 
     def __init__(self, data: Seq2SeqDataModule) -> None:
         assert data.text is not None
         self.tokenizer = data.text.tokenizers[1]
         self.references = self.tokenizer.comparable(data.text.text("validation").target)
-        self.metric = BLEU(lowercase=data.lowercase)
+        metrics = corpus_metrics(data.lowercase)
+        self.metrics = {name: metrics[name] for name in ("bleu", "chrf")}
+        if not has_bleu(self.references):
+            del self.metrics["bleu"]
         self.outputs: dict[int, str] = {}
 
     def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -36,7 +42,8 @@ class ValidationBleu(Callback):
         if trainer.world_size > 1:
             parts = [None] * trainer.world_size
             torch.distributed.all_gather_object(parts, self.outputs)
-        texts = {example: text for part in parts for example, text in part.items()}
+        texts: dict[int, str] = {example: text for part in parts for example, text in part.items()}
         order = sorted(texts)
-        score = self.metric.corpus_score([texts[i] for i in order], [[self.references[i] for i in order]])
-        pl_module.log("validation/bleu", score.score)
+        outputs, references = [texts[i] for i in order], [[self.references[i] for i in order]]
+        for name, metric in self.metrics.items():
+            pl_module.log(f"validation/{name}", metric.corpus_score(outputs, references).score)
