@@ -73,6 +73,17 @@ class Tokenizer:
             return references
         return [self._processor.normalize(text).replace("▁", " ").strip(" ") for text in references]
 
+    def words(self, text: str) -> list[int]:
+        """Which word of a text, as spaces divide it, each of its words in pieces is, where `▁` begins one.
+
+        They differ where the tokenizer replaces characters: to NFKC `d´er Mann` has three words, [0, 0, 1], and a word
+        of which nothing is left has none.
+        """
+        words = [word for word in text.split(" ") if word]
+        return [
+            place for place, word in enumerate(words) for part in self._processor.normalize(word).split("▁") if part
+        ]
+
     def pieces(self, tokens: Sequence[int]) -> list[str]:
         """The piece of each token; `▁` begins a word."""
         return [self._processor.id_to_piece(int(token)) for token in tokens]

@@ -124,11 +124,12 @@ def words_from_pieces(pieces: Sequence[str]) -> list[str]:
 def project_to_words(weights: np.ndarray, source_words: Sequence[int], target_words: Sequence[int]) -> np.ndarray:
     """Attention between words: the sum over the pieces of a source word, the mean over those of a target word.
 
-    A row keeps its mass: where the weights of each target piece sum to 1, so do those of each target word.
+    A row keeps its mass: where the weights of each target piece sum to 1, so do those of each target word. A word
+    without pieces has zeros.
 
     Args:
         weights: (T, S) the weight of each source piece at each target piece.
-        source_words: S word indices, as `words_of_pieces` gives them.
+        source_words: S word indices in ascending order, as `words_of_pieces` gives them.
         target_words: T word indices.
 
     Returns:
@@ -141,7 +142,7 @@ def project_to_words(weights: np.ndarray, source_words: Sequence[int], target_wo
         expected = f"{len(target_words)} target by {len(source_words)} source pieces"
         raise ValueError(f"weights of shape {weights.shape} do not belong to {expected}")
     of_source, of_target = _membership(source_words), _membership(target_words)
-    return (of_target / of_target.sum(axis=1, keepdims=True)) @ weights @ of_source.T
+    return (of_target / np.maximum(of_target.sum(axis=1, keepdims=True), 1)) @ weights @ of_source.T
 
 
 def links_from_weights(weights: np.ndarray) -> frozenset[Link]:

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from analysis.statistics.word_alignments import words_of_pieces
 from data.batch import BOS, EOS, PAD, UNK, Batch
 from data.batching import decode_limits, plan_batches
 from data.tokenizer import Tokenizer
@@ -49,6 +50,12 @@ class Translator:
         """Token ids as the model was trained on; a text without a piece is one unknown word."""
         rows = side.encode([text.lower() for text in texts] if self.lowercase else texts)
         return [row or [UNK] for row in rows]
+
+    def words(self, text: str, side: Tokenizer) -> list[int]:
+        """The word that each piece of a text belongs to, counted in the text as it stands, where spaces divide it."""
+        [tokens] = self.encode([text], side)
+        places = side.words(text.lower() if self.lowercase else text) or [0]
+        return [places[min(word, len(places) - 1)] for word in words_of_pieces(side.pieces(tokens))]
 
     def translate(
         self,

@@ -13,7 +13,6 @@ from analysis.statistics.word_alignments import (
     links_from_weights,
     project_to_words,
     read_gold,
-    words_of_pieces,
 )
 from data.batch import EOS
 from data.parallel_text import ParallelFiles, ParallelText, Problems, read_parallel
@@ -79,11 +78,13 @@ def _links(translator: Translator, pairs) -> Iterator[frozenset[tuple[int, int]]
     """For each pair every target word with the source word it looks at most, under teacher forcing."""
     for source, target in pairs:
         [tokens] = translator.encode([target], translator.target)
-        pieces, target_pieces, weights, _ = translator.attention(source, [*tokens, EOS])
+        _, _, weights, _ = translator.attention(source, [*tokens, EOS])
         if weights is None:
             raise UsageError(f"--checkpoint: {type(translator.model).__name__} has no attention to align by")
-        words = project_to_words(weights[:-1].numpy(), words_of_pieces(pieces), words_of_pieces(target_pieces[:-1]))
-        yield links_from_weights(words)
+        source_words, target_words = (
+            translator.words(*side) for side in ((source, translator.source), (target, translator.target))
+        )
+        yield links_from_weights(project_to_words(weights[:-1].numpy(), source_words, target_words))
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -1,10 +1,12 @@
 """SentencePiece: the same text gives the same pieces everywhere, and any text comes back."""
 
 import random
+import unicodedata
 from pathlib import Path
 
 import pytest
 
+from analysis.statistics.word_alignments import words_from_pieces
 from data.batch import BOS, EOS, PAD, UNK
 from data.tokenizer import Tokenizer, cached_tokenizer, train_tokenizer
 from tests.helpers.text_files import sentence
@@ -38,6 +40,24 @@ def test_the_same_text_gives_the_same_bytes(algorithm) -> None:
     assert first.model == second.model
     assert first.key == second.key
     assert first.key != train_tokenizer(TEXTS[:-50], algorithm, 400, byte_fallback=True).key
+
+
+@pytest.mark.parametrize(
+    "text", ["The red house", "d\u00b4er Mann", "½ a\u200b \u200b b", "¨ ¨a a¨ ﬁn", "日本 語　x", "A"]
+)
+@pytest.mark.parametrize("rule", ["identity", "nmt_nfkc"])
+def test_each_word_in_pieces_is_a_word_of_the_text(text: str, rule: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("data.tokenizer.NORMALISATION", rule)
+    tokenizer = train_tokenizer(TEXTS, "unigram", 400, byte_fallback=True)
+    in_pieces = words_from_pieces(tokenizer.pieces(tokenizer.encode([text])[0]))
+    words, places = text.split(" "), tokenizer.words(text)
+    assert len(places) == len(in_pieces)
+    for place, word in zip(places, in_pieces, strict=True):
+        assert word in (
+            words[place],
+            *unicodedata.normalize("NFKC", words[place]).split(),
+            words[place].strip("\u200b"),
+        )
 
 
 def test_without_byte_fallback_an_unseen_character_is_unknown() -> None:

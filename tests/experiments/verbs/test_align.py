@@ -6,7 +6,7 @@ import pytest
 
 from experiments.config.trial import Trial
 from experiments.main import main
-from tests.helpers.trials import checkpoint_of
+from tests.helpers.trials import checkpoint_of, run, text_trial
 
 
 def test_alignments_are_scored_against_gold_links(
@@ -26,6 +26,20 @@ def test_alignments_are_scored_against_gold_links(
     (tmp_path / "gold").write_text("0-0\n")
     assert main(["align", "--checkpoint", checkpoint_of(trained), *files, *gold]) == 2
     assert "has 1 lines for 20 pairs" in capsys.readouterr().err
+
+
+def test_links_are_between_the_words_of_the_lines_as_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("data.tokenizer.NORMALISATION", "nmt_nfkc")  # as older checkpoints carry it
+    monkeypatch.setenv("LENGTHWISE_CACHE", str(tmp_path))
+    trial = text_trial(tmp_path, model="LuongGlobal", trainer__max_steps=2)
+    run(trial)
+    (tmp_path / "pair").write_text("the d\u00b4og sees\t\u200b l\u00b4e chien ½\n")
+    out = tmp_path / "links"
+    files = ["--source", str(tmp_path / "pair"), "--output", str(out)]
+    assert main(["align", "--checkpoint", checkpoint_of(trial), *files]) == 0
+    links = [tuple(map(int, link.split("-"))) for link in out.read_text().split()]
+    assert [target for _, target in sorted(links, key=lambda link: link[1])] == [1, 2, 3]  # of word 0 nothing is left
+    assert {source for source, _ in links} <= {0, 1, 2}
 
 
 def test_bad_text_to_align_is_named_by_the_options_there_are(
