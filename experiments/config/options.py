@@ -5,6 +5,8 @@ Configuration and sweep files may come from elsewhere. They are read as plain YA
 switches and lists of them, and a model is one of this suite: nothing that they name is ever imported.
 """
 
+import ast
+import contextlib
 import difflib
 import functools
 from pathlib import Path
@@ -28,7 +30,8 @@ class Option(NamedTuple):
         where: what messages begin with: empty, or the configuration file that gives the option.
         name: such as data.length; of a model, model.hidden_size, which in a file stands under init_args.
         value: of a file, the value itself; on the command line, its text.
-        joined: whether name and value stand in one word, as a W&B agent writes them.
+        joined: whether name and value stand in one word, as a W&B agent writes them; it writes nested parameters as
+            one mapping.
     """
 
     where: str
@@ -59,7 +62,8 @@ def read_options(arguments: list[str]) -> list[Option]:
         elif name in MODEL_NAMES and not nested:
             models.append(Option("", name, value))
         else:
-            options += options_of(nested, name=name) if nested else [Option("", name, value, bool(joined))]
+            given = options_of(nested, name=name) if nested else [Option("", name, value)]
+            options += [option._replace(joined=bool(joined)) for option in given]
     return [*of_files, *models, *options]
 
 
@@ -90,12 +94,12 @@ def _loaded(text: str) -> Any:
 
 
 def _mapping(text: str) -> dict[str, Any] | None:
-    """What a text on the command line stands for, if that is several options."""
-    try:
-        content = _loaded(text) if text.startswith("{") else None
-    except (yaml.YAMLError, ValueError, RecursionError):
-        return None
-    return content if isinstance(content, dict) else None
+    """What a text on the command line stands for, if that is several options: YAML, or Python as an agent writes it."""
+    for read in (ast.literal_eval, _loaded) if text.startswith("{") else ():
+        with contextlib.suppress(yaml.YAMLError, ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
+            if isinstance(content := read(text), dict):
+                return content
+    return None
 
 
 def options_of(value: Any, where: str = "", name: str = "", depth: int = 0) -> list[Option]:

@@ -220,8 +220,8 @@ def _respelt(option: Option, action: Action) -> Any:
     whole = set(typing.get_args(kind) or (kind,)) in ({int}, {int, NoneType}, {int, bool})
     if option.joined and option.value == "None":
         return None
-    if option.joined and whole and WHOLE_NUMBER.fullmatch(option.value):
-        return option.value.removesuffix(".0")
+    if option.joined and whole and WHOLE_NUMBER.fullmatch(str(option.value)):
+        return str(option.value).removesuffix(".0")
     return option.value
 
 

@@ -7,6 +7,7 @@ The format is that of `wandb sweep`, so one file serves the server and this mach
 import difflib
 import itertools
 import json
+import math
 import os
 import re
 import sys
@@ -25,6 +26,8 @@ TOP_LEVEL = (
     "method", "parameters", "program", "command", "name", "description", "project", "entity", "metric",
     "early_terminate", "run_cap", "controller", "settings", "image_uri", "job", "launch", "apiVersion", "kind",
 )  # fmt: skip
+ARGUMENTS = "${args}"  # W&B's macro for the parameters
+MOST_LOGARITHM, LARGEST_LOGARITHM = 40, 700  # e^40 is beyond anything to be tried, e^700 nearly beyond a double
 MOST_TRIALS = 1_000_000  # each of which is checked before the first one starts
 LARGEST_SEED = 2**128 - 1  # the key of Philox
 NUMERIC = ("min", "max", "mu", "sigma", "a", "b", "q")
@@ -50,7 +53,7 @@ class Sweep:
         name: its name, or the file's.
         method: grid or random.
         parameters: in the file's order.
-        fixed_arguments: what the file's command gives every trial besides its parameters.
+        command: what the file's command has after `fit`; ARGUMENTS stands for the parameters.
         run_cap: most trials, or None.
         notes: what of the file is left to the W&B server.
     """
@@ -59,7 +62,7 @@ class Sweep:
     name: str
     method: str
     parameters: tuple[Parameter, ...]
-    fixed_arguments: tuple[str, ...]
+    command: tuple[str, ...]
     run_cap: int | None
     notes: tuple[str, ...]
 
@@ -88,17 +91,17 @@ def read_sweep(path: Path) -> Sweep:
     run_cap = content.get("run_cap")
     if run_cap is not None and (not isinstance(run_cap, int) or isinstance(run_cap, bool) or run_cap < 1):
         raise UsageError(f"{path}: run_cap: {run_cap!r} is not a positive integer")
-    notes = ()
+    notes = list(filter(None, map(_meant_as_values, read)))
     if "early_terminate" in content:
-        notes = ("early_terminate is the W&B server's; here every trial runs to its end",)
+        notes.append("early_terminate is the W&B server's; here every trial runs to its end")
     return Sweep(
         path=path,
         name=str(content.get("name") or path.stem),
         method=method,
         parameters=read,
-        fixed_arguments=_fixed_arguments(path, content.get("command")),
+        command=_command(path, content.get("command")),
         run_cap=run_cap,
-        notes=notes,
+        notes=tuple(notes),
     )
 
 
@@ -171,9 +174,23 @@ def _draw(path: Path, parameter: Parameter, u: float) -> Any:
         ) from None
 
 
-def to_arguments(point: dict[str, Any]) -> list[str]:
-    """Command-line options as the trial's parser reads them."""
-    return [f"--{name}={value if isinstance(value, str) else json.dumps(value)}" for name, value in point.items()]
+def to_arguments(sweep: Sweep, point: dict[str, Any]) -> list[str]:
+    """Command-line options as the trial's parser reads them, in the order of the file's command."""
+    given = [f"--{name}={value if isinstance(value, str) else json.dumps(value)}" for name, value in point.items()]
+    return [word for part in sweep.command for word in (given if part == ARGUMENTS else [part])]
+
+
+def _meant_as_values(parameter: Parameter) -> str | None:
+    """A note on bounds that look like values where logarithms are meant."""
+    low, high = (parameter.settings.get(bound, 0) for bound in ("min", "max"))
+    kind = parameter.distribution
+    if not kind.endswith("log_uniform") or low <= 0 or 1 < high <= MOST_LOGARITHM or high > LARGEST_LOGARITHM:
+        return None
+    drawn = sorted((math.exp(-low), math.exp(-high)) if kind.startswith("inv") else (math.exp(low), math.exp(high)))
+    return (
+        f"{parameter.name}: {kind} takes natural logarithms, and these draw {drawn[0]:.4g} to {drawn[1]:.4g}; "
+        f"{kind}_values takes the values themselves"
+    )
 
 
 class _UniqueKeys(yaml.SafeLoader):
@@ -308,20 +325,23 @@ def _is_plain(value: Any) -> bool:
     return True
 
 
-def _fixed_arguments(path: Path, command: Any) -> tuple[str, ...]:
-    """What the file's command has after `fit` besides the parameters, with its environment variables filled in."""
+def _command(path: Path, command: Any) -> tuple[str, ...]:
+    """What the file's command has after `fit`, with its environment variables filled in."""
     if command is None:
-        return ()
+        return (ARGUMENTS,)
     if not isinstance(command, list) or not all(isinstance(part, str | int | float) for part in command):
         raise UsageError(f"{path}: command must be a list of words")
     words = [str(part) for part in command]  # W&B's agent also takes numbers
     if "fit" not in words:
         raise UsageError(f"{path}: command: the local runner trains with lengthwise fit, and the word fit is missing")
     words = words[words.index("fit") + 1 :]
-    if not any(word.startswith("${args") for word in words):
-        raise UsageError(f"{path}: command: end it with ${{args}}; without, W&B starts every trial alike")
     words = [ENVIRONMENT_VARIABLE.sub(lambda match: _variable(path, match[1]), word) for word in words]
-    return tuple(word for word in words if not (word.startswith("${") and word.endswith("}")))
+    for word in words:
+        if word.startswith("${") and word.endswith("}") and word != ARGUMENTS:
+            raise UsageError(f"{path}: command: lengthwise fit cannot read what W&B puts for {word}; use {ARGUMENTS}")
+    if ARGUMENTS not in words:
+        raise UsageError(f"{path}: command: end it with {ARGUMENTS}; without, W&B starts every trial alike")
+    return tuple(words)
 
 
 def _variable(path: Path, name: str) -> str:

@@ -128,7 +128,7 @@ def make_trials(path: Path, output: Path | None, count: int | None, seed: int) -
     trials: dict[str, Trial] = {}
     for point in expand(sweep, count, seed):
         try:
-            trial = resolve_trial([*sweep.fixed_arguments, *to_arguments(point), f"--runs={runs}"])
+            trial = resolve_trial([*to_arguments(sweep, point), f"--runs={runs}"])
         except UsageError as error:
             raise UsageError(f"{path}: {error}{_where_to_start(path, str(error))}") from None
         trials.setdefault(trial.name, trial)
@@ -139,10 +139,8 @@ def _where_to_start(path: Path, message: str) -> str:
     """What to add to a message on a file that is not there: names in a sweep file count from where the sweep starts,
     here as under a W&B agent."""
     missing = re.search(r": ([^:]+) does not exist", message)
-    for folder in path.resolve().parents if missing else ():
-        if (folder / missing[1]).exists():
-            return f" here; start the sweep in {folder}"
-    return ""
+    folders = [folder for folder in path.resolve().parents if missing and (folder / missing[1]).exists()]
+    return f" here; start the sweep in {folders[0]}" if folders else ""
 
 
 def main(arguments: list[str]) -> int:

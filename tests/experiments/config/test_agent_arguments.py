@@ -4,11 +4,13 @@ import itertools
 from pathlib import Path
 
 import pytest
+import yaml
 
 from experiments.config.parser import parse_trial
 from experiments.config.trial import resolve_trial
 from experiments.errors import UsageError
-from tests.helpers.trials import small_trial
+from experiments.verbs.sweep import make_trials
+from tests.helpers.trials import arguments, small_trial
 
 
 def test_options_mean_the_same_in_any_order(tmp_path: Path) -> None:
@@ -38,6 +40,29 @@ def test_options_mean_the_same_in_any_order(tmp_path: Path) -> None:
 )
 def test_values_mean_the_same_however_they_are_spelt(tmp_path: Path, plain: dict, by_agent: dict) -> None:
     assert small_trial(tmp_path, **by_agent).name == small_trial(tmp_path, **plain).name
+
+
+@pytest.mark.parametrize(
+    "nested",
+    [
+        {"data": {"length": 4.0, "batch_size": None, "min_length": 2}, "seed_everything": 1},
+        {"model": {"hidden_size": 16.0, "bidirectional": True, "dropout": 0.0, "embedding_size": None}},
+        {"trainer": {"max_steps": 10, "gradient_clip_val": None, "precision": "32-true"}},
+    ],
+)
+def test_nested_parameters_mean_the_same_here_and_from_an_agent(tmp_path: Path, nested: dict) -> None:
+    """An agent writes f"--{name}={value}" of a Python dictionary."""
+    parameters = {
+        name: {"parameters": {key: {"value": each} for key, each in value.items()}}
+        if isinstance(value, dict) else {"value": value}
+        for name, value in nested.items()
+    }  # fmt: skip
+    command = ["lengthwise", "fit", *arguments(tmp_path), "${args}"]
+    path = tmp_path / "sweep.yaml"
+    path.write_text(yaml.safe_dump({"method": "grid", "command": command, "parameters": parameters}))
+    [here], _, _ = make_trials(path, tmp_path, None, 0)
+    by_agent = [f"--{name}={value}" for name, value in nested.items()]
+    assert resolve_trial([*arguments(tmp_path), *by_agent]).config == here.config
 
 
 def test_a_share_stays_a_share_and_a_fraction_a_fraction() -> None:

@@ -146,16 +146,17 @@ def test_whole_numbers_include_both_bounds(tmp_path: Path) -> None:
 def test_the_files_command_gives_the_fixed_arguments(tmp_path: Path) -> None:
     command = ["${env}", "lengthwise", "fit", "--config", "some.yaml", "${args}"]
     path = written(tmp_path, {"method": "grid", "command": command, "parameters": {"a": {"value": 1}}})
-    assert read_sweep(path).fixed_arguments == ("--config", "some.yaml")
+    assert to_arguments(read_sweep(path), {"a": 1}) == ["--config", "some.yaml", "--a=1"]
 
 
 def test_the_command_is_read_as_the_agent_reads_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Numbers are words, macros alone in a word go, and variables are filled in anywhere."""
+    """Numbers are words, variables are filled in anywhere, and what stands behind the parameters counts after them."""
     monkeypatch.setenv("SCRATCH", "/scratch")
     command = ["${interpreter}", "-m", "experiments.main", "fit", "--runs=${envvar:SCRATCH}/runs"]
-    command += ["--trainer.max_steps", 100, "${args_no_hyphens}"]
+    command += ["${args}", "--trainer.max_steps", 100]
     path = written(tmp_path, {**GOOD, "command": command})
-    assert read_sweep(path).fixed_arguments == ("--runs=/scratch/runs", "--trainer.max_steps", "100")
+    expected = ["--runs=/scratch/runs", "--data.length=5", "--trainer.max_steps", "100"]
+    assert to_arguments(read_sweep(path), {"data.length": 5}) == expected
 
 
 def test_a_variable_the_command_needs_and_the_machine_lacks_is_named(
@@ -167,9 +168,16 @@ def test_a_variable_the_command_needs_and_the_machine_lacks_is_named(
         read_sweep(path)
 
 
-def test_values_become_options_the_parser_reads() -> None:
+def test_values_become_options_the_parser_reads(tmp_path: Path) -> None:
     point = {"model": "GRU", "a": None, "b": True, "c": [1, 40], "d": 1e-05, "e": 256}
-    assert to_arguments(point) == ["--model=GRU", "--a=null", "--b=true", "--c=[1, 40]", "--d=1e-05", "--e=256"]
+    assert to_arguments(read_sweep(written(tmp_path, GOOD)), point) == [
+        "--model=GRU",
+        "--a=null",
+        "--b=true",
+        "--c=[1, 40]",
+        "--d=1e-05",
+        "--e=256",
+    ]
 
 
 GOOD = {"method": "grid", "parameters": {"data.length": {"values": [5]}}}
@@ -188,6 +196,21 @@ GOOD = {"method": "grid", "parameters": {"data.length": {"values": [5]}}}
         ({"command": "lengthwise fit"}, "command must be a list of words"),
         ({"command": ["lengthwise", "fit", ["--config"]]}, "command must be a list of words"),
         ({"command": ["lengthwise", "fit", "--config", "some.yaml"]}, "command: end it with ${args}"),
+        *(
+            (
+                {"command": ["lengthwise", "fit", macro]},
+                f"lengthwise fit cannot read what W&B puts for {macro}; use ${{args}}",
+            )
+            for macro in (
+                "${args_json}",
+                "${args_json_file}",
+                "${args_no_boolean_flags}",
+                "${args_no_hyphens}",
+                "${args_no_equals}",
+                "${args_append_hydra}",
+                "${program}",
+            )
+        ),
         ({"parameters": {"a": 3}}, "a: give it value, values or a distribution"),
         ({"parameters": {"a": {}}}, "a: give it value, values, or min and max"),
         ({"parameters": {"a": {"value": 1}, "b": {"vals": [1]}}}, "b: setting vals is unknown; did you mean"),
@@ -329,3 +352,22 @@ parameters:
 def test_early_termination_is_left_to_the_server_and_said_so(tmp_path: Path) -> None:
     path = written(tmp_path, {**GOOD, "early_terminate": {"type": "hyperband", "min_iter": 3}})
     assert read_sweep(path).notes == ("early_terminate is the W&B server's; here every trial runs to its end",)
+
+
+@pytest.mark.parametrize(
+    ("settings", "drawn"),
+    [
+        ({"distribution": "log_uniform", "min": 0.0001, "max": 0.01}, "1 to 1.01; log_uniform_values"),
+        ({"distribution": "q_log_uniform", "min": 16, "max": 64}, "8.886e+06 to 6.235e+27; q_log_uniform_values"),
+        ({"distribution": "inv_log_uniform", "min": 0.5, "max": 1}, "0.3679 to 0.6065; inv_log_uniform_values"),
+        ({"distribution": "log_uniform", "min": -9.2, "max": -4.6}, None),
+        ({"distribution": "log_uniform", "min": 3, "max": 6}, None),
+        ({"distribution": "log_uniform_values", "min": 0.0001, "max": 0.01}, None),
+    ],
+)
+def test_bounds_that_look_like_values_where_logarithms_are_meant_get_a_note(
+    tmp_path: Path, settings: dict, drawn: str | None
+) -> None:
+    notes = read_sweep(written(tmp_path, {**GOOD, "parameters": {"a": settings}})).notes
+    assert len(notes) == (drawn is not None)
+    assert all(f"takes natural logarithms, and these draw {drawn}" in note for note in notes)
