@@ -2,6 +2,7 @@
 
 import difflib
 from functools import cached_property
+from typing import Literal
 
 import lightning.pytorch as pl
 
@@ -13,6 +14,7 @@ from data.text import TextCorpus, TextSettings
 from data.text_tasks import TEXT_TASKS, check_text_parameters
 from data.tokenizer import Algorithm
 
+BleuTokenizer = Literal["13a", "intl", "zh", "ja-mecab", "ko-mecab", "char", "none", "flores101", "flores200", "spm"]
 TEXT = "text"  # the task of translating given text
 DEFAULT_VOCABULARY = {"synthetic": 16, "text": 8000}
 DEFAULT_LENGTH = {"synthetic": 20, "generated text": 6, "text": 100}
@@ -46,7 +48,10 @@ class Seq2SeqDataModule(pl.LightningDataModule):
         validation: the same for validation.
         test: the same for testing.
         source_language: language of a corpus' or a text task's source, such as en.
-        target_language: language of its target, such as de.
+        target_language: language of its target, such as de. BLEU's tokenizer follows it, or plainly Chinese, Japanese
+            or Korean text.
+        bleu_tokenize: the tokenizer of sacreBLEU that BLEU is counted with; None chooses it as sacreBLEU does: zh,
+            ja-mecab or ko-mecab (char where their packages are missing), and 13a for all other languages.
         tokenizer: SentencePiece by unigram or bpe, trained on the training split.
         joint_tokenizer: one vocabulary for both languages, or one for each.
         byte_fallback: write characters that no piece covers as bytes.
@@ -78,6 +83,7 @@ class Seq2SeqDataModule(pl.LightningDataModule):
         test: ParallelFiles | None = None,
         source_language: str = "en",
         target_language: str = "de",
+        bleu_tokenize: BleuTokenizer | None = None,
         tokenizer: Algorithm = "unigram",
         joint_tokenizer: bool = True,
         byte_fallback: bool = True,
@@ -122,6 +128,7 @@ class Seq2SeqDataModule(pl.LightningDataModule):
         self.eval_lengths: list[int] = sorted({self.length, *(eval_lengths or [])})
         self.buckets = DEFAULT_BUCKETS if buckets is None else sorted(set(buckets))
         self.lowercase = lowercase
+        self.bleu_tokenize = bleu_tokenize
         self.source_language, self.target_language = source_language, target_language
         files = {"train": train, "validation": validation, "test": test}
         if kind == "synthetic":

@@ -10,6 +10,7 @@ from data.datamodule import Seq2SeqDataModule
 from data.tasks import generate
 from experiments.errors import UsageError
 from experiments.evaluation.text_metrics import NO_BLEU, has_bleu
+from experiments.evaluation.text_units import units_of
 from lit_models import LitSeq2Seq
 from lit_models.metrics import ENDINGS
 
@@ -34,13 +35,16 @@ def check_monitor(
         options: what it is built with.
 
     Raises:
-        UsageError: one line that names the option and lists the metrics there are.
+        UsageError: one line that names the option and lists the metrics there are; or the tokenizer that BLEU was
+            to use needs what is not here.
     """
     known = [*EVERYWHERE, *(ON_SYMBOLS if data.text is None else ON_TEXT)]
-    if data.text is not None and has_bleu(data.text.text("validation").target):
-        known.append(BLEU)
-    elif data.text is not None and monitor == f"validation/{BLEU}":
-        raise UsageError(f"{option}: {monitor} is not measured: {NO_BLEU}, such as validation/chrf")
+    if data.text is not None:
+        references = data.text.text("validation").target
+        if has_bleu(references, units_of(references, data.target_language, data.bleu_tokenize)):
+            known.append(BLEU)
+        elif monitor == f"validation/{BLEU}":
+            raise UsageError(f"{option}: {monitor} is not measured: {NO_BLEU}, such as validation/chrf")
     if monitor == f"validation/{ALIGNMENT}" and _measures_alignment(data, model, options):
         known.append(ALIGNMENT)  # looked at only where it is asked for, as it takes a model
     if monitor not in [f"validation/{name}" for name in known]:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from analysis.tables.schema import ALL, SENTENCES
 from data.datamodule import Seq2SeqDataModule
 from experiments.evaluation.text_metrics import sentence_scores, signatures, text_metrics
+from experiments.evaluation.text_units import units_of
 from experiments.evaluation.translator import Translation, Translator
 from experiments.files import whole_file
 from lit_models import LitSeq2Seq
@@ -61,7 +62,8 @@ def evaluate_text(
     best = [outputs[0] for outputs in translated]
     outputs = [translation.text for translation in best]
     references = translator.target.comparable(text.target)
-    scores = sentence_scores(outputs, references, data.lowercase, partial(done, "scoring"))
+    units = units_of(text.target, data.target_language, data.bleu_tokenize)
+    scores = sentence_scores(outputs, references, data.lowercase, partial(done, "scoring"), units)
     rows: list[Row] = []
     for bucket, upper, members in buckets_of(lengths, data.buckets):
         values = text_metrics(
@@ -69,6 +71,7 @@ def evaluate_text(
             [references[i] for i in members],
             data.lowercase,
             [scores[i] for i in members],
+            units,
         )
         values["sentences"] = len(members)
         values["mean_source_length"] = sum(lengths[i] for i in members) / len(members)
@@ -108,9 +111,10 @@ def buckets_of(lengths: list[int], edges: list[int]) -> list[tuple[str, int, lis
 def summary_of_text(data: Seq2SeqDataModule, decoding: Decoding, results: TextResults) -> dict[str, Any]:
     """What a summary says of a trial on text."""
     assert data.text is not None
+    units = units_of(data.text.text("test").target, data.target_language, data.bleu_tokenize)
     return {
         "decoding": str(decoding),
-        "signatures": signatures(data.lowercase, data.text.tokenizers[1].normalises),
+        "signatures": signatures(data.lowercase, data.text.tokenizers[1].normalises, units),
         "source_language": data.source_language,
         "target_language": data.target_language,
         "test_name": data.test_name,

@@ -1,7 +1,6 @@
 """What is measured on detokenised text, by the libraries that papers are compared with."""
 
 import math
-import re
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -10,17 +9,24 @@ from sacrebleu.metrics.chrf import CHRF
 from sacrebleu.metrics.ter import TER
 from torchmetrics.functional.text import rouge_score
 
+from experiments.evaluation.text_units import Units, units_of
+
 ROUGE = {"rouge1": 1, "rouge2": 2, "rougeL": 1}  # with the words that a reference needs to be scored at all
 NO_BLEU = "BLEU is undefined: no reference has 4 words, so that there are no 4-grams; look at chrF and exact match"
 
 
-def corpus_metrics(lowercase: bool) -> dict[str, BLEU | CHRF | TER]:
+def corpus_metrics(lowercase: bool, units: Units) -> dict[str, BLEU | CHRF | TER]:
     """sacreBLEU's metrics (Post 2018): BLEU (Papineni et al. 2002), chrF (Popović 2015), TER (Snover et al. 2006)."""
     return {
-        "bleu": BLEU(lowercase=lowercase),
+        "bleu": BLEU(lowercase=lowercase, tokenize=units.bleu),
         "chrf": CHRF(lowercase=lowercase),
-        "ter": TER(case_sensitive=not lowercase),
+        "ter": _ter(lowercase, units),
     }
+
+
+def _ter(lowercase: bool, units: Units) -> TER:
+    asian = units.ideographs
+    return TER(case_sensitive=not lowercase, normalized=asian, asian_support=asian)
 
 
 class SentenceScores(NamedTuple):
@@ -46,6 +52,7 @@ def sentence_scores(
     references: Sequence[str],
     lowercase: bool,
     done: Callable[[int], Any] = lambda sentences: None,
+    units: Units | None = None,
 ) -> list[SentenceScores]:
     """Score N sentences once; what takes long, TER above all, is then only summed for each set of them.
 
@@ -56,13 +63,15 @@ def sentence_scores(
         references: N reference texts, one for score.
         lowercase: whether case is ignored.
         done: told the number of sentences whenever some are finished.
+        units: how text is cut; None takes those of the references.
     """
-    bleu, ter = BLEU(lowercase=lowercase, effective_order=True), TER(case_sensitive=not lowercase)
+    units = units or units_of(references)
+    bleu, ter = BLEU(lowercase=lowercase, tokenize=units.bleu, effective_order=True), _ter(lowercase, units)
     scores = []
     for output, reference in zip(outputs, references, strict=True):
         counted, edits = bleu.sentence_score(output, [reference]), ter.sentence_score(output, [reference])
-        rouge = rouge_score(output, reference, rouge_keys=tuple(ROUGE))
-        words = len(rouge_words(reference))
+        rouge = rouge_score(output, reference, normalizer=str, tokenizer=units.of_rouge, rouge_keys=tuple(ROUGE))
+        words = len(units.of_rouge(reference))
         same = _compared(output, lowercase) == _compared(reference, lowercase)
         scores.append(
             SentenceScores(
@@ -80,7 +89,11 @@ def sentence_scores(
 
 
 def text_metrics(
-    outputs: Sequence[str], references: Sequence[str], lowercase: bool, scores: Sequence[SentenceScores] | None = None
+    outputs: Sequence[str],
+    references: Sequence[str],
+    lowercase: bool,
+    scores: Sequence[SentenceScores] | None = None,
+    units: Units | None = None,
 ) -> dict[str, float]:
     """Every figure of a set of sentences.
 
@@ -89,19 +102,21 @@ def text_metrics(
         references: N reference texts, one for score.
         lowercase: whether case is ignored. ROUGE always ignores it.
         scores: those of the sentences, where they have been computed.
+        units: how text is cut; None takes those of the references.
 
     Returns:
-        bleu, chrf and ter in percent; rouge1, rouge2 and rougeL as F1 between 0 and 1 (Lin 2004), which counts runs
-        of a-z and 0-9 only, as the original does; exact_match_text; length_ratio, words of outputs to references.
+        bleu, chrf and ter in percent; rouge1, rouge2 and rougeL as F1 between 0 and 1 (Lin 2004); exact_match_text;
+        length_ratio, words of outputs to references, or whatever BLEU counts.
         bleu is NaN where it is undefined: where no reference is long enough for a 4-gram, the best output would get
         0. Likewise each ROUGE, which is the mean over the sentences it is defined for.
     """
-    scores = sentence_scores(outputs, references, lowercase) if scores is None else scores
+    units = units or units_of(references)
+    scores = sentence_scores(outputs, references, lowercase, units=units) if scores is None else scores
     counts = [sum(column) for column in zip(*(score.bleu for score in scores), strict=True)]
     edits, words = sum(score.ter_edits for score in scores), sum(score.ter_words for score in scores)
     bleu = BLEU.compute_bleu(counts[:4], counts[4:8], counts[8], counts[9], smooth_method="exp")
     values = {
-        "bleu": bleu.score if has_bleu(references) else math.nan,
+        "bleu": bleu.score if has_bleu(references, units) else math.nan,
         "chrf": CHRF(lowercase=lowercase).corpus_score(list(outputs), [list(references)]).score,
         "exact_match_text": sum(score.exact for score in scores) / len(scores),
         "ter": 100 * (edits / words if words else float(edits > 0)),
@@ -113,15 +128,9 @@ def text_metrics(
     return values
 
 
-def has_bleu(references: Sequence[str]) -> bool:
+def has_bleu(references: Sequence[str], units: Units) -> bool:
     """Whether BLEU is defined: one of the references must be long enough for a 4-gram."""
-    words = BLEU().tokenizer
-    return any(len(words(reference).split()) >= MAX_NGRAM_ORDER for reference in references)
-
-
-def rouge_words(text: str) -> list[str]:
-    """What ROUGE compares: runs of a-z and 0-9, as in the program that defines it."""
-    return re.findall("[a-z0-9]+", text.lower())
+    return any(len(units.of_bleu(reference)) >= MAX_NGRAM_ORDER for reference in references)
 
 
 def _compared(text: str, lowercase: bool) -> str:
@@ -129,14 +138,15 @@ def _compared(text: str, lowercase: bool) -> str:
     return " ".join((text.lower() if lowercase else text).split())
 
 
-def signatures(lowercase: bool, normalised: bool = False) -> dict[str, str]:
-    """sacreBLEU's description of each metric, without which a score says little.
+def signatures(lowercase: bool, normalised: bool = False, units: Units | None = None) -> dict[str, str]:
+    """sacreBLEU's description of each metric, without which a score says little; of ROUGE what it is counted in.
 
     `normalised` says that references were put into NFKC, the form that older tokenizers give outputs; the signature
     then ends with `references:nfkc`. Otherwise both texts are scored as they are.
     """
-    described = {}
-    for name, metric in corpus_metrics(lowercase).items():
+    units = units or Units()
+    described = {name: f"tok:{units.rouge}" for name in ROUGE}
+    for name, metric in corpus_metrics(lowercase, units).items():
         metric.corpus_score([""], [[""]])  # a signature names the number of references, known only then
         described[name] = f"{metric.get_signature()}{'|references:nfkc' if normalised else ''}"
     return described

@@ -9,6 +9,7 @@ from lightning.pytorch.callbacks import Callback
 from data.batch import Batch
 from data.datamodule import Seq2SeqDataModule
 from experiments.evaluation.text_metrics import corpus_metrics, has_bleu
+from experiments.evaluation.text_units import units_of
 
 
 class ValidationScores(Callback):
@@ -21,9 +22,10 @@ class ValidationScores(Callback):
         assert data.text is not None
         self.tokenizer = data.text.tokenizers[1]
         self.references = self.tokenizer.comparable(data.text.text("validation").target)
-        metrics = corpus_metrics(data.lowercase)
+        units = units_of(self.references, data.target_language, data.bleu_tokenize)
+        metrics = corpus_metrics(data.lowercase, units)
         self.metrics = {name: metrics[name] for name in ("bleu", "chrf")}
-        if not has_bleu(self.references):
+        if not has_bleu(self.references, units):
             del self.metrics["bleu"]
         self.outputs: dict[int, str] = {}
 

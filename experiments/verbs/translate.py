@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import fields
 from pathlib import Path
-from typing import IO
+from typing import IO, get_args
 
 import torch
 from tqdm import tqdm
@@ -19,10 +19,12 @@ from analysis.errors import ReportError
 from analysis.figures.attention.pair import draw_attention, metadata_for
 from analysis.files import require_writable
 from analysis.statistics.word_alignments import project_to_words, words_from_pieces, words_of_pieces
+from data.datamodule import BleuTokenizer
 from experiments.config.arguments import OneLineParser, require_threads
 from experiments.errors import UsageError
 from experiments.evaluation.samples import table_cell
 from experiments.evaluation.text_metrics import NO_BLEU, signatures, text_metrics
+from experiments.evaluation.text_units import Units, units_of
 from experiments.evaluation.translator import Translation, Translator
 from experiments.files import open_output
 from experiments.trial.checkpoints import load_checkpoint
@@ -45,7 +47,7 @@ def main(arguments: list[str]) -> int:
         references = _references(options.reference)
         file = sys.stdout if options.output is None else open_output(options.output, "--output", stack)
         _check_picture(options.attention)
-        translator = _translator(options)
+        translator, units = _translator(options, references or [])
         outputs: list[str] = []
         undrawn: list[tuple[int, str, Translation]] = []
         generator = decoding.generator(translator.model.device)
@@ -67,7 +69,7 @@ def main(arguments: list[str]) -> int:
             lines = f"{len(references):,} lines for {len(outputs):,} of text"
             raise UsageError(f"--reference: {options.reference} has {lines}")
     if references:
-        _print_scores(outputs, references, translator)
+        _print_scores(outputs, references, translator, units)
     return 0
 
 
@@ -115,10 +117,10 @@ def _draw(translator: Translator, undrawn: list[tuple[int, str, Translation]], p
             raise UsageError(f"--attention: {error}") from None
 
 
-def _print_scores(outputs: list[str], references: list[str], translator: Translator) -> None:
+def _print_scores(outputs: list[str], references: list[str], translator: Translator, units: Units) -> None:
     """Scores go where progress goes: standard output holds text alone."""
-    described = signatures(translator.lowercase, translator.target.normalises)
-    values = text_metrics(outputs, translator.target.comparable(references), translator.lowercase)
+    described = signatures(translator.lowercase, translator.target.normalises, units)
+    values = text_metrics(outputs, translator.target.comparable(references), translator.lowercase, units=units)
     for name, value in values.items():
         if not math.isnan(value):
             print(f"{name:18} {value:8.4f}  {described.get(name, '')}".rstrip(), file=sys.stderr)
@@ -139,7 +141,8 @@ def _decoding(options: argparse.Namespace) -> Decoding:
     return decoding
 
 
-def _translator(options: argparse.Namespace) -> Translator:
+def _translator(options: argparse.Namespace, references: list[str]) -> tuple[Translator, Units]:
+    """What translates, and in which units references are scored."""
     if options.threads is not None:
         require_threads(options.threads)
         torch.set_num_threads(options.threads)
@@ -151,7 +154,9 @@ def _translator(options: argparse.Namespace) -> Translator:
             f"--checkpoint: {options.checkpoint} was trained on {checkpoint.task}, which is no text; "
             "lengthwise predict shows its output"
         )
-    return Translator(checkpoint.model.to(options.device), checkpoint.text.tokenizers, checkpoint.text.lowercase)
+    text, trained = checkpoint.text, checkpoint.config.get("data", {})
+    units = units_of(references, text.target_language, options.bleu_tokenize or trained.get("bleu_tokenize"))
+    return Translator(checkpoint.model.to(options.device), text.tokenizers, text.lowercase), units
 
 
 def _references(path: Path | None) -> list[str] | None:
@@ -246,6 +251,11 @@ def _parser() -> argparse.ArgumentParser:
         help="file to write, whole or not at all; a pipe or device is written through",
     )
     parser.add_argument("--reference", type=Path, metavar="FILE", help="print BLEU, chrF, TER and others against it")
+    parser.add_argument(
+        "--bleu_tokenize",
+        choices=get_args(BleuTokenizer),
+        help="what BLEU counts (default: as in training, or by the language)",
+    )
     parser.add_argument(
         "--attention", type=Path, metavar="FILE", help="draw where the model looked: .png, .pdf or .svg"
     )
