@@ -14,22 +14,37 @@ from experiments.evaluation.text_units import units_of
 from lit_models import LitSeq2Seq
 from lit_models.metrics import ENDINGS
 
-EVERYWHERE = ("loss", "perplexity", "token_accuracy", "exact_match", "greedy_token_accuracy", "greedy_exact_match",
-              *ENDINGS, "padding")  # fmt: skip
-ON_SYMBOLS = ("bits_presented", "bits_recovered")
-ON_TEXT = ("chrf",)
+# Metrics of validation, each with where it is best.
+EVERYWHERE = {
+    "loss": "min", "perplexity": "min", "token_accuracy": "max", "exact_match": "max", "greedy_token_accuracy": "max",
+    "greedy_exact_match": "max", "padding": "min", **dict.fromkeys(ENDINGS, "min"),
+}  # fmt: skip
+ON_SYMBOLS = {"bits_presented": "max", "bits_recovered": "max"}
+ON_TEXT = {"chrf": "max"}
 BLEU = "bleu"
 ALIGNMENT = "alignment_accuracy"
+MODES = {**EVERYWHERE, **ON_SYMBOLS, **ON_TEXT, BLEU: "max", ALIGNMENT: "max"}
+
+
+def direction(monitor: str | None) -> str:
+    """`min` or `max`: where a metric of validation is best; of what is no such metric nothing is known, so `min`."""
+    return MODES.get(str(monitor).removeprefix("validation/"), "min")
 
 
 def check_monitor(
-    option: str, monitor: str | None, data: Seq2SeqDataModule, model: type[LitSeq2Seq], options: dict[str, Any]
+    group: str,
+    monitor: str | None,
+    mode: str,
+    data: Seq2SeqDataModule,
+    model: type[LitSeq2Seq],
+    options: dict[str, Any],
 ) -> None:
-    """Refuse a metric that validation will not have.
+    """Refuse a metric that validation will not have, and a mode that would take its worst value for the best.
 
     Args:
-        option: such as checkpoint.monitor, for the message.
+        group: checkpoint or early_stopping, for the message.
         monitor: such as validation/loss.
+        mode: min or max.
         data: the trial's.
         model: the trial's architecture.
         options: what it is built with.
@@ -44,12 +59,15 @@ def check_monitor(
         if has_bleu(references, units_of(references, data.target_language, data.bleu_tokenize)):
             known.append(BLEU)
         elif monitor == f"validation/{BLEU}":
-            raise UsageError(f"{option}: {monitor} is not measured: {NO_BLEU}, such as validation/chrf")
+            raise UsageError(f"{group}.monitor: {monitor} is not measured: {NO_BLEU}, such as validation/chrf")
     if monitor == f"validation/{ALIGNMENT}" and _measures_alignment(data, model, options):
         known.append(ALIGNMENT)  # looked at only where it is asked for, as it takes a model
     if monitor not in [f"validation/{name}" for name in known]:
         names = ", ".join(f"validation/{name}" for name in known)
-        raise UsageError(f"{option}: {monitor} is no metric of validation of this trial; they are {names}")
+        raise UsageError(f"{group}.monitor: {monitor} is no metric of validation of this trial; they are {names}")
+    if mode != direction(monitor):
+        better = "lower" if direction(monitor) == "min" else "higher"
+        raise UsageError(f"{group}.mode: {mode} contradicts {monitor}, of which {better} is better; leave it out")
 
 
 def _measures_alignment(data: Seq2SeqDataModule, model: type[LitSeq2Seq], options: dict[str, Any]) -> bool:

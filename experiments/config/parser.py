@@ -127,9 +127,11 @@ class TrialCLI(LightningCLI):
         parser.set_defaults(
             {
                 "early_stopping.monitor": "validation/loss",
+                "early_stopping.mode": None,  # that of the monitor
                 "early_stopping.patience": 10,
                 "early_stopping.stopping_threshold": SOLVED,
                 "checkpoint.monitor": "validation/loss",
+                "checkpoint.mode": None,
                 "checkpoint.filename": "best",
                 "checkpoint.save_last": True,
                 "checkpoint.enable_version_counter": False,

@@ -12,7 +12,7 @@ from jsonargparse import Namespace
 from data.datamodule import Seq2SeqDataModule
 from data.tasks import SPLITS
 from experiments.config.checks import check_numbers, check_settings
-from experiments.config.monitors import check_monitor
+from experiments.config.monitors import check_monitor, direction
 from experiments.config.parser import SOLVED, files_of, parse_trial, trial_parser
 from experiments.config.widths import pick_width
 from experiments.errors import UsageError
@@ -98,7 +98,7 @@ def resolve_trial(arguments: list[str]) -> Trial:
     check_settings(model, parsed)
     options = {**parsed.model.as_dict(), **sizes}  # with the width that was picked
     for group in ("early_stopping", "checkpoint"):
-        check_monitor(f"{group}.monitor", parsed[group].monitor, data, model_class, options)
+        check_monitor(group, parsed[group].monitor, parsed[group].mode, data, model_class, options)
     config = _plain(model, parsed)
     labels = {"arch": model, "task": data.name, "train_length": data.length, "seed": int(parsed.seed_everything)}
     cell = "{arch}-{task}-L{train_length}".format(**labels)
@@ -106,7 +106,8 @@ def resolve_trial(arguments: list[str]) -> Trial:
     name = f"{cell}-s{labels['seed']}-{_fingerprint(config, text_key)}"
     seedless = {**config, "seed_everything": None, "data": {**config["data"], "seed": None}}
     group = f"{cell}-{_fingerprint(seedless, text_key)}"
-    return Trial(name, group, config, labels, cost=parsed.trainer.max_steps * data.batch_tokens)
+    steps = parsed.trainer.max_steps * parsed.trainer.accumulate_grad_batches
+    return Trial(name, group, config, labels, cost=steps * data.batch_tokens)
 
 
 def _plain(model: str, parsed: Namespace) -> dict[str, Any]:
@@ -152,6 +153,8 @@ def settle_trainer(parsed: Namespace) -> None:
     stopping = parsed.early_stopping
     if stopping.monitor != "validation/loss" and stopping.stopping_threshold == SOLVED:
         stopping.stopping_threshold = None  # the default is a loss; as a BLEU it would end training at once
+    for chosen in (stopping, parsed.checkpoint):
+        chosen.mode = chosen.mode or direction(chosen.monitor)
     # A short run is validated once, at its end: without that no checkpoint would be chosen.
     parsed.trainer.val_check_interval = min(interval, parsed.trainer.max_steps)
 

@@ -19,7 +19,6 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trial:
         trainer__max_steps=200,
         trainer__val_check_interval=50,
         checkpoint__monitor="validation/bleu",
-        checkpoint__mode="max",
     )
     run(trial)
     return trial

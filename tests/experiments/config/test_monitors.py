@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from experiments.config.monitors import ALIGNMENT, BLEU, EVERYWHERE, ON_SYMBOLS, ON_TEXT
+from experiments.config.parser import make_cli
 from experiments.errors import UsageError
 from tests.helpers.trials import history, run, small_trial
 
@@ -30,6 +31,27 @@ def test_the_known_metrics_are_those_that_validation_writes(tmp_path: Path) -> N
 def test_bleu_is_refused_where_no_reference_has_four_words(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"checkpoint\.monitor: validation/bleu is not measured: BLEU is undefined"):
         small_trial(tmp_path, **NUMBERS, checkpoint__monitor="validation/bleu")
+
+
+@pytest.mark.parametrize(
+    ("metric", "mode"),
+    [("loss", "min"), ("perplexity", "min"), ("exact_match", "max"), ("greedy_token_accuracy", "max"),
+     ("bits_recovered", "max")],
+)  # fmt: skip
+@pytest.mark.parametrize("group", ["checkpoint", "early_stopping"])
+def test_the_direction_follows_the_metric_and_a_contradiction_is_refused(
+    tmp_path: Path, group: str, metric: str, mode: str
+) -> None:
+    chosen = {f"{group}__monitor": f"validation/{metric}", "early_stopping__halvings": 1}
+    trial = small_trial(tmp_path, **chosen)
+    assert trial.config[group]["mode"] == mode
+    assert trial.name == small_trial(tmp_path, **chosen, **{f"{group}__mode": mode}).name
+    trainer = make_cli({**trial.config, "checkpoint": {**trial.config["checkpoint"], "dirpath": "nowhere"}}).trainer
+    callback = trainer.checkpoint_callback if group == "checkpoint" else trainer.early_stopping_callback
+    assert callback.mode == mode  # type: ignore[union-attr]
+    other = {"min": "max", "max": "min"}[mode]
+    with pytest.raises(UsageError, match=rf"{group}\.mode: {other} contradicts validation/{metric}, of which"):
+        small_trial(tmp_path, **chosen, **{f"{group}__mode": other})
 
 
 @pytest.mark.parametrize(

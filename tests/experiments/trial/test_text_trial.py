@@ -176,7 +176,7 @@ def test_arguments_of_text_survive_their_own_configuration(trained: Trial) -> No
 
 
 def test_a_threshold_meant_for_the_loss_does_not_stop_by_bleu(tmp_path: Path) -> None:
-    by_bleu = {"early_stopping__monitor": "validation/bleu", "early_stopping__mode": "max"}
+    by_bleu = {"early_stopping__monitor": "validation/bleu"}
     assert text_trial(tmp_path).config["early_stopping"]["stopping_threshold"] == 0.002
     assert text_trial(tmp_path, **by_bleu).config["early_stopping"]["stopping_threshold"] is None
     chosen = text_trial(tmp_path, **by_bleu, early_stopping__stopping_threshold=30)
