@@ -23,7 +23,8 @@ class Batch(NamedTuple):
         target_out: (B, T) the target with a final EOS, what it has to produce.
         loss_tokens: () what the summed loss of this batch is divided by. In one process the number of target
             tokens; under data parallelism the number over all ranks divided by the number of ranks, so that
-            averaged gradients equal those of one process with the whole batch. None counts the batch itself.
+            averaged gradients equal those of one process with the whole batch. Where gradients are accumulated, the
+            mean over the batches of a step. None counts the batch itself.
         alignment: (B, T) gold source position of each target token, -1 where there is none; or None.
         target_bits: (B,) information in each target, -log2 of its probability under the task; or None where
             that is not known, as for text.

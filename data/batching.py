@@ -4,6 +4,7 @@ One plan is made for all ranks and every rank takes its rows of each batch, so t
 once whatever the number of processes, and a run on two of them equals a run on one.
 """
 
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -50,13 +51,20 @@ class ExampleStore:
         """(N,) positions a row takes in a batch: the longer of source and target."""
         return torch.maximum(self.source_lengths, self.target_lengths).numpy()
 
-    def batch(self, rows: np.ndarray, rank: int = 0, ranks: int = 1) -> Batch:
-        """The rank's share of the given rows, trimmed to the longest sequences of all of them."""
+    def batch(self, rows: np.ndarray, rank: int = 0, ranks: int = 1, loss_tokens: float | None = None) -> Batch:
+        """The rank's share of the given rows, trimmed to the longest sequences of all of them.
+
+        Args:
+            rows: (N,) numbers of examples.
+            rank: of this process.
+            ranks: how many processes share the rows.
+            loss_tokens: what the summed loss is divided by, over all ranks; None for the target tokens of the rows.
+        """
         index = torch.from_numpy(rows)
         source_width = int(self.source_lengths[index].max())
         target_lengths = self.target_lengths[index]
         target_width = int(target_lengths.max())
-        loss_tokens = target_lengths.sum().float() / ranks
+        tokens = target_lengths.sum().float() if loss_tokens is None else torch.tensor(loss_tokens)
         rank_rows = index[rank::ranks]
         idle = len(rank_rows) == 0  # fewer rows than ranks: a row without target keeps this rank in step
         if idle:
@@ -67,7 +75,7 @@ class ExampleStore:
             source_lengths=self.source_lengths[rank_rows],
             target_in=self.target_in[rank_rows, :target_width],
             target_out=torch.full_like(target_out, PAD) if idle else target_out,
-            loss_tokens=loss_tokens,
+            loss_tokens=tokens / ranks,
             alignment=None if self.alignment is None else self.alignment[rank_rows, :target_width],
             target_bits=None if self.target_bits is None else self.target_bits[rank_rows] * (not idle),
             examples=rank_rows,
@@ -146,6 +154,9 @@ class TrainingStream:
     Training here is counted in optimiser steps, so that architectures get equal budgets. One endless epoch also
     makes resuming exact: the position in the stream is a single number, which Lightning keeps in each checkpoint
     through `state_dict` and hands back through `load_state_dict`.
+
+    Where gradients are accumulated, each batch of a step has the mean number of target tokens of all its batches as
+    its `loss_tokens`: the step then takes the loss a token over all of them, as over one large batch.
     """
 
     def __init__(
@@ -156,6 +167,7 @@ class TrainingStream:
         seed: int,
         rank: int = 0,
         ranks: int = 1,
+        accumulated: int = 1,
     ) -> None:
         self.store = store
         self.batch_tokens = batch_tokens
@@ -163,6 +175,7 @@ class TrainingStream:
         self.seed = seed
         self.rank = rank
         self.ranks = ranks
+        self.accumulated = accumulated  # batches a step; a checkpoint falls between two steps
         self.lengths = store.lengths
         self.passes = 0
         self.batches_of_pass = 0
@@ -172,14 +185,19 @@ class TrainingStream:
         return ENDLESS
 
     def __iter__(self) -> Iterator[Batch]:
+        planned = self._planned(self.passes, self.batches_of_pass)
         while True:
-            plan = self.plan(self.passes)
-            while self.batches_of_pass < len(plan):
-                rows = plan[self.batches_of_pass]
-                self.batches_of_pass += 1
-                yield self.store.batch(rows, self.rank, self.ranks)
-            self.passes += 1
-            self.batches_of_pass = 0
+            step = list(itertools.islice(planned, self.accumulated))
+            tokens = [int(self.store.target_lengths[rows].sum()) for _, _, rows in step]
+            for self.passes, self.batches_of_pass, rows in step:
+                yield self.store.batch(rows, self.rank, self.ranks, sum(tokens) / len(tokens))
+
+    def _planned(self, passes: int, batches: int) -> Iterator[tuple[int, int, np.ndarray]]:
+        """The rows of every further batch, each with the position behind it."""
+        while True:
+            for number, rows in enumerate(self.plan(passes)[batches:], start=batches + 1):
+                yield passes, number, rows
+            passes, batches = passes + 1, 0
 
     def plan(self, number: int) -> list[np.ndarray]:
         """The batches of one pass over the examples, in the order in which they are trained on."""

@@ -194,7 +194,8 @@ class Seq2SeqDataModule(pl.LightningDataModule):
         return "+".join(source.stem for source, _ in pairs)
 
     def train_dataloader(self) -> TrainingStream:
-        return TrainingStream(self._train, self.batch_tokens, self.batch_size, self.seed, *self._ranks)
+        accumulated = 1 if self.trainer is None else self.trainer.accumulate_grad_batches
+        return TrainingStream(self._train, self.batch_tokens, self.batch_size, self.seed, *self._ranks, accumulated)
 
     def val_dataloader(self) -> EvaluationBatches:
         return self._evaluation(self._validation)

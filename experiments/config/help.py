@@ -24,7 +24,7 @@ SHORTER = {
     "--config": "a YAML file of options; several of them, later ones win",
     "--seed_everything": "seed of weights, examples, their order and dropout",
     "--trainer.max_steps": "optimiser steps at most",
-    "--trainer.val_check_interval": "steps between validations, each of which leaves a checkpoint",
+    "--trainer.val_check_interval": "optimiser steps between validations, each of which leaves a checkpoint",
     "--trainer.gradient_clip_val": "largest norm of the gradient",
     "--trainer.precision": "such as bf16-mixed",
     "--trainer.accelerator": "cpu, gpu or auto",

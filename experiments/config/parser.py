@@ -149,7 +149,10 @@ class TrialCLI(LightningCLI):
             super().instantiate_classes()
 
     def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
-        return super().instantiate_trainer(callbacks=[], **kwargs)
+        """The Trainer. Options count optimiser steps; Lightning counts batches between validations."""
+        options = self._get(self.config_init, "trainer")
+        interval = options["val_check_interval"] * options["accumulate_grad_batches"]
+        return super().instantiate_trainer(callbacks=[], val_check_interval=interval, **kwargs)
 
 
 @functools.cache

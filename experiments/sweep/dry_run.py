@@ -2,6 +2,7 @@
 
 import copy
 import json
+import math
 import statistics
 import time
 from collections.abc import Iterator
@@ -37,7 +38,8 @@ class Stopwatch(Callback):
         return statistics.median(between[WARM_UP - 1 :])
 
     def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
-        self.ends.append(_now(trainer))
+        if trainer.global_step > len(self.ends):  # several batches make one step where gradients are accumulated
+            self.ends.append(_now(trainer))
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.validation = -_now(trainer)
@@ -116,7 +118,7 @@ def measure(cell: Cell, threads: int) -> None:
     assert isinstance(model, LitSeq2Seq)
     assert isinstance(data, Seq2SeqDataModule)
     cell.parameters, cell.step, cell.evaluation = model.num_params, stopwatch.step, stopwatch.validation
-    cell.passes = cell.steps / interval + _test_size(data)
+    cell.passes = math.ceil(cell.steps / interval) + _test_size(data)
 
 
 def _test_size(data: Seq2SeqDataModule) -> float:

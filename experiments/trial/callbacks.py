@@ -64,6 +64,10 @@ class EarlyStopping(callbacks.EarlyStopping):
             EarlyStoppingReason.PATIENCE_EXHAUSTED,
         )
 
+    def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
+        """Ask for a stop at the last step: Lightning validates before it follows, wherever the last interval began."""
+        trainer.should_stop = trainer.should_stop or trainer.global_step >= trainer.max_steps
+
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         super().on_validation_end(trainer, pl_module)
         exhausted = self.stopping_reason == EarlyStoppingReason.PATIENCE_EXHAUSTED
@@ -136,6 +140,7 @@ class History(callbacks.Callback):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.started = self.interval_start = time.perf_counter()
+        self.written = trainer.global_step  # its row stands before the checkpoint that training goes on from
         if not trainer.is_global_zero:
             return
         resumed = trainer.global_step > 0 and self.path.exists()
@@ -149,7 +154,8 @@ class History(callbacks.Callback):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Batch, batch_idx: int
     ) -> None:
-        self.losses.append((self.step, outputs["loss"].detach()))
+        loss = outputs["loss"].detach() * trainer.accumulate_grad_batches  # by which Lightning has divided it
+        self.losses.append((self.step, loss))
         self.tokens.append((batch.target_out != PAD).sum())
         step = trainer.global_step
         if step % trainer.log_every_n_steps == 0 and step != self.written:  # type: ignore[attr-defined]
