@@ -6,6 +6,7 @@ import pytest
 from analysis.errors import ReportError
 from analysis.figures.direct_labels import spread
 from analysis.figures.length.learning_curves import learning_figure, learning_points
+from analysis.figures.length.learning_rates import learning_rate_points, learning_rates_figure
 from analysis.report.render.svg import inline_svg
 from analysis.tables.architectures import Architectures
 from analysis.tables.schema import LEARNING_CURVES
@@ -116,3 +117,30 @@ def test_a_loss_that_is_nan_is_a_gap_and_no_error(tmp_path):
 )
 def test_labels_are_apart_and_close_to_their_lines(wanted, places):
     assert spread(wanted, 0.1) == pytest.approx(places, abs=1e-4)
+
+
+def test_the_least_validation_loss_stands_against_each_learning_rate():
+    rates = {
+        "GRU [learning_rate=0.1]": 0.1,
+        "GRU [learning_rate=0.2]": 0.2,
+        "GRU [learning_rate=0.4]": 0.4,
+        "LSTM": 0.1,
+    }
+    trials = trials_of(*rates, ended="budget")
+    trials["arch"] = list(rates)
+    trials["model"] = [{"learning_rate": rate} for rate in rates.values()]
+    losses = dict(zip(rates, (3.0, 1.0, 2.0, 1.0), strict=True))
+    curves = curves_of(
+        *((name, "loss", (0, 0.0, 9.0), (50, 1.0, loss), (90, 2.0, loss + 1)) for name, loss in losses.items())
+    )
+    points = learning_rate_points(curves, trials)
+    assert points[["arch", "learning_rate", "mean"]].to_numpy().tolist() == [
+        ["GRU", 0.1, 3.0], ["GRU", 0.2, 1.0], ["GRU", 0.4, 2.0],
+    ]  # fmt: skip
+    chart = learning_rates_figure(curves, trials, Architectures())
+    assert chart is not None and chart.points.equals(points)
+
+
+def test_one_learning_rate_makes_no_figure_of_them():
+    trials = trials_of("GRU").assign(model=[{"learning_rate": 0.1}])
+    assert learning_rates_figure(curves_of(("GRU", "loss", (0, 0.0, 1.0))), trials, Architectures()) is None
