@@ -92,7 +92,7 @@ def _of_setting(effective: Sequence[EffectiveLength], architectures: Architectur
             lost,
             "; ".join(measured),
         ),
-        Part("How far it carries depends on the architecture", differ(judged), f"{len(judged)} architectures"),
+        Part("How far it carries depends on the architecture", differ(judged), f"{len(judged)} judged"),
     )
     return Finding(str(effective[0].setting), lost if lost == Answer.FAILS else together(parts), parts)
 

@@ -90,13 +90,6 @@ def draw_bands(axes: Axes, points: pd.DataFrame, x: str, looks: dict[str, Style]
 
 def spread_phrase(points: pd.DataFrame, one_seed: str = "one seed") -> str:
     """What points and error bars are, for a caption."""
-    rings = stopped_phrase(points)
     if points["seeds"].max() == 1:
-        return f"{one_seed}, so without intervals{rings}"
-    return f"means with 95% t intervals over seeds ({seeds_phrase(points)}){rings}"
-
-
-def stopped_phrase(points: pd.DataFrame) -> str:
-    """What a ring is, for a caption; empty where there is none."""
-    several = STOPPED in points and (points[STOPPED] > 0).any()
-    return "; ringed: some trial used up its budget before it had converged" if several else ""
+        return f"{one_seed}, so without intervals"
+    return f"means with 95% t intervals over seeds ({seeds_phrase(points)})"

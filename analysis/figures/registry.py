@@ -9,9 +9,12 @@ import pkgutil
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 
+import pandas as pd
+
 from analysis import figures
 from analysis.errors import ReportError
 from analysis.figures.chart import Chart
+from analysis.statistics.summaries import STOPPED
 from analysis.tables.architectures import Architectures
 
 Draw = TypeVar("Draw", bound=Callable[..., Chart | list[Chart] | None])
@@ -46,7 +49,20 @@ class RegisteredFigure(NamedTuple):
             return []
         drawn = self.draw(**{one.name: tables[one.name] for one in parameters if one.name in tables})
         charts = drawn if isinstance(drawn, list) else [drawn]
-        return [chart._replace(to_see=self.to_see) for chart in charts if chart is not None]
+        return [
+            chart._replace(to_see=self.to_see, caption=chart.caption + _marked(chart.points))
+            for chart in charts
+            if chart is not None
+        ]
+
+
+def _marked(points: pd.DataFrame) -> str:
+    """What marks in a figure say of trials that had not converged; empty where it has none."""
+    if STOPPED not in points or not (points[STOPPED] > 0).any():
+        return ""
+    return (
+        " Rings and *not converged*: among the trials behind it, some used up their budget before they had converged."
+    )
 
 
 class LeftOutError(ReportError):

@@ -120,6 +120,7 @@ def choose_model(options: list[Option]) -> tuple[str, list[Option]]:
     """The architecture that is named last, and the options besides.
 
     What a file gives a model that another one then replaces stays, as far as the other one has such an option.
+    `model.GRU.learning_rate` is the learning rate where the model is a GRU, and nothing where it is another.
 
     Raises:
         UsageError: no name, or one that no architecture has.
@@ -136,9 +137,16 @@ def choose_model(options: list[Option]) -> tuple[str, list[Option]]:
 
     def is_replaced(model: str, option: Option) -> bool:
         replaced = model not in ("", chosen) and option.name.startswith("model.")
-        return replaced and option.name not in model_options(chosen)
+        of_one = option.name.removeprefix("model.").partition(".")[0] in architectures()
+        return replaced and not of_one and option.name not in model_options(chosen)
 
-    return chosen, [option for model, option in others if not is_replaced(model, option)]
+    kept = [option for model, option in others if not is_replaced(model, option)]
+    of_others = tuple(f"model.{name}." for name in architectures() if name != chosen)
+    return chosen, [
+        option._replace(name=option.name.replace(f"model.{chosen}.", "model.", 1))
+        for option in kept
+        if not option.name.startswith(of_others)
+    ]
 
 
 def _known_model(option: Option) -> str:

@@ -47,8 +47,17 @@ def accuracy_figure(results: pd.DataFrame, architectures: Architectures) -> Char
         legend(figure, styles_of(looks, points["arch"]), [GUESS], columns=4)
     caption = (
         "Accuracy of free-running greedy decoding against source length: the share of target tokens right at "
-        "their position (left) and of sequences without any error (right). Each point is a model trained and "
-        f"tested at this length; {spread_phrase(points, 'values of one seed')}, cut at 0 and 1. Points of one length "
+        "their position (left) and of sequences without any error (right). "
+        f"{_models(points)}; {spread_phrase(points, 'values of one seed')}, cut at 0 and 1. Points of one length "
         "are drawn side by side."
     )
     return Chart("accuracy", figure, points, caption)
+
+
+def _models(points: pd.DataFrame) -> str:
+    """What a point is, for a caption."""
+    designs = {
+        True: "A line is that of one model for all lengths up to the one in the title",
+        False: "Each point is a model trained and tested at this length",
+    }
+    return "; or: ".join(designs[ranged] for ranged in sorted({bool(limit) for limit in points["limit"]}))

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from analysis.figures.chart import Chart
-from analysis.figures.lines import error_bars, from_middle, stopped_phrase
+from analysis.figures.lines import error_bars, from_middle
 from analysis.figures.panels import label_leftmost, split_by, wrapped_panels
 from analysis.figures.registry import register
 from analysis.figures.style import TEXT_WIDTH, TRAIN_LENGTH, Style, guide, paper_style, styles
@@ -207,6 +207,5 @@ def _title(group: list[Comparison], compared: list[Comparison]) -> str:
 
 def _spread(points: pd.DataFrame) -> str:
     if points["seeds"].max() == 1:
-        return f"One seed: the 95% bootstrap intervals are over test sentences alone{stopped_phrase(points)}."
-    seeds = seeds_phrase(points)
-    return f"Means over {seeds} with 95% bootstrap intervals over test sentences and seeds{stopped_phrase(points)}."
+        return "One seed: the 95% bootstrap intervals are over test sentences alone."
+    return f"Means over {seeds_phrase(points)} with 95% bootstrap intervals over test sentences and seeds."

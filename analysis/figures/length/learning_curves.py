@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from analysis.figures.axes import proportion_axis
 from analysis.figures.chart import Chart
 from analysis.figures.direct_labels import label_lines
-from analysis.figures.lines import draw_bands, each_line, ring_stopped, stopped_phrase
+from analysis.figures.lines import draw_bands, each_line, ring_stopped
 from analysis.figures.panels import panels, split_by
 from analysis.figures.registry import register
 from analysis.figures.style import Style, paper_style, styles
@@ -65,8 +65,7 @@ def learning_figure(curves: pd.DataFrame, trials: pd.DataFrame, architectures: A
     caption = (
         f"Score on the validation examples during training, at the greatest train length of each task, against the "
         f"time spent (left) and against optimiser steps (right). {decoded} are those of free-running decoding. "
-        f"{spread} A trial that ended early keeps its last score and time"
-        f"{stopped_phrase(points)}."
+        f"{spread} A trial that ended early keeps its last score and time."
     )
     return Chart("learning_curves", figure, points, caption)
 

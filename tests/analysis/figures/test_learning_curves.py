@@ -55,7 +55,7 @@ def test_a_line_that_had_not_converged_is_ringed_at_its_end():
     curves = curves_of(("GRU-0", ACCURACY, (0, 0.0, 0.1), (50, 60.0, 0.5)), ("LSTM-0", ACCURACY, (0, 0.0, 0.9)))
     trials = pd.concat([trials_of("GRU-0", ended="budget"), trials_of("LSTM-0", ended="converged")])
     chart = learning_figure(curves, trials, architectures=Architectures())
-    assert chart is not None and "ringed: some trial used up its budget" in chart.caption
+    assert chart is not None
     assert [rings(axes) for axes in chart.figure.axes] == [[[1.0, 0.5]], [[50.0, 0.5]]]
 
 

@@ -216,6 +216,25 @@ def test_different_budgets_are_noted(tmp_path):
     assert "different numbers of training steps" in (tmp_path / "report.md").read_text()
 
 
+def test_a_report_on_models_for_many_lengths_says_how_far_they_carry_and_which_had_not_converged(tmp_path):
+    carried = {5: 1.0, 10: 1.0, 20: 0.98, 40: 0.2}
+    for arch in ("LSTM", "Bahdanau"):
+        for seed in (0, 1):
+            ended = "converged" if arch == "Bahdanau" else "budget"
+            rows = [(length, None, "greedy_token_accuracy", value - seed / 1000) for length, value in carried.items()]
+            write_trial(tmp_path, arch, 20, seed, rows, min_train_length=1, ended=ended, steps=900 + seed)
+    assert main([str(tmp_path)]) == 0
+    report = (tmp_path / "report.md").read_text()
+    assert row_of(report, "4. Length generalisation")[1:3] == ["**cannot be told from these runs**", "0 of 1 settings"]
+    assert "not judged: LSTM (not converged)" in report
+    assert "2 of 4 used up their budget before they had converged" in report
+    table = report.split("### Effective lengths")[1]
+    assert row_of(table, "Bahdanau attention")[2].startswith("1.000") and row_of(table, "LSTM")[4] == "not converged"
+    # Those that converged took the steps they needed; those that did not had different budgets.
+    assert "had different numbers of training steps" in report
+    assert (tmp_path / "figures" / "length_generalisation.png").exists()
+
+
 def test_a_single_trial_keeps_its_own_results(tmp_path, capsys):
     folder = write_trial(tmp_path, rows=plausible_rows("GRU", 10, 0))
     before = (folder / "results.csv").read_text()

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from experiments.config.options import read_options
-from experiments.config.parser import trial_parser
+from experiments.config.parser import parse_trial, trial_parser
 from experiments.config.widths import pick_width
+from experiments.errors import UsageError
 from experiments.main import main
 from lit_models import architectures
 from tests.helpers.trials import run, small_trial
@@ -215,3 +216,27 @@ def test_sizes_prints_every_architecture(capsys: pytest.CaptureFixture) -> None:
     printed = capsys.readouterr().out
     for name in architectures():
         assert name in printed
+
+
+def test_an_option_of_one_architecture_counts_for_it_alone_and_what_comes_later_wins(tmp_path: Path) -> None:
+    config = tmp_path / "rates.yaml"
+    config.write_text("model:\n  LSTM: {learning_rate: 0.5}\n  Transformer: {learning_rate: 0.25}\n")
+
+    def rate(*arguments: str) -> float:
+        return parse_trial([f"--config={config}", *arguments])[1].model.learning_rate
+
+    assert rate("--model", "LSTM") == 0.5
+    assert rate("--model", "Transformer") == 0.25
+    assert rate("--model", "GRU") == trial_parser("GRU").get_default("model.learning_rate")
+    assert rate("--model", "LSTM", "--model.learning_rate", "0.125") == 0.125
+    assert rate("--model", "LSTM", "--model.GRU.learning_rate", "0.125") == 0.5
+    config.write_text("model:\n  LTSM: {learning_rate: 0.5}\n")
+    with pytest.raises(UsageError, match=r"rates.yaml: --model.LTSM.learning_rate is not an option"):
+        rate("--model", "LSTM")
+
+
+def test_an_architecture_named_later_takes_its_part_of_a_file_that_names_another(tmp_path: Path) -> None:
+    config = tmp_path / "lstm.yaml"
+    config.write_text("model:\n  class_path: LSTM\n  init_args: {num_layers: 2}\n  GRU: {learning_rate: 0.25}\n")
+    model, parsed = parse_trial([f"--config={config}", "--model", "GRU"])
+    assert (model, parsed.model.learning_rate, parsed.model.num_layers) == ("GRU", 0.25, 2)
