@@ -60,9 +60,7 @@ def _marked(points: pd.DataFrame) -> str:
     """What marks in a figure say of trials that had not converged; empty where it has none."""
     if STOPPED not in points or not (points[STOPPED] > 0).any():
         return ""
-    return (
-        " Rings and *not converged*: among the trials behind it, some used up their budget before they had converged."
-    )
+    return " Rings and *not converged*: some trial behind it used up its budget before it had converged."
 
 
 class LeftOutError(ReportError):

@@ -39,7 +39,7 @@ def generalisation(report: Report) -> Iterator[Block]:
         "shortest length tested, interpolated between lengths in their logarithm; geometric means [95% t interval "
         "over seeds]. `> n`: it keeps it up to the greatest length tested. Below the limit it says that not all "
         "lengths in training were learnt.",
-    ))  # fmt: skip
+    ), 3)  # fmt: skip
 
 
 def _times_the_limit(effective: EffectiveLength) -> str:
