@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 BadLines = Literal["refuse", "drop"]
+MARK = b"\xef\xbb\xbf"  # that some editors put at the beginning of a file; no text
 NAMED_PLACES = 3  # places of each kind of problem that a message names
 
 
@@ -136,13 +137,22 @@ def read_parallel(files: ParallelFiles, option: str, bad_lines: BadLines) -> Par
     return ParallelText(source, target, places, problems)
 
 
+def text_of(line: bytes) -> str:
+    """What a line says: blanks around it are no text.
+
+    Raises:
+        UnicodeDecodeError: it is not UTF-8.
+    """
+    return line.decode("utf-8").strip(" \t")
+
+
 def _lines(path: Path, option: str) -> list[bytes]:
     """Lines end at line feeds and nowhere else; the mark that some editors put at the beginning is no text."""
     try:
         content = path.read_bytes()
     except OSError as error:
         raise ValueError(f"{option}: {path} cannot be read: {error.strerror}") from None
-    lines = content.removeprefix(b"\xef\xbb\xbf").split(b"\n")
+    lines = content.removeprefix(MARK).split(b"\n")
     return lines[:-1] if lines[-1] == b"" else lines
 
 
@@ -160,7 +170,7 @@ def _texts_of(
     texts = []
     for line, path in zip(pair, paths, strict=True):
         try:
-            text = line.decode("utf-8").strip(" \t")
+            text = text_of(line)
         except UnicodeDecodeError:
             problems.add("invalid UTF-8", f"{path}:{number}")
             return None

@@ -20,6 +20,7 @@ from analysis.figures.attention.pair import draw_attention, metadata_for
 from analysis.files import require_writable
 from analysis.statistics.word_alignments import project_to_words, words_from_pieces, words_of_pieces
 from data.datamodule import BleuTokenizer
+from data.parallel_text import MARK, text_of
 from experiments.config.arguments import OneLineParser, require_threads
 from experiments.errors import UsageError
 from experiments.evaluation.samples import table_cell
@@ -228,7 +229,7 @@ def _may_wait(file: IO[bytes]) -> bool:
 def _decoded(lines: Iterable[bytes], name: str, before: int = 0) -> Iterator[str]:
     for number, line in enumerate(lines, start=before + 1):
         try:
-            yield line.decode("utf-8").rstrip("\r\n")
+            yield text_of((line.removeprefix(MARK) if number == 1 else line).rstrip(b"\r\n"))
         except UnicodeDecodeError:
             raise UsageError(f"{name}:{number} is not UTF-8") from None
 

@@ -127,6 +127,21 @@ def test_scores_against_a_reference_go_to_standard_error(
     assert float(bleu) == pytest.approx(float(results["all", "bleu"]), abs=1e-4)
 
 
+def test_marks_line_ends_and_blanks_of_a_file_are_no_text(
+    trained: Trial, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    texts = {"in": ["The big dog.", "The tree.", "The old man."], "ref": ["Le chien grand.", "L'arbre.", "L'homme."]}
+    printed = []
+    for form in ("{}\n", "\t{} \r\n"):
+        for name, lines in texts.items():
+            mark = "\ufeff" if form != "{}\n" else ""
+            (tmp_path / name).write_text(mark + "".join(map(form.format, lines)), encoding="utf-8", newline="")
+        translate("--checkpoint", checkpoint_of(trained), "--input", str(tmp_path / "in"),
+                  "--reference", str(tmp_path / "ref"))  # fmt: skip
+        printed.append(capsys.readouterr())
+    assert printed[0] == printed[1]
+
+
 def test_attention_is_drawn_for_each_text(trained: Trial, tmp_path: Path) -> None:
     picture = tmp_path / "attention.png"
     translate("--checkpoint", checkpoint_of(trained), "--attention", str(picture), "The big dog.")
