@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from analysis.tables.schema import ALL, SENTENCES
 from data.datamodule import Seq2SeqDataModule
-from experiments.evaluation.text_metrics import sentence_scores, signatures, text_metrics
+from experiments.evaluation.text_metrics import corpus_bleu, sentence_scores, signatures, text_metrics
 from experiments.evaluation.text_units import units_of
 from experiments.evaluation.translator import Translation, Translator
 from experiments.files import whole_file
@@ -61,6 +61,7 @@ def evaluate_text(
     translated = translator.translate(text.source, decoding, generator, done=partial(done, "decoding"))
     best = [outputs[0] for outputs in translated]
     outputs = [translation.text for translation in best]
+    forced = _with_forced_lengths(translator, text.source, text.target, decoding, partial(done, "decoding again"))
     references = translator.target.comparable(text.target)
     units = units_of(text.target, data.target_language, data.bleu_tokenize)
     scores = sentence_scores(outputs, references, data.lowercase, partial(done, "scoring"), units)
@@ -73,6 +74,10 @@ def evaluate_text(
             [scores[i] for i in members],
             units,
         )
+        if forced:
+            values["forced_length_bleu"] = corpus_bleu(
+                [forced[i] for i in members], [references[i] for i in members], data.lowercase, units
+            )
         values["sentences"] = len(members)
         values["mean_source_length"] = sum(lengths[i] for i in members) / len(members)
         rows.extend(Row(bucket, upper, None, name, value) for name, value in values.items() if not math.isnan(value))
@@ -83,6 +88,18 @@ def evaluate_text(
         )
     ]
     return TextResults(rows, sentences, _attention(translator, text.source, best, lengths))
+
+
+def _with_forced_lengths(
+    translator: Translator, sources: list[str], references: list[str], decoding: Decoding, done: Callable[[int], Any]
+) -> list[str]:
+    """The outputs of the same decoder with as many tokens as each reference has; none of a decoder that samples."""
+    if decoding.method not in ("beam", "greedy"):
+        return []
+    lengths = [len(row) for row in translator.encode(references, translator.target)]
+    generator = decoding.generator(translator.model.device)
+    translated = translator.translate(sources, decoding, generator, done=done, forced_lengths=lengths)
+    return [outputs[0].text for outputs in translated]
 
 
 def buckets_of(lengths: list[int], edges: list[int]) -> list[tuple[str, int, list[int]]]:

@@ -128,6 +128,13 @@ def text_metrics(
     return values
 
 
+def corpus_bleu(outputs: Sequence[str], references: Sequence[str], lowercase: bool, units: Units) -> float:
+    """BLEU alone of a set of sentences, in percent; NaN where it is undefined, as in `text_metrics`."""
+    if not has_bleu(references, units):
+        return math.nan
+    return BLEU(lowercase=lowercase, tokenize=units.bleu).corpus_score(list(outputs), [list(references)]).score
+
+
 def has_bleu(references: Sequence[str], units: Units) -> bool:
     """Whether BLEU is defined: one of the references must be long enough for a 4-gram."""
     return any(len(units.of_bleu(reference)) >= MAX_NGRAM_ORDER for reference in references)

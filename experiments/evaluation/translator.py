@@ -64,6 +64,7 @@ class Translator:
         generator: torch.Generator,
         n_best: int = 1,
         done: Callable[[int], Any] = lambda sentences: None,
+        forced_lengths: Sequence[int] | None = None,
     ) -> list[list[Translation]]:
         """The n_best outputs of each text, best first; fewer, but at least one, where a decoder has no more.
 
@@ -73,6 +74,8 @@ class Translator:
             generator: `decoding.generator`, the same one for all texts of a run; see `decode`.
             n_best: most outputs a text.
             done: told the number of sentences whenever some are finished.
+            forced_lengths: N, the tokens that each output has, at least 1 and EOS not among them; None lets the model
+                end where it will.
         """
         rows = self.encode(texts, self.source)
         lengths = np.array([len(row) for row in rows])
@@ -82,7 +85,12 @@ class Translator:
         for batch in plan_batches(lengths, np.arange(len(rows)), budget) if rows else []:
             source, source_lengths = self._tensors([rows[row] for row in batch])
             limits, text_of = decode_limits(source_lengths), self.target.decode
-            hypotheses = decode(self.model, source, source_lengths, limits, decoding, generator, n_best, text_of)
+            if forced_lengths is not None:
+                limits = torch.tensor([forced_lengths[row] for row in batch], device=source.device)
+            hypotheses = decode(
+                self.model, source, source_lengths, limits, decoding, generator, n_best, text_of,
+                length_forced=forced_lengths is not None,
+            )  # fmt: skip
             for row, tokens, scores in zip(batch, hypotheses.tokens.tolist(), hypotheses.scores.tolist(), strict=True):
                 results[row] = [
                     Translation(self.target.decode(output), _without_padding(output), score)

@@ -92,6 +92,7 @@ def decode(
     generator: torch.Generator,
     n_best: int,
     text_of: Callable[[list[int]], str],
+    length_forced: bool = False,
 ) -> Hypotheses:
     """Hypotheses for a batch, best first.
 
@@ -107,10 +108,14 @@ def decode(
         generator: `decoding.generator`, which sampling draws from.
         n_best: hypotheses wanted a sentence, N; greedy has one.
         text_of: the text of token ids, for the utility of mbr.
+        length_forced: EOS is barred, so that each output has as many tokens as its limit; of beam and greedy only.
 
     Returns:
         (B, N, T) tokens; their scores are length-normalised log-probabilities (beam), log-probabilities (greedy,
         sample) or expected utilities (mbr). Where a sentence has fewer than N, the rest is PAD with a score of -inf.
+
+    Raises:
+        ValueError: a length is to be forced on samples.
     """
     if decoding.method in ("beam", "greedy"):  # greedy is a beam of one, which gives it a score
         beam = decoding.method == "beam"
@@ -122,7 +127,10 @@ def decode(
             beam_size=max(decoding.beam_size, n_best) if beam else 1,
             length_penalty=decoding.length_penalty if beam else 0.0,
             n_best=n_best,
+            length_forced=length_forced,
         )
+    if length_forced:
+        raise ValueError(f"decoding.method: {decoding.method} cannot force a length; beam and greedy can")
     samples = decoding.samples if decoding.method == "mbr" else n_best
     drawn = sample(
         model,

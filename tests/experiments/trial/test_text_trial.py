@@ -9,13 +9,16 @@ from typing import Any
 import pytest
 import torch
 
+from data.batch import EOS
 from experiments.config.trial import Trial, resolve_trial
 from experiments.errors import UsageError
 from experiments.evaluation.text import buckets_of
 from experiments.evaluation.text_metrics import NO_BLEU, text_metrics
+from experiments.evaluation.translator import Translator
 from experiments.main import main
 from experiments.trial.checkpoints import load_checkpoint
 from experiments.trial.run import run_trial
+from lit_models.decoding.decoder import Decoding
 from tests.helpers.text_files import write_corpus
 from tests.helpers.trials import arguments, checkpoint_of, rows_of, run, run_until, small_trial, text_trial
 
@@ -59,6 +62,24 @@ def test_validation_is_in_bleu_and_chooses_the_checkpoint(trained: Trial) -> Non
     assert curve[best["global_step"]] == max(curve.values())
 
 
+def test_bleu_with_the_length_forced_is_that_of_outputs_as_long_as_their_references(trained: Trial) -> None:
+    sentences = rows_of(trained.folder / "sentences.csv")
+    sources, references = ([row[side] for row in sentences] for side in ("source", "reference"))
+    checkpoint = load_checkpoint(Path(checkpoint_of(trained)))
+    assert checkpoint.text is not None
+    translator = Translator(checkpoint.model, checkpoint.text.tokenizers, checkpoint.text.lowercase)
+    lengths = [len(row) for row in translator.encode(references, translator.target)]
+    decoding = Decoding(**trained.config["decoding"])
+    generator = decoding.generator(torch.device("cpu"))
+    outputs = [best for best, *_ in translator.translate(sources, decoding, generator, forced_lengths=lengths)]
+    assert [len(output.tokens) for output in outputs] == lengths
+    assert not any(EOS in output.tokens for output in outputs)
+    measured = {(row["bucket"], row["metric"]): float(row["value"]) for row in rows_of(trained.folder / "results.csv")}
+    expected = text_metrics([output.text for output in outputs], references, False)["bleu"]
+    assert measured["all", "forced_length_bleu"] == pytest.approx(expected)
+    assert ("16+", "forced_length_bleu") in measured
+
+
 def test_attention_is_kept_for_sentences_of_many_lengths(trained: Trial) -> None:
     content = json.loads((trained.folder / "attention.json").read_text())
     assert content["arch"] == "Bahdanau"
@@ -91,7 +112,7 @@ def test_a_model_without_attention_keeps_none_and_evaluation_says_how_far_it_is(
     notes = []
     run_trial(trial, trial.folder, lambda share, note: notes.append(note))
     sentences = len(rows_of(trial.folder / "sentences.csv"))
-    for task in ("decoding", "scoring"):
+    for task in ("decoding", "decoding again", "scoring"):
         assert f"{task} the test split, {sentences} of {sentences} sentences" in notes
     assert not (trial.folder / "attention.json").exists()
     assert json.loads((trial.folder / "summary.json").read_text())["attention"] is False

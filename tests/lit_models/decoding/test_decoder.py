@@ -60,3 +60,12 @@ def test_the_next_batch_draws_on_where_the_last_one_ended() -> None:
     first, second = (decoded(decoding, generator, n_best=2).tokens for _ in range(2))
     assert not torch.equal(first, second)
     assert torch.equal(first, decoded(decoding, decoding.generator(torch.device("cpu")), n_best=2).tokens)
+
+
+@pytest.mark.parametrize("method", ["sample", "mbr"])
+def test_samples_cannot_be_forced_to_a_length(method: Any) -> None:
+    model, batch = make("GRU"), random_batch(LENGTHS)
+    limits, decoding = torch.full((len(LENGTHS),), 6), Decoding(method=method)
+    generator = decoding.generator(limits.device)
+    with pytest.raises(ValueError, match=f"decoding.method: {method} cannot force a length; beam and greedy can"):
+        decode(model, batch.source, batch.source_lengths, limits, decoding, generator, 1, words, length_forced=True)
