@@ -292,11 +292,11 @@ def test_without_a_home_corpora_say_what_to_set_and_tokenizers_do_without(
     with pytest.raises(CorpusError, match="this user has no home; set LENGTHWISE_CACHE"):
         cache_folder()
     files = write_corpus(tmp_path)
-    data = Seq2SeqDataModule(
-        task="text", length=60, vocabulary=150, byte_fallback=False,
-        **{split: ParallelFiles(files[f"data.{split}.source"], files[f"data.{split}.target"])
-           for split in ("train", "validation", "test")},
-    )  # fmt: skip
+    splits: dict[str, Any] = {
+        split: ParallelFiles(files[f"data.{split}.source"], files[f"data.{split}.target"])
+        for split in ("train", "validation", "test")
+    }
+    data = Seq2SeqDataModule(task="text", length=60, vocabulary=150, byte_fallback=False, **splits)
     data.prepare_data()
     assert data.text is not None and len(data.text.text("test")) == 20
 

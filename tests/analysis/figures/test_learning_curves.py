@@ -128,7 +128,7 @@ def test_the_least_validation_loss_stands_against_each_learning_rate():
     }
     trials = trials_of(*rates, ended="budget")
     trials["arch"] = list(rates)
-    trials["model"] = [{"learning_rate": rate} for rate in rates.values()]
+    trials["model"] = pd.Series([{"learning_rate": rate} for rate in rates.values()], dtype=object)
     losses = dict(zip(rates, (3.0, 1.0, 2.0, 1.0), strict=True))
     curves = curves_of(
         *((name, "loss", (0, 0.0, 9.0), (50, 1.0, loss), (90, 2.0, loss + 1)) for name, loss in losses.items())
@@ -142,5 +142,5 @@ def test_the_least_validation_loss_stands_against_each_learning_rate():
 
 
 def test_one_learning_rate_makes_no_figure_of_them():
-    trials = trials_of("GRU").assign(model=[{"learning_rate": 0.1}])
+    trials = trials_of("GRU").assign(model=pd.Series([{"learning_rate": 0.1}], dtype=object))
     assert learning_rates_figure(curves_of(("GRU", "loss", (0, 0.0, 1.0))), trials, Architectures()) is None
