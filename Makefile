@@ -27,6 +27,7 @@ report: .venv/.ready
 	$(BIN)/lengthwise report docs/reference/by_length --output docs --figures bleu_by_length length_ratio_by_length
 	$(BIN)/lengthwise report docs/reference/gradients_recall --output docs --figures accuracy_by_lag
 	$(BIN)/lengthwise report docs/reference/remedies --output docs --figures remedies
+	$(BIN)/lengthwise report docs/reference/learning_rate --output docs --figures learning_rates
 	$(BIN)/python docs/figures/architectures.py
 
 test: .venv/.ready

@@ -5,8 +5,10 @@ import re
 from pathlib import Path
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
 from analysis.report.command import main
 from experiments.sweep.sweep_file import read_sweep
@@ -66,3 +68,15 @@ def test_the_reference_sweep_is_the_two_tasks_at_six_lengths_with_five_seeds() -
     }
     assert values["data.task"] == ["copy", "reverse"] and len(values["model"]) == 7
     assert sorted(values["data.length"]) == [5, 10, 20, 40, 70, 100] and values["seed_everything"] == [0, 1, 2, 3, 4]
+
+
+def test_the_learning_rates_of_the_protocol_are_the_best_of_their_sweep() -> None:
+    curves, trials = (pd.read_csv(REFERENCE / "learning_rate" / name) for name in ("curves.csv", "trials.csv"))
+    least = curves[curves["metric"] == "loss"].groupby("trial")["value"].min()
+    trials["rate"] = [json.loads(options)["learning_rate"] for options in trials["model"]]
+    trials["loss"] = np.log(trials["trial"].map(least))
+    assert len(trials) == 7 * 6 * 2 and set(trials["task"]) == {"copy", "reverse"}
+    means = trials.pivot_table(index="arch", columns="rate", values="loss")  # of logarithms, over both tasks
+    base = yaml.safe_load((ROOT / "experiments/configs/base.yaml").read_text())["model"]
+    assert {arch: base[arch]["learning_rate"] for arch in means.index} == means.idxmin(axis=1).to_dict()
+    assert not {means.columns.min(), means.columns.max()} & set(means.idxmin(axis=1)), "a rate at the end is not tuned"
