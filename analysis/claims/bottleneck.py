@@ -7,7 +7,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from analysis.claims.text_length import BLEU_RULE, text_finding
-from analysis.claims.verdicts import Answer, Claim, Finding, Part, Verdict, across, verdict, with_reason
+from analysis.claims.verdicts import Answer, Claim, Finding, Part, Verdict, across, negated, verdict, with_reason
 from analysis.statistics.comparisons import Comparison
 from analysis.statistics.intervals import MeanInterval, mean_interval
 from analysis.statistics.pairs import accuracy_pairs
@@ -184,10 +184,9 @@ def _of_setting(
         listed = ", ".join([*numbers, *([lost] if lost else [])])
         return f"{names[change.arch]} {listed}: {with_reason(judged, change.reason)}"
 
-    def part(statement: str, of_kind: Sequence[Change], negated: bool = False) -> Part:
+    def part(statement: str, of_kind: Sequence[Change], keeps: bool = False) -> Part:
         nothing = "none was run" if len(judged) == len(changed) else "none that was run had converged"
-        opposite = {Answer.HOLDS: Answer.FAILS, Answer.FAILS: Answer.HOLDS} if negated else {}
-        answer = across(opposite.get(change.degrades, change.degrades) for change in of_kind)
+        answer = across(negated(change.degrades) if keeps else change.degrades for change in of_kind)
         return Part(statement, answer, "; ".join(map(in_words, of_kind)) or nothing)
 
     if shortest == longest:
@@ -204,7 +203,7 @@ def _of_setting(
     )
     parts = (
         part(f"Fixed contexts lose accuracy from {where}", fixed),
-        part(f"Models with attention keep it from {where}", attention, negated=True),
+        part(f"Models with attention keep it from {where}", attention, keeps=True),
         _ahead(results, setting, longest, architectures),
     )
     complete = all(change.degrades != Answer.UNTOLD for change in [*fixed, *attention])

@@ -5,7 +5,7 @@ from itertools import combinations
 
 import pandas as pd
 
-from analysis.claims.verdicts import Answer, Claim, Finding, Part, Verdict, across, together, verdict
+from analysis.claims.verdicts import Answer, Claim, Finding, Part, Verdict, across, negated, together, verdict
 from analysis.statistics.intervals import lies_above
 from analysis.statistics.length_fits import KEPT, LEARNT, EffectiveLength, effective_lengths
 from analysis.statistics.summaries import TaskSetting
@@ -80,8 +80,7 @@ def _of_setting(effective: Sequence[EffectiveLength], architectures: Architectur
     names = architectures.names(one.arch for one in effective)
     judged = [one for one in effective if has_learnt(one)]
     limit, longest = effective[0].limit, effective[0].longest
-    opposite = {Answer.HOLDS: Answer.FAILS, Answer.FAILS: Answer.HOLDS}
-    lost = across(opposite.get(carries(one), Answer.UNTOLD) for one in judged)
+    lost = across(negated(carries(one)) for one in judged)
     not_judged = [f"{names[one.arch]} ({why_not_judged(one)})" for one in effective if one not in judged]
     measured = [f"{names[one.arch]} {in_words(one)}, n = {one.seeds}" for one in judged]
     if not_judged:

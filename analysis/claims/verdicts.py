@@ -86,6 +86,11 @@ def answer_to(truth: bool | None) -> Answer:
     return {True: Answer.HOLDS, False: Answer.FAILS, None: Answer.UNTOLD}[truth]
 
 
+def negated(answer: Answer) -> Answer:
+    """The answer to the opposite statement; of one that holds in part, or cannot be told, the same."""
+    return {Answer.HOLDS: Answer.FAILS, Answer.FAILS: Answer.HOLDS}.get(answer, answer)
+
+
 def with_reason(words: str, reason: str) -> str:
     """`cannot be told: one seed`."""
     return f"{words}: {reason}" if reason else words
