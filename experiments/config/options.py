@@ -135,18 +135,15 @@ def choose_model(options: list[Option]) -> tuple[str, list[Option]]:
     if not chosen:
         raise UsageError(f"--model: say which architecture: {', '.join(architectures())}")
 
-    def is_replaced(model: str, option: Option) -> bool:
+    own, of_others = f"model.{chosen}.", tuple(f"model.{name}." for name in architectures() if name != chosen)
+    kept = []
+    for model, option in others:
         replaced = model not in ("", chosen) and option.name.startswith("model.")
-        of_one = option.name.removeprefix("model.").partition(".")[0] in architectures()
-        return replaced and not of_one and option.name not in model_options(chosen)
-
-    kept = [option for model, option in others if not is_replaced(model, option)]
-    of_others = tuple(f"model.{name}." for name in architectures() if name != chosen)
-    return chosen, [
-        option._replace(name=option.name.replace(f"model.{chosen}.", "model.", 1))
-        for option in kept
-        if not option.name.startswith(of_others)
-    ]
+        if option.name.startswith(own):
+            kept.append(option._replace(name=option.name.replace(own, "model.", 1)))
+        elif not option.name.startswith(of_others) and not (replaced and option.name not in model_options(chosen)):
+            kept.append(option)
+    return chosen, kept
 
 
 def _known_model(option: Option) -> str:

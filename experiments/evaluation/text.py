@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from analysis.tables.schema import ALL, SENTENCES
 from data.datamodule import Seq2SeqDataModule
 from experiments.evaluation.text_metrics import corpus_bleu, sentence_scores, signatures, text_metrics
-from experiments.evaluation.text_units import units_of
+from experiments.evaluation.text_units import Units, units_of
 from experiments.evaluation.translator import Translation, Translator
 from experiments.files import whole_file
 from lit_models import LitSeq2Seq
@@ -37,6 +37,7 @@ class TextResults(NamedTuple):
     rows: list[Row]
     sentences: list[tuple[Any, ...]]  # in the columns of sentences.csv
     attention: list[dict[str, Any]]  # of a few sentences, as attention.json has them; empty without attention
+    units: Units  # in which it was scored
 
 
 def evaluate_text(
@@ -87,7 +88,7 @@ def evaluate_text(
             zip(lengths, text.source, text.target, outputs, scores, strict=True), start=1
         )
     ]
-    return TextResults(rows, sentences, _attention(translator, text.source, best, lengths))
+    return TextResults(rows, sentences, _attention(translator, text.source, best, lengths), units)
 
 
 def _with_forced_lengths(
@@ -128,10 +129,9 @@ def buckets_of(lengths: list[int], edges: list[int]) -> list[tuple[str, int, lis
 def summary_of_text(data: Seq2SeqDataModule, decoding: Decoding, results: TextResults) -> dict[str, Any]:
     """What a summary says of a trial on text."""
     assert data.text is not None
-    units = units_of(data.text.text("test").target, data.target_language, data.bleu_tokenize)
     return {
         "decoding": str(decoding),
-        "signatures": signatures(data.lowercase, data.text.tokenizers[1].normalises, units),
+        "signatures": signatures(data.lowercase, data.text.tokenizers[1].normalises, results.units),
         "source_language": data.source_language,
         "target_language": data.target_language,
         "test_name": data.test_name,

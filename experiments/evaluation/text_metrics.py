@@ -132,7 +132,7 @@ def corpus_bleu(outputs: Sequence[str], references: Sequence[str], lowercase: bo
     """BLEU alone of a set of sentences, in percent; NaN where it is undefined, as in `text_metrics`."""
     if not has_bleu(references, units):
         return math.nan
-    return BLEU(lowercase=lowercase, tokenize=units.bleu).corpus_score(list(outputs), [list(references)]).score
+    return corpus_metrics(lowercase, units)["bleu"].corpus_score(list(outputs), [list(references)]).score
 
 
 def has_bleu(references: Sequence[str], units: Units) -> bool:

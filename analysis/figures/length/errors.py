@@ -48,7 +48,7 @@ def errors_figure(results: pd.DataFrame, architectures: Architectures) -> Chart 
     points = _points(results, list(ENDINGS), "greedy_wrong_content")
     if points.empty:
         return None
-    figure = _panels(points, architectures, _draw_shares)
+    figure = _panels(points, architectures, _draw_shares, "Share of outputs")
     caption = (
         "Shares of the greedy outputs against source length, at the greatest limit of each task, a panel for each "
         "architecture; means over seeds, intervals are in the CSV. An output ends too early if its end comes before "
@@ -68,7 +68,7 @@ def prefixes_figure(results: pd.DataFrame, architectures: Architectures) -> Char
     points = _points(results, list(PREFIXES), "forced_length_token_accuracy")
     if points.empty:
         return None
-    figure = _panels(points, architectures, _draw_prefixes)
+    figure = _panels(points, architectures, _draw_prefixes, "Token accuracy")
     caption = (
         "Token accuracy against source length, at the greatest limit of each task, a panel for each architecture: each "
         "token predicted from the right prefix; from the model's own output, with the end barred until the length of "
@@ -86,7 +86,9 @@ def _points(results: pd.DataFrame, metrics: list[str], needed: str) -> pd.DataFr
     return over_seeds(rows, [*SETTING, "arch", "metric", "length"], PROPORTION)
 
 
-def _panels(points: pd.DataFrame, architectures: Architectures, draw: Callable[[Axes, pd.DataFrame], None]) -> Figure:
+def _panels(
+    points: pd.DataFrame, architectures: Architectures, draw: Callable[[Axes, pd.DataFrame], None], label: str
+) -> Figure:
     """A panel for each setting and architecture."""
     looks = styles(points["arch"], architectures)
     cells = [
@@ -103,7 +105,7 @@ def _panels(points: pd.DataFrame, architectures: Architectures, draw: Callable[[
                 axes.axvline(setting.limit, **{**TRAIN_LENGTH, "label": None})
             proportion_axis(axes)
             length_axis(axes, shown["length"], "Source length (tokens)")
-            label_leftmost(axes, "Share of outputs" if draw is _draw_shares else "Token accuracy")
+            label_leftmost(axes, label)
             mark = " (not converged)" if stopped_names(shown) else ""
             axes.set_title(f"{looks[arch].name}{mark},\n{setting.task}", loc="left")
         handles, labels = panels[0].get_legend_handles_labels()
