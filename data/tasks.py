@@ -15,6 +15,7 @@ import difflib
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -135,20 +136,24 @@ def _random_pairs(words: np.ndarray, lengths: np.ndarray, vocabulary: int) -> np
 
 @dataclass(frozen=True)
 class Task:
-    """How sources are drawn and what they ask for; the least length and vocabulary that make sense."""
+    """How sources are drawn and what they ask for; the least length and vocabulary that make sense.
+
+    `outputs` says how many tokens a target has: as many as its source (each), one, or some other number.
+    """
 
     draw: Callable[[np.ndarray, np.ndarray, int], np.ndarray]
     target: Callable[[np.ndarray, np.ndarray, int], Target]
+    outputs: Literal["each", "one", "other"]
     least_length: int = 1
     least_vocabulary: Callable[[int], int] = lambda length: 2
 
 
 TASKS: dict[str, Task] = {
-    "copy": Task(_random_symbols, _copy),
-    "reverse": Task(_random_symbols, _reverse),
-    "sort": Task(_random_symbols, _sort),
-    "first-token-recall": Task(_random_symbols, _first_token_recall),
-    "associative-recall": Task(_random_pairs, _associative_recall, 3, lambda length: max(4, length - 1)),
+    "copy": Task(_random_symbols, _copy, "each"),
+    "reverse": Task(_random_symbols, _reverse, "each"),
+    "sort": Task(_random_symbols, _sort, "each"),
+    "first-token-recall": Task(_random_symbols, _first_token_recall, "one"),
+    "associative-recall": Task(_random_pairs, _associative_recall, "one", 3, lambda length: max(4, length - 1)),
 }
 
 

@@ -55,6 +55,14 @@ def test_lengths_fill_their_range_and_padding_stands_behind(task: str) -> None:
     assert examples.source.max() == FIRST_TOKEN + 15
 
 
+@pytest.mark.parametrize("task", TASKS)
+def test_a_task_says_how_many_outputs_it_has(task: str) -> None:
+    examples = generate(task, 16, 3, 9, count=300, seed=0, split="train")
+    each = bool((examples.target_lengths == examples.source_lengths).all())
+    one = bool((examples.target_lengths == 1).all())
+    assert TASKS[task].outputs == ("each" if each else "one" if one else "other")
+
+
 @pytest.mark.parametrize("task", ["copy", "reverse", "first-token-recall", "associative-recall"])
 def test_gold_alignment_points_at_the_source_of_each_target_token(task: str) -> None:
     examples = generate(task, 16, 3, 9, count=300, seed=0, split="train")
