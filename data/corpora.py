@@ -120,22 +120,6 @@ CORPORA = (*MULTI30K_TEST_SETS, *HUB_CORPORA)
 SEGMENTS_PER_HELD_OUT = 50  # one source segment in so many goes to each split that a corpus lacks
 
 
-def cache_folder() -> Path:
-    """Where fetched corpora are kept.
-
-    Returns:
-        $LENGTHWISE_CACHE, else $XDG_CACHE_HOME/lengthwise, else ~/.cache/lengthwise.
-
-    Raises:
-        CorpusError: nobody knows the user's home.
-    """
-    shared = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    try:
-        return Path(os.environ.get("LENGTHWISE_CACHE") or f"{shared}/lengthwise").expanduser()
-    except RuntimeError:
-        raise CorpusError("this user has no home; set LENGTHWISE_CACHE to a folder that you may write to") from None
-
-
 def load_corpus(name: str, source_language: str, target_language: str, cache: Path) -> CorpusFiles:
     """Fetch a corpus into the cache unless it is there already.
 

@@ -2,6 +2,7 @@
 
 import fcntl
 import hashlib
+import os
 import sys
 import time
 import urllib.request
@@ -23,6 +24,22 @@ RETRIED_STATUSES = {408, 416, 429, 500, 502, 503, 504}
 
 class DownloadError(ValueError):
     """What could not be fetched, why, and what to do about it, in one line."""
+
+
+def cache_folder() -> Path:
+    """Where fetched corpora, trained tokenizers and what is remembered of options are kept.
+
+    Returns:
+        $LENGTHWISE_CACHE, else $XDG_CACHE_HOME/lengthwise, else ~/.cache/lengthwise.
+
+    Raises:
+        DownloadError: nobody knows the user's home.
+    """
+    shared = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    try:
+        return Path(os.environ.get("LENGTHWISE_CACHE") or f"{shared}/lengthwise").expanduser()
+    except RuntimeError:
+        raise DownloadError("this user has no home; set LENGTHWISE_CACHE to a folder that you may write to") from None
 
 
 def download(url: str, destination: Path, sha256: str | None = None, progress: bool = True) -> Path:

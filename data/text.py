@@ -11,7 +11,8 @@ from functools import cached_property
 import numpy as np
 
 from data.batch import PAD, UNK
-from data.corpora import CorpusError, CorpusFiles, cache_folder, load_corpus
+from data.corpora import CorpusFiles, load_corpus
+from data.downloads import DownloadError, cache_folder
 from data.parallel_text import BadLines, ParallelFiles, ParallelText, Problems, read_parallel
 from data.tasks import SPLITS, Examples
 from data.text_tasks import TEXT_TASKS, generate_text
@@ -203,7 +204,7 @@ class TextCorpus:
         options = settings.tokenizer, settings.vocabulary, settings.byte_fallback
         try:
             folder = cache_folder() / "tokenizers"
-        except CorpusError:  # a cache only saves time
+        except DownloadError:  # a cache only saves time
             return train_tokenizer(texts, *options)
         return cached_tokenizer(texts, *options, folder)
 

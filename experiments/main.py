@@ -1,5 +1,6 @@
 """The command `lengthwise`: one verb a job."""
 
+import contextlib
 import difflib
 import importlib
 import io
@@ -10,6 +11,7 @@ from importlib.metadata import version
 from typing import TextIO
 
 from analysis.errors import ReportError
+from experiments.config.remembered import refuse_misspelt, remember_help, remembered_help
 from experiments.errors import UsageError
 from experiments.machine import keep_freed_memory
 
@@ -96,9 +98,29 @@ def _run(verb: str, rest: list[str]) -> int:
         near = difflib.get_close_matches(verb, VERBS, n=1)
         hint = f"did you mean '{near[0]}'? " if near else ""
         raise UsageError(f"'{verb}' is not a verb; {hint}The verbs are {', '.join(VERBS)}")
+    if {"-h", "--help", "--help-all"} & set(rest) or rest[:1] == ["--model.help"]:
+        return _help(verb, rest)
+    if verb in TRAINING_VERBS:
+        refuse_misspelt(rest)
+    return _start(verb, rest)
+
+
+def _start(verb: str, rest: list[str]) -> int:
     if verb in TRAINING_VERBS:
         return importlib.import_module("experiments.verbs.fit").main(verb, rest)
     return importlib.import_module(MODULES[verb]).main(rest)
+
+
+def _help(verb: str, rest: list[str]) -> int:
+    """Print the help of a verb, as it was last time if nothing has changed since."""
+    text = remembered_help(verb, rest)
+    if text is None:
+        with contextlib.redirect_stdout(io.StringIO()) as printed, contextlib.suppress(SystemExit):  # that of argparse
+            _start(verb, rest)
+        text = printed.getvalue()
+        remember_help(verb, rest, text)
+    print(text, end="")
+    return 0
 
 
 def _prepare_streams() -> None:

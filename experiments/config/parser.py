@@ -1,6 +1,5 @@
 """The options of a trial: one LightningCLI parser, and its complaints in one line each."""
 
-import difflib
 import functools
 import logging
 import os
@@ -20,6 +19,7 @@ from data.datamodule import Seq2SeqDataModule
 from data.parallel_text import ParallelFiles
 from data.tasks import SPLITS
 from experiments.config.options import Option, choose_model, read_options
+from experiments.config.remembered import remember_options, unknown_option
 from experiments.errors import UsageError
 from experiments.trial.callbacks import EarlyStopping, ModelCheckpoint
 from lit_models import architectures
@@ -198,6 +198,7 @@ def files_of(parsed: Namespace, split: str) -> ParallelFiles | None:
 def _parsed(model: str, options: Iterable[Option]) -> Namespace:
     parser = trial_parser(model)
     actions = {action.dest: action for action in parser._actions if hasattr(action, "_typehint")}
+    remember_options(model, list(actions))
     given: dict[str, Option] = {}
     values = Namespace()
     for option in options:
@@ -247,7 +248,4 @@ def _unknown(option: Option, model: str, valid: list[str]) -> str:
         return (
             f"{option.where}{dashes}{option.name}: {option.value} cannot be given; its options are such as {group[0]}"
         )
-    near = difflib.get_close_matches(option.name, valid, n=1)
-    hint = f"did you mean {dashes}{near[0]}?" if near else "see lengthwise fit --help"
-    whose = f" ({model} has no such option)" if option.name.startswith("model.") else ""
-    return f"{option.where}{dashes}{option.name} is not an option; {hint}{whose}"
+    return unknown_option(option.where, option.name, model, valid)

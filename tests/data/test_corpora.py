@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from data import corpora, downloads
-from data.corpora import CORPORA, MULTI30K_SUMS, CorpusError, cache_folder, load_corpus
+from data.corpora import CORPORA, MULTI30K_SUMS, CorpusError, load_corpus
 from data.datamodule import Seq2SeqDataModule
-from data.downloads import DownloadError
+from data.downloads import DownloadError, cache_folder
 from data.parallel_text import ParallelFiles
 from tests.helpers.text_files import write_corpus
 
@@ -289,7 +289,7 @@ def test_without_a_home_corpora_say_what_to_set_and_tokenizers_do_without(
     monkeypatch.delenv("LENGTHWISE_CACHE")
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.setattr("os.path.expanduser", lambda path: path)  # as for a user whom the system does not know
-    with pytest.raises(CorpusError, match="this user has no home; set LENGTHWISE_CACHE"):
+    with pytest.raises(DownloadError, match="this user has no home; set LENGTHWISE_CACHE"):
         cache_folder()
     files = write_corpus(tmp_path)
     splits: dict[str, Any] = {
