@@ -1,6 +1,7 @@
 """The DataModule every architecture trains and is tested on."""
 
 import difflib
+from collections.abc import Iterable
 from functools import cached_property
 from typing import Literal
 
@@ -9,7 +10,7 @@ import lightning.pytorch as pl
 from data.batch import FIRST_TOKEN
 from data.batching import EvaluationBatches, ExampleStore, TrainingStream
 from data.parallel_text import BadLines, ParallelFiles
-from data.tasks import SPLITS, TASKS, check_parameters, generate, lengths_to_test
+from data.tasks import SPLITS, TASKS, alphabet, check_parameters, generate, has_enough_sources, lengths_to_test
 from data.text import TextCorpus, TextSettings
 from data.text_tasks import TEXT_TASKS, check_text_parameters
 from data.tokenizer import Algorithm
@@ -29,14 +30,16 @@ class Seq2SeqDataModule(pl.LightningDataModule):
     tested on all of its test split, by source length.
 
     Args:
-        task: copy, reverse, sort, first-token-recall or associative-recall on random symbols; numbers (written out
-            in words) or dates between two languages, generated; or text, from a corpus or from files.
-        vocabulary: number of symbols; a random source carries length x log2(vocabulary) bits. For text the number
-            of SentencePiece pieces at most. Default 16, for text 8000.
-        length: longest training source in tokens; for text both sides; for numbers in digits, for dates in dates.
-            Default 20, for numbers and dates 6, for text 100.
-        min_length: shortest training source; None trains on sources of exactly `length`. For numbers and dates
-            None is 1. Text from files has no such limit.
+        task: on random symbols copy, reverse, sort, duplicate, odds-first, bucket-sort; first-token-recall, parity,
+            even-pairs, cycle-navigation, modular-arithmetic, missing-duplicate; running-parity, bracket-depth; unroll;
+            associative-recall, mqar, selective-copy, induction, suffix-lookup (docs/tasks.md). Generated between two
+            languages numbers (written out in words) and dates. Or text, from a corpus or from files.
+        vocabulary: number of symbols; a random source carries length x log2(vocabulary) bits. Tasks with an alphabet
+            of their own do not use it. For text the number of SentencePiece pieces at most. Default 16, for text 8000.
+        length: longest training source in tokens; of unroll the longest target; for text both sides; for numbers in
+            digits, for dates in dates. Default 20, for numbers and dates 6, for text 100.
+        min_length: shortest training source, from the shortest that the task has; None trains on sources of exactly
+            `length`. For numbers and dates None is 1. Text from files has no such limit.
         eval_lengths: further source lengths to test a generated task at; `length` itself is always tested. Default
             where training has shorter sources too: several from an eighth of `length` to twice of it.
         train_examples: number of training examples of a generated task.
@@ -132,6 +135,9 @@ class Seq2SeqDataModule(pl.LightningDataModule):
         self.source_language, self.target_language = source_language, target_language
         files = {"train": train, "validation": validation, "test": test}
         if kind == "synthetic":
+            self.vocabulary = alphabet(task, self.vocabulary)
+            if self.min_length > 0:  # a range begins where the task does
+                self.min_length = max(self.min_length, min(TASKS[task].least_length, self.length))
             check_parameters(task, self.vocabulary, self.min_length, self.length)
             if eval_lengths is None:
                 self.eval_lengths = lengths_to_test(task, self.vocabulary, self.min_length, self.length)
@@ -238,21 +244,29 @@ class Seq2SeqDataModule(pl.LightningDataModule):
             return 0, 1
         return self.trainer.global_rank, self.trainer.world_size
 
+    def chance(self, length: int) -> float:
+        """Accuracy of the best guess at a length of a synthetic task that knows the position, but not the source."""
+        return TASKS[self.task].chance(self.vocabulary, length)
+
     def _check_synthetic(self) -> None:
+        self._check_sources_of(SPLITS, self.min_length, self.length)
         for length in self.eval_lengths:
             try:
                 check_parameters(self.task, self.vocabulary, length, length)
+                self._check_sources_of(["test"], length, length)
             except ValueError as error:
-                raise ValueError(str(error).replace("data.length", "data.eval_lengths", 1)) from None
-        longest = self.eval_lengths[-1] + 1
+                raise ValueError(str(error).replace("data.length", "data.eval_lengths")) from None
+        longest = max(self.eval_lengths[-1], TASKS[self.task].longest_target(self.eval_lengths[-1])) + 1
         if self.batch_tokens < longest:
             raise ValueError(
                 f"data.batch_tokens: {self.batch_tokens} cannot hold a sequence of {longest} tokens (EOS included)"
             )
-        few_sources = self.length < 12 and self.vocabulary**self.length < 4096
-        if few_sources:  # a split may be left with none
-            for split in SPLITS:
-                generate(self.task, self.vocabulary, self.min_length, self.length, 1, 0, split)
+
+    def _check_sources_of(self, splits: Iterable[str], min_length: int, max_length: int) -> None:
+        """Where sources are few, a split may be left with none."""
+        if not has_enough_sources(self.task, self.vocabulary, max_length):
+            for split in splits:
+                generate(self.task, self.vocabulary, min_length, max_length, 1, 0, split)
 
 
 def _check_generated_text(task: str, source: str, target: str, min_length: int, eval_lengths: list[int]) -> None:

@@ -12,14 +12,16 @@ Shapes: N examples, S longest source, T longest target (no BOS or EOS here). Sym
 """
 
 import difflib
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 import numpy as np
 
+from data import symbol_tasks
 from data.batch import FIRST_TOKEN, PAD
+from data.symbol_tasks import GOLDEN, mix, uniform
 
 SPLITS = ("train", "validation", "test")
 
@@ -46,115 +48,134 @@ class Examples:
 
 
 @dataclass(frozen=True)
-class Target:
-    """What a task asks for: symbols (N, T), -1 behind the end; positions (N, T) or None; bits (N,)."""
-
-    symbols: np.ndarray
-    positions: np.ndarray | None
-    bits: np.ndarray
-
-
-def _copy(symbols: np.ndarray, lengths: np.ndarray, vocabulary: int) -> Target:
-    """Repeat the source: `3 1 4 1` asks for `3 1 4 1`."""
-    positions = np.arange(symbols.shape[1])[None, :].repeat(len(symbols), axis=0)
-    positions = np.where(positions < lengths[:, None], positions, -1)
-    return Target(symbols, positions, lengths * math.log2(vocabulary))
-
-
-def _reverse(symbols: np.ndarray, lengths: np.ndarray, vocabulary: int) -> Target:
-    """Repeat the source backwards: `3 1 4 1` asks for `1 4 1 3`."""
-    positions = lengths[:, None] - 1 - np.arange(symbols.shape[1])[None, :]
-    positions = np.maximum(positions, -1)
-    return Target(_gather(symbols, positions), positions, lengths * math.log2(vocabulary))
-
-
-def _sort(symbols: np.ndarray, lengths: np.ndarray, vocabulary: int) -> Target:
-    """Put the symbols in ascending order: `3 1 4 1` asks for `1 1 3 4`.
-
-    The bits are those of the multiset: length x log2(vocabulary) less log2 of the number of orders it has.
-    """
-    behind_all = np.where(symbols < 0, vocabulary, symbols)
-    ordered = np.sort(behind_all, axis=1)
-    counts = np.zeros((len(symbols), vocabulary + 1), dtype=np.int64)
-    np.add.at(counts, (np.arange(len(symbols))[:, None], behind_all), 1)
-    log2_factorial = np.concatenate([[0.0], np.cumsum(np.log2(np.arange(1, symbols.shape[1] + 1)))])
-    orders = log2_factorial[lengths] - log2_factorial[counts[:, :vocabulary]].sum(axis=1)
-    return Target(np.where(ordered == vocabulary, -1, ordered), None, lengths * math.log2(vocabulary) - orders)
-
-
-def _first_token_recall(symbols: np.ndarray, lengths: np.ndarray, vocabulary: int) -> Target:
-    """Name the first symbol after reading all of them: `3 1 4 1` asks for `3`. The lag is length - 1."""
-    positions = np.zeros((len(symbols), 1), dtype=np.int64)
-    return Target(symbols[:, :1], positions, np.full(len(symbols), math.log2(vocabulary)))
-
-
-def _associative_recall(symbols: np.ndarray, lengths: np.ndarray, vocabulary: int) -> Target:
-    """Name the value that stood behind a key: `1 7 0 5 2 6 0` asks for `5`.
-
-    The lower half of the vocabulary are keys, the upper half values. Pairs of a key and a value, no key twice,
-    are followed by one of the keys as the question (Graves et al. 2014; Ba et al. 2016). An even length begins
-    with one value that belongs to no key.
-    """
-    last = lengths - 1
-    rows = np.arange(len(symbols))
-    question = symbols[rows, last]
-    lead = (1 - lengths % 2)[:, None]
-    columns = np.arange(symbols.shape[1])[None, :]
-    is_key = ((columns - lead) % 2 == 0) & (columns >= lead) & (columns < last[:, None])
-    asked = (is_key & (symbols == question[:, None])).argmax(axis=1)
-    positions = (asked + 1)[:, None]
-    values = vocabulary - vocabulary // 2
-    return Target(_gather(symbols, positions), positions, np.full(len(symbols), math.log2(values)))
-
-
-def _random_symbols(words: np.ndarray, lengths: np.ndarray, vocabulary: int) -> np.ndarray:
-    """(N, S) independent uniform symbols, -1 behind the end."""
-    symbols = uniform(words, vocabulary)
-    return np.where(np.arange(words.shape[1])[None, :] < lengths[:, None], symbols, -1)
-
-
-def _random_pairs(words: np.ndarray, lengths: np.ndarray, vocabulary: int) -> np.ndarray:
-    """(N, S) sources of associative recall: distinct keys, any values, one of the keys last."""
-    count, width = words.shape
-    keys = vocabulary // 2
-    rows = np.arange(count)
-    values = keys + uniform(words, vocabulary - keys)
-    # A random order of the keys, drawn from words of their own: distinct by construction.
-    sort_keys = _mix(words[:, :1] + np.arange(1, keys + 1, dtype=np.uint64)[None, :] * _GOLDEN)
-    order = np.argsort(sort_keys, axis=1, kind="stable")
-    lead = (1 - lengths % 2)[:, None]
-    columns = np.arange(width)[None, :]
-    is_key = (columns - lead) % 2 == 0
-    pair = np.clip((columns - lead) // 2, 0, keys - 1)
-    symbols = np.where(is_key, np.take_along_axis(order, pair, axis=1), values)
-    symbols = np.where(columns < lead, values, symbols)
-    pairs = (lengths - 1) // 2
-    asked = (words[rows, lengths - 1] >> np.uint64(32)).astype(np.int64) * pairs >> 32
-    symbols[rows, lengths - 1] = order[rows, asked]
-    return np.where(columns < lengths[:, None], symbols, -1)
-
-
-@dataclass(frozen=True)
 class Task:
-    """How sources are drawn and what they ask for; the least length and vocabulary that make sense.
+    """How sources are drawn, what they ask for, and what is known of that.
 
-    `outputs` says how many tokens a target has: as many as its source (each), one, or some other number.
+    Attributes:
+        draw: sources, as in symbol_tasks.py.
+        target: what they ask for.
+        outputs: how many tokens a target has: as many as its source (each), one, or some other number.
+        chance: accuracy of the best guess that knows (vocabulary, length) and the position, but not the source.
+        alphabet: how many symbols the task has; None for as many as data.vocabulary says.
+        least_length: of what makes sense.
+        least_vocabulary: at a length.
+        longest_target: the most tokens of a target at a length.
     """
 
     draw: Callable[[np.ndarray, np.ndarray, int], np.ndarray]
-    target: Callable[[np.ndarray, np.ndarray, int], Target]
+    target: Callable[[np.ndarray, np.ndarray, int], symbol_tasks.Target]
     outputs: Literal["each", "one", "other"]
+    chance: Callable[[int, int], float] = lambda vocabulary, length: 1 / vocabulary
+    alphabet: int | None = None
     least_length: int = 1
     least_vocabulary: Callable[[int], int] = lambda length: 2
+    longest_target: Callable[[int], int] = lambda length: length
 
 
+def _chance_of_sort(vocabulary: int, length: int) -> float:
+    """Guessing the likeliest symbol at each place of a sorted string."""
+    at_most = np.arange(1, vocabulary) / vocabulary  # probability that a symbol is at most 0, 1, …
+    counts, factorials = np.arange(length + 1)[:, None], symbol_tasks.log2_factorial(length)
+    orders = (factorials[length] - factorials - factorials[::-1])[:, None]
+    exactly = 2 ** (orders + counts * np.log2(at_most) + (length - counts) * np.log2(1 - at_most))
+    reached = exactly[::-1].cumsum(axis=0)[::-1][1:]  # (place, symbol): that the symbol there is at most this one
+    edge = np.zeros((length, 1))
+    return float(np.diff(np.hstack([edge, reached, edge + 1]), axis=1).max(axis=1).mean())
+
+
+def _chance_of_depth(vocabulary: int, length: int) -> float:
+    """Guessing the likeliest depth behind each bracket."""
+    depths, likeliest = np.eye(vocabulary)[0], []
+    for _ in range(length):
+        opened, closed = depths / 2, depths / 2
+        opened[0], opened[-1], closed[0], closed[-1] = depths[0], 0, 0, depths[-1]
+        depths = np.append(0, opened[:-1]) + np.append(closed[1:], 0)
+        likeliest.append(depths.max())
+    return float(np.mean(likeliest))
+
+
+def _likeliest(probability: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> Callable[[int, int], float]:
+    """The chance of a task with one of five answers, from the probability of each at a length."""
+    return lambda vocabulary, length: float(probability(np.full(5, length), np.arange(5)).max())
+
+
+_any, _one_of_two = symbol_tasks.random_symbols, lambda vocabulary, length: 0.5
 TASKS: dict[str, Task] = {
-    "copy": Task(_random_symbols, _copy, "each"),
-    "reverse": Task(_random_symbols, _reverse, "each"),
-    "sort": Task(_random_symbols, _sort, "each"),
-    "first-token-recall": Task(_random_symbols, _first_token_recall, "one"),
-    "associative-recall": Task(_random_pairs, _associative_recall, "one", 3, lambda length: max(4, length - 1)),
+    "copy": Task(_any, symbol_tasks.copy, "each"),
+    "reverse": Task(_any, symbol_tasks.reverse, "each"),
+    "sort": Task(_any, symbol_tasks.sort, "each", _chance_of_sort),
+    "first-token-recall": Task(_any, symbol_tasks.first_token_recall, "one"),
+    "associative-recall": Task(
+        symbol_tasks.random_pairs,
+        symbol_tasks.associative_recall,
+        "one",
+        lambda vocabulary, length: 1 / (vocabulary - vocabulary // 2),
+        least_length=3,
+        least_vocabulary=lambda length: max(4, length - 1),
+    ),
+    "parity": Task(_any, symbol_tasks.parity, "one", _one_of_two, alphabet=2),
+    "even-pairs": Task(
+        _any, symbol_tasks.even_pairs, "one", lambda vocabulary, length: 0.5 if length > 1 else 1.0, alphabet=2
+    ),
+    "cycle-navigation": Task(
+        symbol_tasks.random_steps,
+        symbol_tasks.cycle_navigation,
+        "one",
+        _likeliest(symbol_tasks.probability_on_cycle),
+        alphabet=symbol_tasks.CYCLE,
+    ),
+    "modular-arithmetic": Task(
+        symbol_tasks.random_expressions,
+        symbol_tasks.modular_arithmetic,
+        "one",
+        _likeliest(symbol_tasks.probability_of_value),
+        alphabet=symbol_tasks.TIMES + 1,
+    ),
+    "duplicate": Task(_any, symbol_tasks.duplicate, "other", longest_target=lambda length: 2 * length),
+    "odds-first": Task(_any, symbol_tasks.odds_first, "each"),
+    "missing-duplicate": Task(
+        symbol_tasks.random_holes,
+        symbol_tasks.missing_duplicate,
+        "one",
+        _one_of_two,
+        alphabet=symbol_tasks.FILLER + 1,
+        least_length=2,
+    ),
+    "bucket-sort": Task(_any, symbol_tasks.sort, "each", _chance_of_sort, alphabet=5),
+    "selective-copy": Task(
+        symbol_tasks.random_scattered,
+        symbol_tasks.selective_copy,
+        "other",
+        lambda vocabulary, length: 1 / (vocabulary - 1),
+        least_vocabulary=lambda length: 3,
+    ),
+    "mqar": Task(
+        symbol_tasks.random_queries,
+        symbol_tasks.multi_query_recall,
+        "other",
+        lambda vocabulary, length: 1 / (vocabulary // 2),
+        least_length=6,
+        least_vocabulary=lambda length: max(5, 2 * int(symbol_tasks.pairs(np.array(length))) + 1),
+    ),
+    "induction": Task(symbol_tasks.random_repeated, symbol_tasks.induction, "one", least_length=3),
+    "suffix-lookup": Task(
+        symbol_tasks.random_suffixes, symbol_tasks.suffix_lookup, "other", least_length=3 * symbol_tasks.GRAM
+    ),
+    "unroll": Task(symbol_tasks.random_seeds, symbol_tasks.unroll, "other", least_vocabulary=lambda length: 8),
+    "running-parity": Task(_any, symbol_tasks.running_parity, "each", _one_of_two, alphabet=2),
+    "bracket-depth": Task(
+        symbol_tasks.random_brackets,
+        symbol_tasks.bracket_depth,
+        "each",
+        _chance_of_depth,
+        least_vocabulary=lambda length: 3,
+    ),
 }
+
+
+def alphabet(task: str, vocabulary: int) -> int:
+    """How many symbols a task has: its own number, or as many as data.vocabulary says."""
+    return TASKS[task].alphabet or vocabulary
 
 
 def check_parameters(task: str, vocabulary: int, min_length: int, max_length: int) -> None:
@@ -175,33 +196,54 @@ def check_parameters(task: str, vocabulary: int, min_length: int, max_length: in
             f"data.min_length: {min_length} must lie between {least} and data.length, which is {max_length}"
         )
     needed = TASKS[task].least_vocabulary(max_length)
-    if vocabulary < needed:
+    if alphabet(task, vocabulary) < needed:
         raise ValueError(
             f"data.vocabulary: {vocabulary} is too small; {task} at length {max_length} needs at least {needed}"
         )
 
 
-LEAST_TESTED = 4  # shorter sources are so few that a split has not enough of them
+LEAST_TESTED = 4
+ENOUGH_SOURCES = 64  # of one length: a split for testing has eight of them or so
 
 
 def lengths_to_test(task: str, vocabulary: int, min_length: int, max_length: int) -> list[int]:
-    """Where a model is tested that has trained on sources of min_length to max_length tokens.
+    """Where a model is tested that has trained on lengths of min_length to max_length tokens.
 
         >>> lengths_to_test("copy", 32, 1, 40)
         [5, 10, 20, 30, 40, 50, 60, 80]
         >>> lengths_to_test("copy", 32, 40, 40)
         [40]
+        >>> lengths_to_test("parity", 2, 1, 40)
+        [10, 20, 30, 40, 50, 60, 80]
 
     Returns:
         An eighth, a quarter, a half, three quarters and the whole of max_length, and up to twice as much, ascending,
-        as far as the task has such sources. max_length alone where training has no shorter ones.
+        as far as the task has such sources, and enough of them for a test. max_length alone where training has no
+        shorter ones.
     """
     if min_length == max_length:
         return [max_length]
-    least = max(LEAST_TESTED, min_length, TASKS[task].least_length)
+    known = TASKS[task]
+    least = max(LEAST_TESTED, min_length, known.least_length)
     spread = {round(max_length * share) for share in (1 / 8, 1 / 4, 1 / 2, 3 / 4, 5 / 4, 3 / 2, 2)}
-    possible = {length for length in spread if length >= least and TASKS[task].least_vocabulary(length) <= vocabulary}
+    possible = {
+        length
+        for length in spread
+        if length >= least
+        and known.least_vocabulary(length) <= alphabet(task, vocabulary)
+        and has_enough_sources(task, vocabulary, length)
+    }
     return sorted({max_length} | possible)
+
+
+@cache
+def has_enough_sources(task: str, vocabulary: int, length: int) -> bool:
+    """Whether there are enough sources of a length to test on, as seen in a sample of them."""
+    length = min(length, 40)  # longer ones are no fewer
+    sample = np.random.Philox(key=np.zeros(2, dtype=np.uint64)).random_raw(16 * ENOUGH_SOURCES * length)
+    words, lengths = sample.reshape(-1, length), np.full(16 * ENOUGH_SOURCES, length)
+    sources = TASKS[task].draw(words, lengths, alphabet(task, vocabulary))
+    return len(np.unique(sources, axis=0)) >= ENOUGH_SOURCES
 
 
 def generate(
@@ -209,7 +251,8 @@ def generate(
 ) -> Examples:
     """Draw the first `count` examples of a split.
 
-    Lengths are uniform over min_length … max_length. More examples of the same split begin with the same ones.
+    Lengths are uniform over min_length … max_length; where a length has few sources, a split has those that its hash
+    leaves, again and again. More examples of the same split begin with the same ones.
 
         >>> examples = generate("reverse", 10, 4, 4, count=1, seed=0, split="train")
         >>> bool((examples.source[0, ::-1] == examples.target[0]).all())
@@ -220,25 +263,28 @@ def generate(
             own cannot be filled.
     """
     check_parameters(task, vocabulary, min_length, max_length)
+    vocabulary = alphabet(task, vocabulary)
 
     def draw(words: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         lengths = min_length + uniform(words[:, 0], max_length - min_length + 1)
         return TASKS[task].draw(words[:, 1 : 1 + max_length], lengths, vocabulary), lengths
 
+    option = "" if TASKS[task].alphabet else "data.vocabulary or "
     too_few = ValueError(
-        f"data.vocabulary: {task} with vocabulary {vocabulary} and length {min_length} to {max_length} has "
-        f"too few distinct examples for three disjoint splits; raise data.vocabulary or data.length"
+        f"{option.split()[0] if option else 'data.length'}: {task} with vocabulary {vocabulary} and length "
+        f"{min_length} to {max_length} has too few distinct examples for three disjoint splits; raise "
+        f"{option}data.length"
     )
     blocks = list(candidates_of_split(draw, 1 + max_length, count, seed, split, too_few))
     symbols, lengths = (np.concatenate(arrays)[:count] for arrays in zip(*blocks, strict=True))
-    return _as_examples(symbols, lengths, TASKS[task].target(symbols, lengths, vocabulary))
+    return _as_examples(symbols, TASKS[task].target(symbols, lengths, vocabulary))
 
 
-def _as_examples(symbols: np.ndarray, lengths: np.ndarray, target: Target) -> Examples:
+def _as_examples(symbols: np.ndarray, target: symbol_tasks.Target) -> Examples:
     """Symbols become token ids, -1 becomes PAD."""
     return Examples(
         source=np.where(symbols < 0, PAD, symbols + FIRST_TOKEN),
-        source_lengths=lengths,
+        source_lengths=(symbols >= 0).sum(axis=1),
         target=np.where(target.symbols < 0, PAD, target.symbols + FIRST_TOKEN),
         target_lengths=(target.symbols >= 0).sum(axis=1),
         alignment=target.positions,
@@ -286,34 +332,13 @@ def candidates_of_split(
         begin += block
 
 
-def uniform(words: np.ndarray, size: int) -> np.ndarray:
-    """Integers 0 … size-1 from random words, by multiplication (Lemire 2019); the bias is below size / 2^32."""
-    return ((words >> np.uint64(32)) * np.uint64(size) >> np.uint64(32)).astype(np.int64)
-
-
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
-
-
-def _mix(words: np.ndarray) -> np.ndarray:
-    """The finaliser of SplitMix64 (Steele et al. 2014): every input bit reaches every output bit."""
-    words = (words ^ (words >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    words = (words ^ (words >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return words ^ (words >> np.uint64(31))
-
-
 def split_of(symbols: np.ndarray) -> np.ndarray:
     """(N,) index into SPLITS of each source: 6 in 8 train, 1 in 8 validation, 1 in 8 test.
 
     The hash sums a mixed word for each (position, symbol) pair, so padding does not enter it.
     """
     columns = np.arange(1, symbols.shape[1] + 1, dtype=np.uint64)[None, :]
-    words = _mix((symbols + 1).astype(np.uint64) * _GOLDEN + _mix(columns))
+    words = mix((symbols + 1).astype(np.uint64) * GOLDEN + mix(columns))
     total = np.where(symbols < 0, np.uint64(0), words).sum(axis=1, dtype=np.uint64)
-    eighth = _mix(total) >> np.uint64(61)
+    eighth = mix(total) >> np.uint64(61)
     return np.where(eighth == 0, 2, np.where(eighth == 1, 1, 0))
-
-
-def _gather(symbols: np.ndarray, positions: np.ndarray) -> np.ndarray:
-    """(N, T) symbols at the given positions, -1 where the position is -1."""
-    gathered = np.take_along_axis(symbols, np.maximum(positions, 0), axis=1)
-    return np.where(positions < 0, -1, gathered)

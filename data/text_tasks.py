@@ -23,7 +23,8 @@ from babel import Locale, UnknownLocaleError
 from babel.dates import format_date
 from num2words import CONVERTER_CLASSES
 
-from data.tasks import candidates_of_split, uniform
+from data.symbol_tasks import uniform
+from data.tasks import candidates_of_split
 
 LONGEST_NUMBER = 30  # digits
 LONGEST_LINE = 1000  # dates; of more the drawing of examples would take more memory than most machines have

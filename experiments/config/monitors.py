@@ -7,7 +7,7 @@ import torch
 
 from data.batching import ExampleStore
 from data.datamodule import Seq2SeqDataModule
-from data.tasks import generate
+from data.tasks import Examples, generate
 from experiments.errors import UsageError
 from experiments.evaluation.text_metrics import NO_BLEU, has_bleu
 from experiments.evaluation.text_units import units_of
@@ -53,8 +53,11 @@ def check_monitor(
         UsageError: one line that names the option and lists the metrics there are; or the tokenizer that BLEU was
             to use needs what is not here.
     """
-    known = [*EVERYWHERE, *(ON_SYMBOLS if data.text is None else ON_TEXT)]
-    if data.text is not None:
+    known = list(EVERYWHERE)
+    if data.text is None:
+        known.extend(ON_SYMBOLS if _an_example(data).target_bits is not None else ())
+    else:
+        known.extend(ON_TEXT)
         references = data.text.text("validation").target
         if has_bleu(references, units_of(references, data.target_language, data.bleu_tokenize)):
             known.append(BLEU)
@@ -74,8 +77,13 @@ def _measures_alignment(data: Seq2SeqDataModule, model: type[LitSeq2Seq], option
     """Whether the task has gold alignments and the architecture attention to compare with them."""
     if data.text is not None:
         return False
-    examples = generate(data.task, data.vocabulary, data.min_length, data.length, 1, data.seed, "validation")
+    examples = _an_example(data)
     if examples.alignment is None:
         return False
     with torch.no_grad():
         return model(**options)(ExampleStore(examples).batch(np.array([0]))).attention is not None
+
+
+def _an_example(data: Seq2SeqDataModule) -> Examples:
+    """Of a synthetic task."""
+    return generate(data.task, data.vocabulary, data.min_length, data.length, 1, data.seed, "validation")

@@ -14,7 +14,7 @@ from analysis.tables.architectures import Architectures
 from analysis.tables.schema import EMBEDDING_GRADIENT, GRADIENTS, JACOBIAN
 from data.batch import FIRST_TOKEN, Batch
 from data.batching import ExampleStore
-from data.tasks import TASKS, generate
+from data.tasks import TASKS, alphabet, generate
 from experiments.config.arguments import OneLineParser, require_architectures, require_at_least, require_threads
 from experiments.config.widths import pick_width
 from experiments.errors import UsageError
@@ -87,7 +87,8 @@ def _check(options: argparse.Namespace) -> None:
 
 def _initial(options: argparse.Namespace) -> Iterator[Probed]:
     """Every architecture asked for, at initialisation, with each seed."""
-    vocab_size = options.vocabulary + FIRST_TOKEN
+    vocabulary = alphabet(options.task, options.vocabulary)
+    vocab_size = vocabulary + FIRST_TOKEN
     for name in options.models or architectures():
         settings: dict[str, Any] = {"source_vocab_size": vocab_size, "target_vocab_size": vocab_size}
         make = architectures()[name]
@@ -97,7 +98,7 @@ def _initial(options: argparse.Namespace) -> Iterator[Probed]:
                 model = initial_model(make, {**settings, "hidden_size": width}, seed)
             except ValueError as error:
                 raise UsageError(f"--hidden_size: {name}: {error}") from None
-            yield Probed(model, "--models", options.task, options.vocabulary, seed, "initial", 0)
+            yield Probed(model, "--models", options.task, vocabulary, seed, "initial", 0)
 
 
 def initial_model(make: type[LitSeq2Seq], options: dict[str, Any], seed: int) -> LitSeq2Seq:

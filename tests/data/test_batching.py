@@ -144,6 +144,25 @@ def test_one_model_for_many_lengths_is_tested_within_them_and_up_to_twice_the_gr
     assert Seq2SeqDataModule(**options).eval_lengths == expected
 
 
+def test_a_task_with_an_alphabet_of_its_own_has_no_other_vocabulary() -> None:
+    assert Seq2SeqDataModule("parity", vocabulary=32).vocabulary == 2
+    assert Seq2SeqDataModule("induction", vocabulary=32).vocabulary == 32
+
+
+def test_a_range_of_lengths_begins_where_the_task_does() -> None:
+    assert Seq2SeqDataModule("copy", length=20, min_length=1).min_length == 1
+    assert Seq2SeqDataModule("mqar", length=20, min_length=1).min_length == 6
+    assert Seq2SeqDataModule("mqar", length=20, min_length=9).min_length == 9
+
+
+def test_the_length_of_unroll_is_that_of_its_targets() -> None:
+    data = Seq2SeqDataModule("unroll", length=40, min_length=1, test_examples=20)
+    for length, loader in zip(data.eval_lengths, data.test_dataloader(), strict=True):
+        batches = list(loader)
+        assert {batch.target_out.shape[1] for batch in batches} == {length + 1}
+        assert {batch.source.shape[1] for batch in batches} == {3 if length < 16 else 4}
+
+
 def test_the_datamodule_trains_on_its_range_of_lengths() -> None:
     data = Seq2SeqDataModule(length=6, min_length=4, train_examples=200)
     stream = data.train_dataloader()
@@ -162,6 +181,12 @@ def test_the_datamodule_trains_on_its_range_of_lengths() -> None:
         ({"batch_size": 0}, r"data\.batch_size: 0 must be at least 1"),
         ({"length": 50, "batch_tokens": 40}, r"data\.batch_tokens: 40 cannot hold a sequence of 51 tokens"),
         ({"vocabulary": 2, "length": 1}, r"data\.vocabulary: reverse with vocabulary 2 and length 1 to 1 has too few"),
+        ({"task": "parity", "length": 1}, r"data\.length: parity with vocabulary 2 and length 1 to 1 has too few"),
+        (
+            {"task": "parity", "length": 9, "eval_lengths": [1]},
+            r"data\.eval_lengths: parity .* raise data\.eval_lengths",
+        ),
+        ({"task": "duplicate", "batch_tokens": 30}, r"data\.batch_tokens: 30 cannot hold a sequence of 41 tokens"),
         ({"seed": -1}, r"data\.seed: -1 must be between 0"),
     ],
 )

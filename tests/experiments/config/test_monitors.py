@@ -24,8 +24,16 @@ def test_the_known_metrics_are_those_that_validation_writes(tmp_path: Path) -> N
     assert measured(tmp_path, model="GRU") == symbols
     assert measured(tmp_path, model="LuongGlobal") == {*symbols, ALIGNMENT}
     assert measured(tmp_path, model="LuongGlobal", data__task="sort") == symbols
+    assert measured(tmp_path, model="GRU", data__task="suffix-lookup", data__length=9) == {*EVERYWHERE}
     assert measured(tmp_path, **NUMBERS) == text
     assert measured(tmp_path, **NUMBERS, data__target_language="en") == {*text, BLEU}
+
+
+def test_bits_are_refused_where_a_task_does_not_know_them(tmp_path: Path) -> None:
+    asked = {"data__length": 9, "checkpoint__monitor": "validation/bits_recovered"}
+    small_trial(tmp_path, data__task="induction", **asked)
+    with pytest.raises(UsageError, match=r"checkpoint\.monitor: validation/bits_recovered is no metric of validation"):
+        small_trial(tmp_path, data__task="suffix-lookup", **asked)
 
 
 def test_bleu_is_refused_where_no_reference_has_four_words(tmp_path: Path) -> None:
