@@ -121,6 +121,19 @@ class Seq2Seq(nn.Module, metaclass=_RecordsOptions):
         """Number of trained parameters, embeddings included."""
         return sum(parameter.numel() for parameter in self.parameters())
 
+    @classmethod
+    def check_lengths(cls, source: int, target: int, options: dict[str, Any]) -> None:
+        """Refuse sequences that a model with these options cannot take, before any is read.
+
+        Args:
+            source: tokens of the longest source.
+            target: tokens of the longest target, EOS included.
+            options: constructor arguments, defaults included.
+
+        Raises:
+            ValueError: a message that names the option.
+        """
+
     # ------------------------------------------------------------------ encoding and decoding
 
     @abstractmethod

@@ -11,9 +11,12 @@ import lightning.pytorch as pl
 from jsonargparse import Namespace
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 
+from data.datamodule import Seq2SeqDataModule
+from data.tasks import TASKS
 from experiments.config.arguments import require_threads
 from experiments.config.parser import trial_parser
 from experiments.errors import UsageError
+from lit_models import LitSeq2Seq
 
 LARGEST, LARGEST_SEED = 2**63 - 1, 2**32 - 1  # the latter is NumPy's
 CHOSEN_OF_CHECKPOINT = ("monitor", "mode", "verbose")
@@ -60,6 +63,20 @@ def check_settings(model: str, parsed: Namespace) -> None:
             )
     _check_limits(parsed.trainer)
     _check_trainer(json.dumps(parsed.trainer.as_dict(), sort_keys=True, default=str))
+
+
+def check_lengths(model: type[LitSeq2Seq], options: dict[str, Any], data: Seq2SeqDataModule) -> None:
+    """Refuse a model that cannot take the longest sequences of a synthetic task; those of text are not known.
+
+    Raises:
+        UsageError: one line that names the option.
+    """
+    longest = data.eval_lengths[-1]
+    try:
+        if data.text is None:
+            model.check_lengths(longest, TASKS[data.task].longest_target(longest) + 1, options)
+    except ValueError as error:
+        raise UsageError(f"{error}; the longest tested has {longest} (data.eval_lengths)") from None
 
 
 def _check_limits(trainer: Namespace) -> None:

@@ -12,27 +12,27 @@ from torch import Tensor
 from lit_models.kernels.choice import faster_than
 
 
-def attention_weights(queries: Tensor, keys: Tensor, allowed: Tensor | None = None, causal: bool = False) -> Tensor:
-    """softmax(Q K^T / sqrt(d)): (B, N, T, d), (B, N, S, d) -> (B, N, T, S). The masks are those of `attention`."""
+def attention_weights(queries: Tensor, keys: Tensor, mask: Tensor | None = None, causal: bool = False) -> Tensor:
+    """softmax(Q K^T / sqrt(d)): (B, N, T, d), (B, N, S, d) -> (B, N, T, S). The masks are as in `attention`."""
     scores = queries @ keys.transpose(-1, -2) / math.sqrt(queries.shape[-1])
     if causal:
         future = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).triu(1)
         scores = scores.masked_fill(future, -math.inf)
-    if allowed is not None:
-        scores = scores.masked_fill(~allowed, -math.inf)
+    if mask is not None:
+        scores = scores.masked_fill(~mask, -math.inf) if mask.dtype == torch.bool else scores + mask
     return torch.softmax(scores, dim=-1)
 
 
 def plain_attention(
-    queries: Tensor, keys: Tensor, values: Tensor, allowed: Tensor | None = None, causal: bool = False
+    queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None = None, causal: bool = False
 ) -> Tensor:
     """As `attention`, with the weights there to be seen."""
-    return attention_weights(queries, keys, allowed, causal) @ values
+    return attention_weights(queries, keys, mask, causal) @ values
 
 
 @faster_than(plain_attention)
 def attention(
-    queries: Tensor, keys: Tensor, values: Tensor, allowed: Tensor | None = None, causal: bool = False
+    queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None = None, causal: bool = False
 ) -> Tensor:
     """softmax(Q K^T / sqrt(d)) V (Vaswani et al. 2017, equation 1).
 
@@ -40,7 +40,8 @@ def attention(
         queries: (B, N, T, d)
         keys: (B, N, S, d)
         values: (B, N, S, d)
-        allowed: (B, 1, 1 or T, S) true at positions that may be looked at; None for all.
+        mask: (B, 1, 1 or T, S) true at positions that may be looked at, or (1 or B, N, T, S) numbers that are added to
+            the scores; None for neither.
         causal: whether a query looks at positions up to its own only, where S = T.
 
     Returns:
@@ -48,5 +49,5 @@ def attention(
     """
     if queries.device.type == "cpu" and queries.dtype == torch.bfloat16 and torch.is_grad_enabled():
         # There the fused product takes twice to seven times as long, up to length 400: its backward is slow.
-        return plain_attention(queries, keys, values, allowed, causal)
-    return F.scaled_dot_product_attention(queries, keys, values, attn_mask=allowed, is_causal=causal)
+        return plain_attention(queries, keys, values, mask, causal)
+    return F.scaled_dot_product_attention(queries, keys, values, attn_mask=mask, is_causal=causal)

@@ -47,8 +47,11 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
         {},
         {"norm": "post"},
         {"positions": "learned", "max_positions": 16},
-        {"tied_embeddings": True, "num_heads": 2},
-        {"num_layers": 1, "feed_forward_size": 10},
+        {"positions": "none", "tied_embeddings": True, "num_heads": 2},
+        {"positions": "rope", "num_layers": 1, "feed_forward_size": 10},
+        {"positions": "alibi"},
+        {"positions": "t5"},
+        {"positions": "randomised", "max_positions": 40},
     ],
 }
 

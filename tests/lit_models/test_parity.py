@@ -14,9 +14,10 @@ from lit_models import architectures
 from lit_models.kernels.choice import plain
 from lit_models.layers.positions import SinusoidalPositions
 from lit_models.layers.recurrent_seq2seq import RecurrentSeq2Seq
+from lit_models.layers.transformer_layers import MultiHeadAttention
 from lit_models.layers.word_dropout import drop_words
 from lit_models.lit_module import LitSeq2Seq
-from lit_models.transformer import MultiHeadAttention, Transformer
+from lit_models.transformer import Transformer
 from tests.helpers.models import VOCAB_SIZE, make, random_batch
 
 LENGTHS = [(5, 4), (7, 7), (2, 3)]

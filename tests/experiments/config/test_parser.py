@@ -37,6 +37,22 @@ MODEL = ["--model", "GRU"]
         (["fit", *MODEL, "--model.teacher_forcing", "1.5"], "model.teacher_forcing: 1.5 must lie in [0, 1]"),
         (["fit", *MODEL, "--model.context", "all"], "--model.context: all is not one of initial-state, every-step"),
         (["fit", "--model", "Transformer", "--model.hidden_size", "30"], "model.hidden_size: 30 must be a positive"),
+        (["fit", "--model", "Transformer", "--model.positions", "rotary"], "--model.positions: rotary is not one of"),
+        *(
+            (
+                [
+                    "fit",
+                    "--model",
+                    "Transformer",
+                    f"--model.positions={kind}",
+                    "--model.max_positions=40",
+                    "--data.length=20",
+                    "--data.eval_lengths=[40]",
+                ],
+                f"model.max_positions: 40 {kind} positions are too few for a sequence of 41 tokens; the longest tested",
+            )
+            for kind in ("learned", "randomised")
+        ),
         (["fit", "--model", "LuongLocal", "--model.window", "0"], "model.window: 0 must be at least 1"),
         (["fit", *MODEL, "--data.task", "revers"], "data.task: 'revers' is unknown; did you mean 'reverse'?"),
         (["fit", *MODEL, "--data.length", "0"], "data.length: 0 is too short"),

@@ -1,0 +1,173 @@
+"""The layers that all transformers are made of.
+
+Shapes: B sequences, S positions that are looked at, T positions that look, D hidden size (d_model), N heads, d = D / N.
+"""
+
+from torch import Tensor, nn
+
+from lit_models.kernels.dropout import Dropout
+from lit_models.kernels.linear import Linear
+from lit_models.kernels.scaled_dot_product import attention, attention_weights
+from lit_models.kernels.target_cache import KeysAndValues, TargetCache
+from lit_models.layers.positions import Rotation, rotated
+
+
+class MultiHeadAttention(nn.Module):
+    """MultiHead(Q, K, V) = [head_1; …; head_N] W^O with head = softmax(Q K^T / sqrt(d)) V
+    (Vaswani et al. 2017, section 3.2).
+
+    A `mask` is true at positions that may be looked at, (B, 1, 1 or T, S), or holds what is added to the scores,
+    (1 or B, N, T, S), with -inf at all others. A `rotation` turns queries and keys of rotary positions.
+    """
+
+    def __init__(self, size: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.query = Linear(size, size)
+        self.key_value = Linear(size, 2 * size)
+        self.output = Linear(size, size)
+
+    def keys_and_values(self, memory: Tensor, rotation: Rotation | None = None) -> KeysAndValues:
+        """(B, S, D) -> keys and values, each (B, N, S, d)"""
+        keys, values = self.key_value(memory).chunk(2, dim=-1)
+        return rotated(self._split(keys), rotation), self._split(values)
+
+    def forward(
+        self,
+        inputs: Tensor,
+        memory: KeysAndValues,
+        mask: Tensor | None = None,
+        causal: bool = False,
+        rotation: Rotation | None = None,
+    ) -> Tensor:
+        """(B, T, D) -> (B, T, D)"""
+        heads = attention(self.queries(inputs, rotation), *memory, mask, causal)  # softmax(Q K^T / sqrt(d)) V
+        return self.output(heads.transpose(1, 2).flatten(2))  # [head_1; …; head_N] W^O
+
+    def with_weights(
+        self, inputs: Tensor, memory: KeysAndValues, mask: Tensor | None, rotation: Rotation | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """(B, T, D) -> what `forward` gives, and the weights (B, N, T, S), which its fused product keeps to itself.
+
+        For a few queries a sentence this is also faster, since the fused product has to start for every head.
+        """
+        keys, values = memory
+        weights = attention_weights(self.queries(inputs, rotation), keys, mask)  # softmax(Q K^T / sqrt(d))
+        heads = weights @ values
+        return self.output(heads.transpose(1, 2).flatten(2)), weights
+
+    def looking_back(
+        self,
+        x: Tensor,
+        cache: TargetCache | None,
+        past: int | None,
+        mask: Tensor | None,
+        rotation: Rotation | None = None,
+    ) -> tuple[Tensor, TargetCache]:
+        """MultiHead(x, x, x), looking back only, from new positions behind those in a cache.
+
+        Args:
+            x: (B, T, D) new positions.
+            cache: keys and values of the positions before them, or None at the beginning.
+            past: P, how many these are; None for a whole sequence at once, as in teacher forcing.
+            mask: over (T, P + T) positions, the new ones included; None where each may look at all before it.
+            rotation: of the new positions.
+
+        Returns:
+            (B, T, D) and the grown cache.
+        """
+        new = self.keys_and_values(x, rotation)
+        cache = TargetCache(*new, filled=x.shape[1]) if cache is None else cache.extended(past or 0, new)
+        if past is None and x.shape[1] > 1:
+            # Padding stands behind every sequence, so looking back never meets it: no mask tensor is needed.
+            return self(x, cache.in_use(), mask, mask is None, rotation), cache
+        past_and_present, seen = cache.with_room() if mask is None else (cache.in_use(), mask)
+        attended, _ = self.with_weights(x, past_and_present, seen, rotation)
+        return attended, cache
+
+    def queries(self, inputs: Tensor, rotation: Rotation | None = None) -> Tensor:
+        """(B, T, D) -> (B, N, T, d)"""
+        return rotated(self._split(self.query(inputs)), rotation)
+
+    def _split(self, vectors: Tensor) -> Tensor:
+        """(B, T, D) -> (B, N, T, d)"""
+        return vectors.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+
+
+class Sublayer(nn.Module):
+    """Residual connection and layer normalisation around a function.
+
+    post-norm: norm(x + f(x)) (Vaswani et al. 2017). pre-norm: x + f(norm(x)) (Xiong et al. 2020).
+    """
+
+    def __init__(self, size: int, dropout: float, pre_norm: bool) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(size)
+        self.dropout = Dropout(dropout)
+        self.pre_norm = pre_norm
+
+    def before(self, inputs: Tensor) -> Tensor:
+        """What the function reads."""
+        return self.norm(inputs) if self.pre_norm else inputs
+
+    def after(self, inputs: Tensor, result: Tensor) -> Tensor:
+        """The sublayer's output, given what the function made."""
+        total = inputs + self.dropout(result)
+        return total if self.pre_norm else self.norm(total)
+
+
+class FeedForward(nn.Sequential):
+    """max(0, x W_1 + b_1) W_2 + b_2 (Vaswani et al. 2017, equation 2)."""
+
+    def __init__(self, size: int, inner_size: int) -> None:
+        super().__init__(Linear(size, inner_size), nn.ReLU(), Linear(inner_size, size))
+
+
+class SelfAttentionLayer(nn.Module):
+    """Self-attention and feed-forward: over a whole sequence at once, or looking back from new positions."""
+
+    def __init__(self, size: int, heads: int, inner_size: int, dropout: float, pre_norm: bool) -> None:
+        super().__init__()
+        self.attention = MultiHeadAttention(size, heads)
+        self.attention_sublayer = Sublayer(size, dropout, pre_norm)
+        self.feed_forward = FeedForward(size, inner_size)
+        self.feed_forward_sublayer = Sublayer(size, dropout, pre_norm)
+
+    def forward(self, inputs: Tensor, mask: Tensor | None, rotation: Rotation | None = None) -> Tensor:
+        """(B, S, D) -> (B, S, D), every position reading all that the mask allows."""
+        x = self.attention_sublayer.before(inputs)
+        attended = self.attention(x, self.attention.keys_and_values(x, rotation), mask, rotation=rotation)
+        return self._feed(self.attention_sublayer.after(inputs, attended))  # MultiHead(x, x, x), then FFN(x)
+
+    def looking_back(
+        self,
+        inputs: Tensor,
+        cache: TargetCache | None,
+        past: int | None,
+        mask: Tensor | None,
+        rotation: Rotation | None,
+    ) -> tuple[Tensor, TargetCache]:
+        """(B, T, D) -> (B, T, D) and the grown cache, see `MultiHeadAttention.looking_back`."""
+        x = self.attention_sublayer.before(inputs)
+        attended, cache = self.attention.looking_back(x, cache, past, mask, rotation)
+        return self._feed(self.attention_sublayer.after(inputs, attended)), cache
+
+    def weights_on(self, inputs: Tensor, keys: Tensor, mask: Tensor | None, rotation: Rotation | None = None) -> Tensor:
+        """Weights (B, N, T, S) of positions that enter the layer, (B, T, D), on some of the keys, (B, N, S, d), alone.
+
+        They are the share of each among all that these get: the softmax of their scores.
+        """
+        return attention_weights(self.attention.queries(self.attention_sublayer.before(inputs), rotation), keys, mask)
+
+    def _feed(self, inputs: Tensor) -> Tensor:
+        x = self.feed_forward_sublayer.before(inputs)
+        return self.feed_forward_sublayer.after(inputs, self.feed_forward(x))  # FFN(x)
+
+
+def xavier(module: nn.Module) -> None:
+    """The usual initialisation of a transformer's projections (Glorot & Bengio 2010)."""
+    if isinstance(module, MultiHeadAttention | FeedForward):
+        for part in module.modules():
+            if isinstance(part, Linear):
+                nn.init.xavier_uniform_(part.weight)
+                nn.init.zeros_(part.bias)
