@@ -1,6 +1,7 @@
 """The architectures, one file each. Begin with contract.py, what every architecture keeps; then read the architectures
-in the order of their equations: vanilla_rnn.py, lstm.py, gru.py, bahdanau.py, luong.py, transformer.py. Every module of
-this package is imported, so a new file is a new architecture.
+in the order of their equations: vanilla_rnn.py, lstm.py, gru.py, bahdanau.py, luong.py, transformer.py; then
+min_gru.py, selective_ssm.py and delta_net.py, recurrences that a scan trains. Every module of this package is imported,
+so a new file is a new architecture.
 """
 
 import importlib

@@ -21,7 +21,8 @@ class Memory(NamedTuple):
         states: (B, S, M) a vector for each source position, in source order.
         lengths: (B,) source lengths.
         blocked: (B, S) true at padding; None where no row is padded.
-        final: the encoder's final state, a tuple of (B, layers, M); empty where there is none.
+        final: the encoder's final state, a tuple of (B, layers, M), or whatever state its layers have; empty where
+            there is none.
     """
 
     states: Tensor
@@ -75,8 +76,9 @@ class Seq2Seq(nn.Module, metaclass=_RecordsOptions):
     """Whether the decoder attends to the source."""
     windowed: ClassVar[bool] = False
     """Whether it attends within a window only."""
-    recurrence: ClassVar[Literal["plain", "gated"] | None] = None
-    """What carries the source to the loss where nothing attends to it: a plain recurrence, or one with gates."""
+    recurrence: ClassVar[Literal["plain", "gated", "linear"] | None] = None
+    """What carries the source to the loss where nothing attends to it: a plain recurrence, one with gates that read the
+    state, or one that is linear in its state."""
     work: ClassVar[str] = "-"
     """Operations for n tokens and size d, as in Vaswani et al. 2017, table 1."""
     sequential_operations: ClassVar[str] = "-"

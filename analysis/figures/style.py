@@ -1,8 +1,8 @@
 """How each architecture looks in every figure, and how figures are set.
 
 Architectures with one fixed-size context have warm colours and broken lines, those with attention cool colours
-and full lines. The colours are those of Okabe & Ito (2008), told apart with any colour vision; the markers tell
-the lines apart in grey.
+and full lines. The colours of the seven that the reference sweeps compare are those of Okabe & Ito (2008), told
+apart with any colour vision; the markers tell the lines apart in grey.
 """
 
 from collections.abc import Iterable
@@ -35,6 +35,9 @@ LOOKS: dict[str, tuple[str, str, Any]] = {
     "VanillaRNN": ("#E69F00", "v", (0, (1, 1))),
     "LSTM": ("#D55E00", "s", (0, (4, 1.2))),
     "GRU": ("#CC79A7", "D", (0, (4, 1, 1, 1))),
+    "MinGRU": ("#AA4499", "p", (0, (2, 1, 1, 1))),
+    "SelectiveSSM": ("#CC6677", "h", (0, (6, 1.5))),
+    "DeltaNet": ("#994F00", "*", (0, (6, 1.5, 1, 1.5))),
     "Bahdanau": ("#0072B2", "o", "-"),
     "LuongGlobal": ("#56B4E9", "^", "-"),
     "LuongLocal": ("#009E73", "P", "-"),

@@ -68,6 +68,21 @@ def exact_line(lengths: Sequence[int], counts: Sequence[int]) -> Line | None:
     return Line(slope, intercept) if exact and not rest else None
 
 
+def doubling_law(lengths: Sequence[int], counts: Sequence[int]) -> tuple[int, Line] | None:
+    """The line in log2 of the length that the counts lie on exactly from some length on, and that length.
+
+    None where the lengths are no powers of two, or where fewer than three lengths are left, or the slope is not
+    above 0.
+    """
+    if any(n & (n - 1) for n in lengths):
+        return None
+    for first in range(len(lengths) - 2):
+        line = exact_line([n.bit_length() - 1 for n in lengths[first:]], counts[first:])
+        if line is not None:
+            return (lengths[first], line) if line.slope > 0 else None
+    return None
+
+
 def crossing(lengths: Sequence[float], first: Sequence[float], second: Sequence[float]) -> float | None:
     """The length from which on `first` is above `second`, as far as was measured.
 
@@ -129,19 +144,32 @@ def law(results: pd.DataFrame, arch: str, metric: str) -> Line | None:
     return exact_line([*counts["length"].astype(int)], [*counts["median"].astype(int)])
 
 
+def logarithmic_law(results: pd.DataFrame, arch: str, metric: str) -> tuple[int, Line] | None:
+    """The same in log2 of the length, and the length from which on it holds; see `doubling_law`."""
+    counts = _counts(results, arch, metric)
+    return doubling_law([*counts["length"].astype(int)], [*counts["median"].astype(int)])
+
+
 def law_text(results: pd.DataFrame, arch: str, metric: str) -> str:
-    """A count as a function of the length n: `6 n + 4`, `60`, or its range where it is no straight line."""
+    """A count as a function of the length n: `6 n + 4`, `6 log₂ n + 61`, `60`, or its range where it is neither."""
     counts = _counts(results, arch, metric)
     if counts.empty:
         return "-"
-    line = law(results, arch, metric)
     if len(counts) == 1:
         return f"{int(counts['median'].iloc[0])} at {int(counts['length'].iloc[0])}"
-    if line is None:
-        return f"{int(counts['median'].min())} to {int(counts['median'].max())}"
+    if line := law(results, arch, metric):
+        return _line_text(line, "n")
+    if logarithmic := logarithmic_law(results, arch, metric):
+        first, line = logarithmic
+        return _line_text(line, "log₂ n") + (f" from {first} on" if first > counts["length"].iloc[0] else "")
+    return f"{int(counts['median'].min())} to {int(counts['median'].max())}"
+
+
+def _line_text(line: Line, variable: str) -> str:
     if not line.slope:
         return str(line.intercept)
-    return f"{line.slope} n" + (f" {'+-'[line.intercept < 0]} {abs(line.intercept)}" if line.intercept else "")
+    constant = f" {'+-'[line.intercept < 0]} {abs(line.intercept)}" if line.intercept else ""
+    return f"{line.slope} {variable}{constant}"
 
 
 def machine_name(machine: Sequence[Any]) -> str:

@@ -1,6 +1,6 @@
 """What each architecture says of itself: how it is judged, drawn and tabulated.
 
-A trial writes it into its summary under the key `architecture`. Older tables say nothing; what they may hold, the seven
+A trial writes it into its summary under the key `architecture`. Older tables say nothing; what they may hold, the
 architectures that come with the suite, is filled in here.
 """
 
@@ -18,7 +18,8 @@ class Architecture(NamedTuple):
         attends: whether it attends to the source; False where a fixed-size context is all that it hands over; None
             where neither is known.
         windowed: it attends within a window only, so that no attention path leads to tokens outside.
-        recurrence: `plain` or `gated`, where a recurrence alone carries the source to the loss; None for others.
+        recurrence: `plain`, `gated` or `linear`, where a recurrence alone carries the source to the loss; None for
+            others.
         work: theory of a training step, n tokens long and d units wide, as in Vaswani et al. (2017, Table 1).
         sequential_operations: operations that wait for each other, as there.
         path_length: the longest path between two positions, as there.
@@ -35,11 +36,15 @@ class Architecture(NamedTuple):
 
 
 _RECURRENT: dict[str, Any] = {"work": "n·d²", "sequential_operations": "O(n)", "path_length": "O(n)"}
+_LINEAR: dict[str, Any] = {"work": "n·d²", "sequential_operations": "O(log n)", "path_length": "O(log n)"}
 _ATTENDING: dict[str, Any] = {"work": "n·d² + n²·d", "sequential_operations": "O(n)", "path_length": "O(1)"}
 BUILT_IN = (  # in the order of legends and tables
     Architecture("VanillaRNN", "Vanilla RNN", attends=False, recurrence="plain", **_RECURRENT),
     Architecture("LSTM", "LSTM", attends=False, recurrence="gated", **_RECURRENT),
     Architecture("GRU", "GRU", attends=False, recurrence="gated", **_RECURRENT),
+    Architecture("MinGRU", "MinGRU", attends=False, recurrence="linear", **_LINEAR),
+    Architecture("SelectiveSSM", "Selective SSM", attends=False, recurrence="linear", **_LINEAR),
+    Architecture("DeltaNet", "DeltaNet", attends=False, recurrence="linear", **_LINEAR),
     Architecture("Bahdanau", "Bahdanau attention", attends=True, **_ATTENDING),
     Architecture("LuongGlobal", "Luong global", attends=True, **_ATTENDING),
     # Outside its window the way leads through the encoder.

@@ -123,6 +123,61 @@ def gru_cell(axes: Axes, color: str) -> None:
     word(axes, (1.9, 2.4), "what the update gate keeps passes unchanged", color, fontsize=7)
 
 
+def min_gru_cell(axes: Axes, color: str) -> None:
+    before, keep = word(axes, (-0.2, 2.0), "$h_{t-1}$"), box(axes, (1.2, 2.0), TIMES, color)
+    add, after = box(axes, (2.8, 2.0), "+", color), word(axes, (4.0, 2.0), "$h_t$")
+    for begin, end in ((before, keep), (keep, add), (add, after)):
+        arrow(axes, begin, end, color, 2.2)
+    gate, write = box(axes, (1.2, 0.8), "$z$"), box(axes, (2.8, 1.3), TIMES, color)
+    new = box(axes, (2.8, 0.5), r"$\tilde{h}$")
+    arrow(axes, gate, keep)
+    arrow(axes, gate, write)
+    arrow(axes, new, write)
+    arrow(axes, write, add)
+    word(axes, (0.85, 1.4), "$1-z$", fontsize=7)
+    for end in (gate, new):
+        arrow(axes, (end[0], -0.3), end, QUIET)
+    axes.plot([0.1, 2.8], [-0.3, -0.3], color=QUIET, linewidth=1.0)
+    word(axes, (-0.2, -0.3), "$x_t$")
+    word(axes, (1.9, 2.45), "no gate reads the state: linear in it", color, fontsize=7)
+
+
+def selective_ssm_cell(axes: Axes, color: str) -> None:
+    for line, (height, rate) in enumerate(((2.3, "slow"), (1.8, ""), (1.3, "fast"))):
+        before = word(axes, (-0.3, height), f"$h_{{t-1}}^{line + 1}$", fontsize=7)
+        keep, add = box(axes, (0.8, height), TIMES, color), box(axes, (2.0, height), "+", color)
+        read = (3.2, 1.8)
+        for begin, end, width in ((before, keep, 2.2), (keep, add, 2.2), (add, read, 1.2)):
+            arrow(axes, begin, end, color, width)
+        word(axes, (1.4, height + 0.16), rate, FAINT, fontsize=7)
+    box(axes, read, "$C_t$")
+    arrow(axes, read, word(axes, (4.2, 1.8), "$y_t$"), color)
+    step, write = box(axes, (0.8, 0.4), r"$\Delta_t$"), box(axes, (2.0, 0.4), r"$\Delta_t B_t$")
+    arrow(axes, step, (0.8, 1.3))
+    arrow(axes, write, (2.0, 1.3))
+    for end in (step, write):
+        arrow(axes, (end[0], -0.4), end, QUIET)
+    arrow(axes, (3.2, -0.4), read, QUIET)
+    axes.plot([0.0, 3.2], [-0.4, -0.4], color=QUIET, linewidth=1.0)
+    word(axes, (-0.3, -0.4), "$x_t$")
+
+
+def delta_net_cell(axes: Axes, color: str) -> None:
+    before, keep = word(axes, (-0.3, 2.0), "$S_{t-1}$"), box(axes, (0.7, 2.0), r"$\alpha_t$", color)
+    add, after = box(axes, (3.0, 2.0), "+", color), word(axes, (4.0, 2.0), "$S_t$")
+    for begin, end in ((before, keep), (keep, add), (add, after)):
+        arrow(axes, begin, end, color, 2.2)
+    held, less = box(axes, (1.5, 1.1), "$k_t$"), box(axes, (2.3, 1.1), "$-$", color)
+    write = box(axes, (3.0, 1.1), r"$\beta_t k_t$")
+    arrow(axes, (1.5, 2.0), held, color)
+    arrow(axes, held, less, color)
+    arrow(axes, less, write, color)
+    arrow(axes, write, add, color)
+    arrow(axes, word(axes, (2.3, 0.2), "$v_t$"), less)
+    word(axes, (1.15, 1.52), "held of $k_t$", FAINT, ha="right", fontsize=7)
+    word(axes, (2.0, -0.3), "writes the difference, not the value", color, fontsize=7)
+
+
 def look(axes: Axes, source: list[Point], context: Point, weights: tuple[float, ...], color: str) -> None:
     """Lines from source states to a context, as thick as their weights."""
     for state, weight in zip(source, weights, strict=True):
@@ -188,6 +243,9 @@ DRAWINGS: dict[str, tuple[str, list[Callable[[Axes, str], None]]]] = {
     "VanillaRNN": ("vanilla_rnn", [fixed_context, rnn_cell]),
     "LSTM": ("lstm", [fixed_context, lstm_cell]),
     "GRU": ("gru", [fixed_context, gru_cell]),
+    "MinGRU": ("min_gru", [fixed_context, min_gru_cell]),
+    "SelectiveSSM": ("selective_ssm", [fixed_context, selective_ssm_cell]),
+    "DeltaNet": ("delta_net", [fixed_context, delta_net_cell]),
     "Bahdanau": ("bahdanau", [bahdanau]),
     "LuongGlobal": ("luong_global", [luong_global]),
     "LuongLocal": ("luong_local", [luong_local]),

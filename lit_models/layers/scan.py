@@ -5,8 +5,8 @@ Shapes: B sequences, T steps, … the state of one sequence, K x V a state that 
 h_t = a_t h_{t-1} + b_t is an associative operation on pairs: (a, b) then (a', b') is (a' a, a' b + b'). So neighbouring
 steps are joined, the joined ones again, and so on, until one is left; on the way back every state between is filled in
 (Blelloch 1990, "Prefix sums and their applications"). Of n steps, 2 log2(n) have to follow each other, and all of them
-together are some 3 n. Nothing is divided and no logarithm is taken: where |a_t| <= 1 nothing can overflow, and a_t may be
-zero or negative.
+together are some 3 n. Nothing is divided and no logarithm is taken: where |a_t| <= 1 nothing can overflow, and a_t may
+be zero or negative.
 """
 
 from collections.abc import Callable

@@ -21,7 +21,7 @@ from tests.helpers.structure import (
 # What does not yet keep the rules. An entry that keeps them again fails its test until it is taken out of the list.
 KNOWN_AGAINST_THE_DIRECTION: set[str] = set()
 KNOWN_CYCLES: set[str] = set()
-KNOWN_CROWDED_FOLDERS: set[str] = set()
+KNOWN_CROWDED_FOLDERS: set[str] = {"lit_models"}  # each architecture is one file there
 KNOWN_LONG_FILES: set[str] = set()
 
 

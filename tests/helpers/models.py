@@ -53,6 +53,9 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
         {"positions": "t5"},
         {"positions": "randomised", "max_positions": 40},
     ],
+    "MinGRU": [{}, {"conv_width": 0, "num_layers": 1}, {"candidate": "positive", "tied_embeddings": True}],
+    "DeltaNet": [{}, {"conv_width": 0, "gated": False, "negative_eigenvalues": True, "num_layers": 1, "num_heads": 4}],
+    "SelectiveSSM": [{"state_size": 3}, {"num_layers": 1, "conv_width": 1, "feed_forward_size": 6}],
 }
 
 

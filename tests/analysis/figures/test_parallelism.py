@@ -13,7 +13,16 @@ from analysis.figures.style import styles
 from analysis.report.command import main as report
 from analysis.report.probe_pages import write_parallelism
 from analysis.report.sections.parallelism import crossing_table, serial_table, vaswani_table
-from analysis.statistics.time_fits import crossing, exact_line, serial_fraction, speedups, upper_exponent
+from analysis.statistics.time_fits import (
+    Line,
+    crossing,
+    doubling_law,
+    exact_line,
+    law_text,
+    serial_fraction,
+    speedups,
+    upper_exponent,
+)
 from analysis.tables.architectures import Architectures
 from analysis.tables.probe_tables import load
 from analysis.tables.schema import PARALLELISM
@@ -104,6 +113,34 @@ def test_two_points_have_an_exponent_without_interval_and_one_has_none() -> None
 def test_a_line_is_exact_or_none(counts, expected) -> None:
     assert exact_line([8, 16, 32], counts) == expected
     assert exact_line([8], [7]) is None
+
+
+@pytest.mark.parametrize(
+    ("counts", "expected"),
+    [
+        ([70, 76, 82, 88], (8, Line(6, 52))),
+        ([72, 76, 82, 88], (16, Line(6, 52))),  # from its second length on
+        ([70, 76, 82, 89], None),
+        ([7, 7, 7, 7], None),
+        ([9, 17, 33, 65], None),
+    ],
+)
+def test_a_law_of_doublings_is_exact_from_some_length_on_or_none(counts, expected) -> None:
+    assert doubling_law([8, 16, 32, 64], counts) == expected
+    assert doubling_law([8, 16, 32, 65], counts) is None
+
+
+@pytest.mark.parametrize(
+    ("counts", "text"),
+    [
+        ([10, 18, 34, 66], "1 n + 2"), ([70, 76, 82, 88], "6 log₂ n + 52"),
+        ([72, 76, 82, 88], "6 log₂ n + 52 from 16 on"), ([7, 7, 7, 7], "7"), ([5, 9, 8, 7], "5 to 9"),
+    ],
+)  # fmt: skip
+def test_a_count_is_written_as_a_function_of_the_length(counts, text) -> None:
+    rows = [row({"device": "any"}, "graph", "A", n, "sequential_depth", count, 1)
+            for n, count in zip([8, 16, 32, 64], counts, strict=True)]  # fmt: skip
+    assert law_text(table_of(rows), "A", "sequential_depth") == text
 
 
 def test_two_power_laws_cross_where_they_are_equal() -> None:

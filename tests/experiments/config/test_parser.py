@@ -20,7 +20,7 @@ MODEL = ["--model", "GRU"]
     ("arguments", "message"),
     [
         (["ft"], "'ft' is not a verb; did you mean 'fit'?"),
-        (["fit"], "--model: say which architecture: Bahdanau, GRU"),
+        (["fit"], "--model: say which architecture: Bahdanau, "),
         (["fit", "--model", "GRUX"], "--model: 'GRUX' is unknown; did you mean GRU?"),
         (["fit", "--model", "lstm"], "--model: 'lstm' is unknown; did you mean LSTM?"),
         (

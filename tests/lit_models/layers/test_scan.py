@@ -69,8 +69,8 @@ def test_where_steps_go_side_by_side_gradients_are_the_same(length: int, monkeyp
 def test_a_kernel_in_its_plain_form_is_the_tree() -> None:
     given = [tensor.requires_grad_() for tensor in inputs(8, 2)]
     with plain():
-        assert "Scan" not in scan(*given).grad_fn.name()
-    assert "Scan" in scan(*given).grad_fn.name()
+        assert "Scan" not in str(scan(*given).grad_fn)
+    assert "Scan" in str(scan(*given).grad_fn)
 
 
 @pytest.mark.parametrize("form", [scan, plain_scan])

@@ -195,9 +195,12 @@ def test_the_steps_of_a_recurrent_encoder_are_those_of_its_fused_call(name: str,
         if following is None:
             assert jacobian_norms(model, batch, [1]) is None
             return
-        reads = (step < batch.source_lengths).view(-1, 1, 1)
+        reads = step < batch.source_lengths
         if state is not None:
-            following = tuple(torch.where(reads, new, old) for new, old in zip(following, state, strict=True))
+            following = tuple(
+                torch.where(reads.view(-1, *[1] * (new.dim() - 1)), new, old)
+                for new, old in zip(following, state, strict=True)
+            )
         state = following
     assert state is not None
     for part, fused in zip(state, final, strict=True):
