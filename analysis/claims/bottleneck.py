@@ -30,6 +30,7 @@ CLAIM = Claim(
     "Cho et al. (2014b, arXiv:1409.1259), Bahdanau et al. (2015, arXiv:1409.0473)",
     "No trial of a task that tests it was found (recall of one symbol does not); `lengthwise sweep sweep.yaml` runs "
     "some.",
+    ("accuracy", "bleu_by_length"),
 )
 NO_BOTTLENECK = ("first-token-recall",)  # one symbol has to pass, however long the source is
 LEVEL = 0.05  # of p-values, after Holm's correction

@@ -18,6 +18,7 @@ CLAIM = Claim(
     "Lake & Baroni (2018, arXiv:1711.00350), Newman et al. (2020, arXiv:2010.07174)",
     "No model that was trained on all lengths up to a limit was tested beyond it; `lengthwise sweep sweep.yaml` tests "
     "some.",
+    ("length_generalisation",),
 )
 
 GENERALISATION_RULE = (

@@ -15,6 +15,7 @@ CLAIM = Claim(
     "vanilla RNN, slower in LSTM and GRU, hardly at all along an attention path.",
     "Hochreiter (1991), Bengio et al. (1994), Pascanu et al. (2013, arXiv:1211.5063)",
     "No gradient flow was found; `lengthwise gradients --output DIR` measures it.",
+    ("gradient_norm",),
 )
 EXPONENTIAL = "The vanilla RNN decays exponentially with distance"
 

@@ -16,6 +16,7 @@ CLAIM = Claim(
     "step the faster one.",
     "Vaswani et al. (2017, arXiv:1706.03762, Table 1)",
     "No counts or timings were found; `lengthwise parallelism --output DIR` makes them.",
+    ("sequential_depth", "step_time"),
 )
 LEAST_REPEATS = 3  # of a timed step; fewer have no quartiles worth the name
 

@@ -35,12 +35,14 @@ class Finding(NamedTuple):
 
 
 class Claim(NamedTuple):
-    """What courses and papers repeat: its title, what it says, who said it, and how to measure it with the suite."""
+    """What courses and papers repeat: its title, what it says, who said it, how to measure it with the suite, and the
+    figures that show it best."""
 
     title: str
     statement: str
     by_whom: str
     how_to_measure: str
+    figures: tuple[str, ...]
 
 
 class Verdict(NamedTuple):

@@ -21,6 +21,7 @@ from analysis.report.overview import overview
 from analysis.report.render import markdown, terminal
 from analysis.report.render.html import page
 from analysis.report.render.latex import figure_snippet, table_snippets
+from analysis.report.sections.claims import verdicts
 from analysis.statistics.words import listing
 from analysis.tables.evidence import Evidence, export, gather, write_evidence
 from analysis.tables.plain_tables import TABLES
@@ -57,6 +58,8 @@ def main(argv: list[str] | None = None) -> int:
         return 2
     print(terminal.plain_text(overview(evidence)))
     print(f"\nreport: {path.with_suffix('.html')}, {path}")
+    for title, pictures in _pictures(report, folder / "figures"):
+        print(f"{title}: {', '.join(pictures)}")
     return 0
 
 
@@ -87,6 +90,13 @@ def write_figures(charts: Sequence[Chart], folder: Path) -> list[Path]:
         OSError: the folder cannot be written.
     """
     return [save_chart(chart, folder / "figures")["png"] for chart in charts]
+
+
+def _pictures(report: Report, folder: Path) -> list[tuple[str, list[str]]]:
+    """The title of each claim that was judged, and the figures in this folder that show it best."""
+    drawn = {chart.name for chart in report.gallery.charts()}
+    judged = [verdict.claim for verdict in verdicts(report.evidence) if verdict.findings]
+    return [(claim.title, [f"{folder / name}.png" for name in claim.figures if name in drawn]) for claim in judged]
 
 
 def _chosen(gallery: Gallery, names: Sequence[str]) -> list[Chart]:

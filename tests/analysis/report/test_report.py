@@ -156,7 +156,10 @@ def test_overview_goes_to_the_terminal(sweep, tmp_path, capsys):
     out = capsys.readouterr().out
     assert "length" in out and "Bahdanau attention  1.000  1.000" in out
     assert "\nFixed-context bottleneck: holds\n" in out
-    assert out.endswith(f"report: {tmp_path / 'report.html'}, {tmp_path / 'report.md'}\n")
+    assert out.endswith(
+        f"report: {tmp_path / 'report.html'}, {tmp_path / 'report.md'}\n"
+        f"Fixed-context bottleneck: {tmp_path / 'figures/accuracy.png'}\n"
+    )
 
 
 @pytest.mark.parametrize(
