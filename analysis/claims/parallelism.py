@@ -1,19 +1,19 @@
 """Training-time parallelism: whether counts of operations and the clock say what theory says."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pandas as pd
 
 from analysis.claims.verdicts import Answer, Claim, Finding, Part, Verdict, across, answer_to, together, verdict
-from analysis.statistics.time_fits import law, law_text, machine_name
+from analysis.statistics.time_fits import law, law_text, logarithmic_law, machine_name
 from analysis.statistics.words import listing
 from analysis.tables.architectures import Architectures
 from analysis.tables.probe_tables import MACHINE
 
 CLAIM = Claim(
     "Training-time parallelism",
-    "In training, a recurrent model needs O(n) operations one after the other, a transformer O(1), which makes its "
-    "step the faster one.",
+    "In training, a recurrent model as it is usually trained needs O(n) operations one after the other, a transformer "
+    "O(1), which makes its step the faster one.",
     "Vaswani et al. (2017, arXiv:1706.03762, Table 1)",
     "No counts or timings were found; `lengthwise parallelism --output DIR` makes them.",
     ("sequential_depth", "step_time"),
@@ -22,10 +22,12 @@ LEAST_REPEATS = 3  # of a timed step; fewer have no quartiles worth the name
 
 PARALLELISM_RULE = (
     "Training-time parallelism: operations are counted exactly, so no interval is needed. A recurrent model's count "
-    "must be a straight line in the length that rises, the transformer's a constant. The clock is another setting, "
-    "one for each machine: it *holds* there if at the greatest length that all were timed at a training step of the "
-    "transformer takes less time than that of every recurrent model timed, by quartiles over repeated steps that do "
-    "not overlap, *does not hold* if it takes more than every one, *in part* if more than some and less than others, "
+    "must be a straight line in the length that rises, the transformer's a constant; that of a linear recurrence, "
+    "where one was counted, must from some length on rise by as much with every doubling. The clock is another "
+    "setting, one for each machine: it *holds* there if at the greatest length that all were timed at a training step "
+    "of the transformer takes less time than that of every recurrent model timed, by quartiles over repeated steps "
+    "that do not overlap, *does not hold* if it takes more than every one, *in part* if more than some and less than "
+    "others, "
     f"and *cannot be told* otherwise or from fewer than {LEAST_REPEATS} repeats."
 )
 
@@ -47,21 +49,29 @@ def _of_order(lines: pd.Series, order: str, architectures: Architectures) -> lis
 def _counted(results: pd.DataFrame, architectures: Architectures) -> Finding:
     lengths = sorted(results[results["metric"] == "sequential_depth"]["length"].astype(int).unique())
 
-    def part(statement: str, order: str, rises: bool) -> Part:
+    def part(statement: str, order: str, as_stated: Callable[[str], bool]) -> Part:
         counted = _of_order(results["arch"].dropna(), order, architectures)
-        laws = [law(results, arch, "sequential_depth") for arch in counted]
-        as_stated = [line is not None and (line.slope > 0 if rises else line.slope == 0) for line in laws]
         # Through one point goes every line.
-        answer = Answer.UNTOLD if len(lengths) < 2 else across(map(answer_to, as_stated))
+        answer = Answer.UNTOLD if len(lengths) < 2 else across(answer_to(as_stated(arch)) for arch in counted)
         names = architectures.names(counted)
         counts = "; ".join(f"{name} {law_text(results, arch, 'sequential_depth')}" for arch, name in names.items())
         return Part(statement, answer, counts or "none was counted")
 
-    parts = (
-        part("The operations of recurrent models that wait for each other grow with the length", "O(n)", True),
-        part("Those of the transformer do not", "O(1)", False),
-    )
-    return Finding(f"operations counted at lengths {listing(lengths)}", together(parts), parts)
+    def slope(arch: str) -> int | None:
+        line = law(results, arch, "sequential_depth")
+        return None if line is None else line.slope
+
+    parts = [
+        part("The operations of recurrent models that wait for each other grow with the length", "O(n)",
+             lambda arch: (slope(arch) or 0) > 0),
+        part("Those of the transformer do not", "O(1)", lambda arch: slope(arch) == 0),
+    ]  # fmt: skip
+    if _of_order(results["arch"].dropna(), "O(log n)", architectures):
+        linear = "Those of linear recurrences grow with the logarithm of the length"
+        parts.append(part(
+            linear, "O(log n)", lambda arch: logarithmic_law(results, arch, "sequential_depth") is not None
+        ))  # fmt: skip
+    return Finding(f"operations counted at lengths {listing(lengths)}", together(parts), tuple(parts))
 
 
 def _on_the_clock(timed: pd.DataFrame, machine: Sequence, architectures: Architectures) -> Finding:

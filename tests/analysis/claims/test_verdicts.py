@@ -248,6 +248,18 @@ def test_parallelism_does_not_hold_where_the_count_of_the_transformer_grows_and_
     assert parallelism_verdict(counted, BUILT_IN).answer == FAILS
 
 
+@pytest.mark.parametrize(("rise", "answer"), [(6, HOLDS), (0, FAILS)])
+def test_a_linear_recurrence_is_judged_by_what_a_doubling_adds_where_one_was_counted(rise, answer):
+    counted: pd.DataFrame = timings()
+    counted = counted[counted["metric"] == "sequential_depth"]
+    assert len(parallelism_verdict(counted, BUILT_IN).findings[0].parts) == 2
+    linear = counted[counted["arch"] == "GRU"].assign(arch="MinGRU")
+    linear["median"] = [50 + rise * doublings for doublings in range(len(linear))]
+    part = parallelism_verdict(pd.concat([counted, linear]), BUILT_IN).findings[0].parts[2]
+    assert part.answer == answer
+    assert part.measured == ("MinGRU 6 log₂ n + 32" if rise else "MinGRU 50")
+
+
 def test_one_length_tells_nothing_about_how_counts_grow():
     counted: pd.DataFrame = timings()
     one = counted[(counted["metric"] == "sequential_depth") & (counted["length"] == 8)]
