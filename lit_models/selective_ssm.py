@@ -19,7 +19,7 @@ from lit_models.layers.linear_recurrent_seq2seq import (
     State,
     draw_step_sizes,
 )
-from lit_models.layers.selective_scan import selective_scan
+from lit_models.layers.scan import selective_scan
 
 
 class SelectiveSSMLayer(Recurrence):
