@@ -55,7 +55,10 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
     ],
     "MinGRU": [{}, {"conv_width": 0, "num_layers": 1}, {"candidate": "positive", "tied_embeddings": True}],
     "DeltaNet": [{}, {"conv_width": 0, "gated": False, "negative_eigenvalues": True, "num_layers": 1, "num_heads": 4}],
-    "SelectiveSSM": [{"state_size": 3}, {"num_layers": 1, "conv_width": 1, "feed_forward_size": 6}],
+    "SelectiveSSM": [
+        {"state_size": 2, "expansion": 1},  # small, since the Jacobian of its state is taken
+        {"state_size": 2, "num_layers": 1, "conv_width": 1, "feed_forward_size": 6},
+    ],
 }
 
 
