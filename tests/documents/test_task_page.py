@@ -1,0 +1,31 @@
+"""The page on the tasks and the tasks say the same."""
+
+import inspect
+import re
+
+from data.datamodule import Seq2SeqDataModule
+from data.tasks import TASKS, alphabet
+from tests.helpers.documents import DOCS
+
+PAGE = (DOCS / "tasks.md").read_text()
+ROWS = [line.strip("| ").split(" | ") for line in PAGE.splitlines() if line.startswith("| `")]
+
+
+def test_the_page_lists_every_task_with_its_shape_and_its_chance() -> None:
+    assert [row[0].strip("`") for row in ROWS] == list(TASKS)
+    for (name, task), (_, _, shape, *_, chance, _) in zip(TASKS.items(), ROWS, strict=True):
+        assert (shape == "many to one") == (task.outputs == "one")
+        assert shape != "in step" or task.outputs == "each"
+        assert chance == f"{task.chance(alphabet(name, 32), 40):.3f}"
+
+
+def test_the_page_names_the_alphabets() -> None:
+    [paragraph] = re.findall(r"\*\*Vocabulary\.\*\*(.*?)have an alphabet", PAGE, re.DOTALL)
+    groups = re.findall(r"([^()]+)\((\d+)(?: symbols)?\)", paragraph)
+    named = {name: int(size) for names, size in groups for name in re.findall(r"`(\S+)`", names)}
+    assert named == {name: task.alphabet for name, task in TASKS.items() if task.alphabet}
+
+
+def test_help_lists_every_task() -> None:
+    help_of_task = (inspect.getdoc(Seq2SeqDataModule) or "").partition("vocabulary:")[0]
+    assert [name for name in TASKS if not re.search(rf"\b{name}\b", help_of_task)] == []
