@@ -24,8 +24,9 @@ CLAIM = Claim(
 GENERALISATION_RULE = (
     "Length generalisation, on a synthetic task with models trained on all lengths up to a limit: the effective length "
     f"of a model is the greatest at which it keeps {KEPT:.0%} of its greedy token accuracy at the shortest length "
-    f"tested. An architecture *has learnt its lengths* where no seed is below {LEARNT:g} at the shortest length and "
-    "the interval of its effective length does not lie below the limit; the others have nothing to carry and are not "
+    "tested. Here accuracy is counted from chance (0) to 1, where trials tell what guessing without the source gets. "
+    f"An architecture *has learnt its lengths* where no seed is below {LEARNT:g} at the shortest length and the "
+    "interval of its effective length does not lie below the limit; the others have nothing to carry and are not "
     "judged. What was learnt *carries* where every seed keeps that share up to the greatest length tested; it *does "
     "not* where the interval of the effective length lies below the greatest length tested; anything else, and one "
     "seed, *cannot be told*. The architectures *differ* where one carries and another does not, or where the "

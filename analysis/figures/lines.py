@@ -1,6 +1,6 @@
 """Lines of points with their intervals: as error bars or as bands, side by side so that equal lines do not hide."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pandas as pd
@@ -8,8 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.transforms import ScaledTranslation
 
 from analysis.figures.panels import panel_width
-from analysis.figures.style import Style, gid
-from analysis.statistics.summaries import STOPPED, seeds_phrase
+from analysis.figures.style import CHANCE, Style, gid
+from analysis.statistics.summaries import STOPPED, chances, seeds_phrase
 
 MARKERS = 7  # along a line with a band
 
@@ -86,6 +86,16 @@ def draw_bands(axes: Axes, points: pd.DataFrame, x: str, looks: dict[str, Style]
             gid=gid(looks[name].name, axes, "line"), **looks[name].of_line(),
         )  # fmt: skip
     axes.grid(True, axis="y")
+
+
+def draw_chance(axes: Axes, results: pd.DataFrame, task: str, vocabulary: int, lengths: Iterable[int]) -> None:
+    """What guessing without the source gets at lengths of a task; 1/vocabulary where a table does not say it."""
+    known, lengths = chances(results), sorted(set(lengths))
+    chance = [known.get((task, vocabulary, length), 1 / vocabulary) for length in lengths]
+    if len(set(chance)) == 1:
+        axes.axhline(chance[0], **CHANCE)
+    else:
+        axes.plot(lengths, chance, **CHANCE)
 
 
 def spread_phrase(points: pd.DataFrame, one_seed: str = "one seed") -> str:

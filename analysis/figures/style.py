@@ -106,7 +106,7 @@ def guide(label: str, linestyle: str = ":") -> dict[str, Any]:
     return {"color": "#707070", "linewidth": 0.9, "linestyle": linestyle, "label": label}
 
 
-GUESS = guide("uniform guess (1/vocabulary)")
+CHANCE = guide("chance")
 TRAIN_LENGTH = guide("train length", "--")
 
 

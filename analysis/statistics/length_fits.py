@@ -23,13 +23,15 @@ from analysis.statistics.summaries import (
     of_setting,
     settings_of,
     tested,
+    with_score,
     within_training,
     without_stopped,
 )
 from analysis.tables.architectures import Architectures, class_of
 
-KEPT = 0.85  # of the accuracy at the shortest length: up to the effective length it is kept
-LEARNT = 0.5  # least accuracy at the shortest length of what there is to halve
+# Of accuracies on a scale from chance to 1:
+KEPT = 0.85  # of that at the shortest length; up to the effective length it is kept
+LEARNT = 0.5  # least one at the shortest length of what there is to halve
 REACHED = 0.99  # of what was presented; a capacity that is fitted above it was not reached
 
 
@@ -37,8 +39,8 @@ class LengthFit(NamedTuple):
     """What was fitted to one architecture on one task; a number is None where some seed has none.
 
     Attributes:
-        half_length: source length at which accuracy is half of that at the shortest length, geometric mean and 95% t
-            interval over seeds.
+        half_length: length at which accuracy above chance is half of that at the shortest length, geometric mean and
+            95% t interval over seeds.
         capacity: bits a sequence, see `fitted_capacity`.
         seeds: seeds with at least two lengths.
         unlearnt: how many of them had not learnt the task at the shortest length, so that nothing was halved.
@@ -91,11 +93,11 @@ class EffectiveLength(NamedTuple):
 def effective_lengths(results: pd.DataFrame, architectures: Architectures) -> list[EffectiveLength]:
     """The effective lengths of all models that were trained up to a limit and tested beyond it.
 
-    The effective length is the greatest source length up to which a model keeps 85% of its accuracy at the shortest
-    length tested: where its curve first falls below, interpolated in the logarithm of length. (The share is that of
-    Hsieh et al. 2024, arXiv:2404.06654, who ask 85% of a fixed score.)
+    The effective length is the greatest length up to which a model keeps 85% of its accuracy above chance at the
+    shortest length tested: where its curve first falls below, interpolated in the logarithm of length. (The share is
+    that of Hsieh et al. 2024, arXiv:2404.06654, who ask 85% of a fixed score.)
     """
-    rows = tested(results, "greedy_token_accuracy")
+    rows = with_score(tested(results, "greedy_token_accuracy"), results)
     rows = rows[rows["limit"] > 0]
     effective = []
     for setting in settings_of(rows):
@@ -110,8 +112,8 @@ def effective_lengths(results: pd.DataFrame, architectures: Architectures) -> li
 def _effective(setting: TaskSetting, arch: str, longest: int, rows: pd.DataFrame) -> EffectiveLength:
     counted = without_stopped(rows)
     curves = _curves(counted)
-    unlearnt = sum(curve["value"].iloc[0] < LEARNT for curve in curves)
-    lengths = [length_keeping(KEPT, curve["length"].to_numpy(float), curve["value"].to_numpy()) for curve in curves]
+    unlearnt = sum(curve["score"].iloc[0] < LEARNT for curve in curves)
+    lengths = [length_keeping(KEPT, curve["length"].to_numpy(float), curve["score"].to_numpy()) for curve in curves]
 
     def accuracy(place: int) -> MeanInterval | None:
         values = [curve["value"].iloc[place] for curve in curves]
@@ -134,7 +136,7 @@ def _effective(setting: TaskSetting, arch: str, longest: int, rows: pd.DataFrame
 
 def length_fits(results: pd.DataFrame, architectures: Architectures) -> list[LengthFit]:
     """The fits of every architecture with two lengths or more, tasks by name, architectures in the order of tables."""
-    accuracy = within_training(results, "greedy_token_accuracy")
+    accuracy = with_score(within_training(results, "greedy_token_accuracy"), results)
     bits = _with_presented(results)
     fits = []
     for setting in settings_of(accuracy):
@@ -241,8 +243,8 @@ def _fit(setting: TaskSetting, arch: str, accuracy: pd.DataFrame, bits: pd.DataF
     curves = _curves(accuracy)
     if not curves:
         return None
-    unlearnt = sum(curve["value"].iloc[0] < LEARNT for curve in curves)
-    halves = [length_keeping(0.5, curve["length"].to_numpy(float), curve["value"].to_numpy()) for curve in curves]
+    unlearnt = sum(curve["score"].iloc[0] < LEARNT for curve in curves)
+    halves = [length_keeping(0.5, curve["length"].to_numpy(float), curve["score"].to_numpy()) for curve in curves]
     capacities = [fitted_capacity(curve["presented"].to_numpy(), curve["value"].to_numpy()) for curve in _curves(bits)]
     return LengthFit(
         setting,

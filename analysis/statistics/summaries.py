@@ -8,6 +8,7 @@ import pandas as pd
 
 from analysis.statistics.intervals import MeanInterval, mean_interval, prediction_interval
 from analysis.tables.architectures import class_of
+from analysis.tables.schema import CHANCE
 
 TASK = ["task", "vocabulary"]  # trials are compared only within the same task and vocabulary
 SETTING = [*TASK, "limit"]  # and a curve over lengths comes from models of one kind of training, see `tested`
@@ -45,9 +46,9 @@ def tested(results: pd.DataFrame, metric: str) -> pd.DataFrame:
     """The rows of one metric at every length that a model was tested at.
 
     Returns:
-        The rows with two further columns. `length` is the source length. `limit` is the greatest length in training of
-        a model that was trained on all lengths up to it: its curve is that of one model. It is 0 for models that were
-        trained on one length each: their curve has a model for each length.
+        The rows with two further columns. `length` is that of the test examples. `limit` is the greatest length in
+        training of a model that was trained on all lengths up to it: its curve is that of one model. It is 0 for
+        models that were trained on one length each: their curve has a model for each length.
     """
     rows = measured(results, metric)
     ranged = rows["min_train_length"] < rows["train_length"]
@@ -58,6 +59,20 @@ def within_training(results: pd.DataFrame, metric: str) -> pd.DataFrame:
     """The same rows where a model was tested at a length that it was trained on."""
     rows = tested(results, metric)
     return rows[rows["length"].between(rows["min_train_length"], rows["train_length"])]
+
+
+def chances(results: pd.DataFrame) -> pd.Series:
+    """Accuracy of the best guess that does not see the source, by task, vocabulary and test length."""
+    return measured(results, CHANCE).groupby([*TASK, "eval_length"])["value"].first()
+
+
+def with_score(rows: pd.DataFrame, results: pd.DataFrame) -> pd.DataFrame:
+    """Rows of an accuracy with a further column `score`: 0 at chance, 1 at the top.
+
+    Where chance is not known, as in tables of earlier versions, it is taken as 0: the score is the accuracy.
+    """
+    chance = rows.join(chances(results).rename(CHANCE), on=[*TASK, "eval_length"])[CHANCE].fillna(0.0)
+    return rows.assign(score=(rows["value"] - chance) / (1 - chance).clip(lower=1e-9))
 
 
 def without_stopped(rows: pd.DataFrame) -> pd.DataFrame:

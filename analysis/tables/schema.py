@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 ALL = "all"  # the bucket that is the whole test set
+CHANCE = "chance"  # the metric that no model has measured: what guessing without the source gets
 BUCKET = re.compile(r"|all|(\d+)-(\d+)|(\d+)\+")
 EMBEDDING_GRADIENT = "embedding_gradient"
 JACOBIAN = "jacobian"

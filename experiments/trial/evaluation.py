@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import lightning.pytorch as pl
 
-from analysis.tables.schema import ALL, ATTENTION, RESULTS, SENTENCES
+from analysis.tables.schema import ALL, ATTENTION, CHANCE, RESULTS, SENTENCES
 from data.datamodule import Seq2SeqDataModule
 from experiments.evaluation.symbol_attention import symbol_attention
 from experiments.evaluation.text import Row, evaluate_text, summary_of_text, write_attention, write_sentences
@@ -93,6 +93,7 @@ def _rows_by_length(model: LitSeq2Seq, data: Seq2SeqDataModule) -> list[Row]:
     for length, metrics in zip(data.eval_lengths, model.test_metrics, strict=True):
         values = metrics.compute()  # type: ignore[operator]
         rows.extend(Row("", length, None, name, value) for name, value in values.items())
+        rows.append(Row("", length, None, CHANCE, data.chance(length)))
         by_position = metrics.by_position.compute()  # type: ignore[operator, union-attr]
         rows.extend(
             Row("", length, position, "greedy_token_accuracy_by_position", float(value))

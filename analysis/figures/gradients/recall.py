@@ -8,13 +8,12 @@ from analysis.figures.gradients.lags import LOWEST, draw_lags, lag_spread
 from analysis.figures.lines import each_line
 from analysis.figures.panels import label_leftmost, legend, split_by, wrapped_panels
 from analysis.figures.registry import register
-from analysis.figures.style import Style, guide, paper_style, styles
+from analysis.figures.style import CHANCE, Style, paper_style, styles
 from analysis.statistics.gradient_fits import fits
 from analysis.statistics.gradient_norms import RECALL, lag_points, without_remedies
 from analysis.statistics.summaries import TASK, task_name
 from analysis.tables.architectures import Architectures
 
-CHANCE = guide("chance")
 HORIZON = {"color": "#707070", "linestyle": "", "marker": "o", "markerfacecolor": "white", "label": "effective horizon"}
 
 

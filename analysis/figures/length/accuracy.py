@@ -4,10 +4,10 @@ import pandas as pd
 
 from analysis.figures.axes import length_axis, proportion_axis
 from analysis.figures.chart import Chart
-from analysis.figures.lines import distance_apart, draw_error_bars, spread_phrase
+from analysis.figures.lines import distance_apart, draw_chance, draw_error_bars, spread_phrase
 from analysis.figures.panels import legend, panels
 from analysis.figures.registry import register
-from analysis.figures.style import GUESS, paper_style, styles, styles_of
+from analysis.figures.style import CHANCE, paper_style, styles, styles_of
 from analysis.statistics.summaries import PROPORTION, SETTING, by_setting, over_seeds, within_training
 from analysis.tables.architectures import Architectures
 
@@ -39,17 +39,17 @@ def accuracy_figure(results: pd.DataFrame, architectures: Architectures) -> Char
                     axes.set_visible(False)
                     continue
                 if metric == "greedy_token_accuracy":
-                    axes.axhline(1 / of_setting["vocabulary"].iloc[0], **GUESS)
+                    draw_chance(axes, results, setting.task, setting.vocabulary, shown["length"])
                 draw_error_bars(axes, shown, "length", looks, apart=distance_apart(axes, shown, "length"))
                 proportion_axis(axes, label)
-                length_axis(axes, shown["length"], "Source length (tokens)")
+                length_axis(axes, shown["length"], "Length (tokens)")
                 axes.set_title(str(setting), loc="left")
-        legend(figure, styles_of(looks, points["arch"]), [GUESS], columns=4)
+        legend(figure, styles_of(looks, points["arch"]), [CHANCE], columns=4)
     caption = (
-        "Accuracy of free-running greedy decoding against source length: the share of target tokens right at "
+        "Accuracy of free-running greedy decoding against length: the share of target tokens right at "
         "their position (left) and of sequences without any error (right). "
         f"{_models(points)}; {spread_phrase(points, 'values of one seed')}, cut at 0 and 1. Points of one length "
-        "are drawn side by side."
+        "are drawn side by side. The dotted line is chance, the best guess that does not see the source."
     )
     return Chart("accuracy", figure, points, caption)
 

@@ -50,7 +50,7 @@ def errors_figure(results: pd.DataFrame, architectures: Architectures) -> Chart 
         return None
     figure = _panels(points, architectures, _draw_shares, "Share of outputs")
     caption = (
-        "Shares of the greedy outputs against source length, at the greatest limit of each task, a panel for each "
+        "Shares of the greedy outputs against length, at the greatest limit of each task, a panel for each "
         "architecture; means over seeds, intervals are in the CSV. An output ends too early if its end comes before "
         "that of the target, too late if it is not there where the target ends. The dashed line is the greatest length "
         "in training."
@@ -70,7 +70,7 @@ def prefixes_figure(results: pd.DataFrame, architectures: Architectures) -> Char
         return None
     figure = _panels(points, architectures, _draw_prefixes, "Token accuracy")
     caption = (
-        "Token accuracy against source length, at the greatest limit of each task, a panel for each architecture: each "
+        "Token accuracy against length, at the greatest limit of each task, a panel for each architecture: each "
         "token predicted from the right prefix; from the model's own output, with the end barred until the length of "
         "the target is reached (Newman et al. 2020); and from its own output alone. "
         f"{spread_phrase(points).capitalize()}, cut at 0 and 1. The dashed line is the greatest length in training."
@@ -104,7 +104,7 @@ def _panels(
             if setting.limit:
                 axes.axvline(setting.limit, **{**TRAIN_LENGTH, "label": None})
             proportion_axis(axes)
-            length_axis(axes, shown["length"], "Source length (tokens)")
+            length_axis(axes, shown["length"], "Length (tokens)")
             label_leftmost(axes, label)
             mark = " (not converged)" if stopped_names(shown) else ""
             axes.set_title(f"{looks[arch].name}{mark},\n{setting.task}", loc="left")

@@ -29,7 +29,10 @@ removes the limit. Cho et al. (2014b, arXiv:1409.1259, Figure 4) saw translation
 Bahdanau et al. (2015, arXiv:1409.0473, Figure 2) saw it fall for the fixed context and stay flat with attention;
 Britz et al. (2017, arXiv:1707.00110) saw the same on a copy task. Sutskever et al. (2014, arXiv:1409.3215), with
 deep LSTMs and reversed sources, saw no degradation up to 35 words."""
-NO_TEST = "One symbol has to pass here, however long the source is: this tests memory over a lag, not the bottleneck."
+NO_TEST = (
+    "What has to pass here hardly grows with the source: this tests memory and computation over a distance, not the "
+    "bottleneck."
+)
 NOTHING_YET = (
     "**Measured here.** Nothing yet: no model was tested with greedy decoding at the length it was trained on."
 )

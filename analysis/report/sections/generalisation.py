@@ -35,10 +35,10 @@ def generalisation(report: Report) -> Iterator[Block]:
             for one in effective
         ],
         "Effective lengths",
-        f"The effective length is the greatest at which a model keeps {KEPT:.0%} of its greedy token accuracy at the "
-        "shortest length tested, interpolated between lengths in their logarithm; geometric means [95% t interval "
-        "over seeds]. `> n`: it keeps it up to the greatest length tested. Below the limit it says that not all "
-        "lengths in training were learnt.",
+        f"The effective length is the greatest at which a model keeps {KEPT:.0%} of its greedy token accuracy above "
+        "chance at the shortest length tested, interpolated between lengths in their logarithm; geometric means [95% "
+        "t interval over seeds]. `> n`: it keeps it up to the greatest length tested. Below the limit it says that "
+        "not all lengths in training were learnt.",
     ), 3)  # fmt: skip
 
 

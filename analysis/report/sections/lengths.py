@@ -30,7 +30,8 @@ def halving_lengths(fits: Sequence[LengthFit], architectures: Architectures) -> 
         "Both are fitted to each seed; means [95% t interval over seeds], the first of logarithms. Accuracy halves at "
         "the length where it has fallen to half of that at the shortest length, interpolated between lengths in "
         "their logarithm; `> n`: it has not within n tokens; *not learnt*: it is below one half at the shortest "
-        "length, so that there is nothing to halve. The plateau is the C for which min(bits presented, C) comes "
+        "length, so that there is nothing to halve. It is counted from chance (0) to 1, where trials tell what "
+        "guessing gets. The plateau is the C for which min(bits presented, C) comes "
         "closest to the bits recovered, by least squares over all lengths; `> n`: nothing was lost of n bits. Where "
         "training fails on long sources it lies below the most bits recovered, which bound the capacity from below.",
     )

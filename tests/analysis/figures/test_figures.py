@@ -67,6 +67,24 @@ def test_accuracy_panels_show_the_points_of_the_csv(charts, panel, metric):
         np.testing.assert_allclose(bars(axes)[looks[arch].name], own[["low", "high"]], atol=1e-12)
 
 
+def test_chance_is_what_trials_say_it_is_or_that_of_a_uniform_guess(tmp_path):
+    for length, chance in ((5, 0.6), (10, 0.7)):
+        for task in ("bucket-sort", "parity"):
+            metrics = {"greedy_token_accuracy": 0.9, "chance": chance if task == "bucket-sort" else 0.5}
+            write_trial(
+                tmp_path, length=length, rows=[(length, None, *metric) for metric in metrics.items()], task=task
+            )
+        write_trial(tmp_path, length=length, task="reverse", vocabulary=8)
+    results = load_runs([tmp_path]).results
+    chart = accuracy_figure(results, Architectures())
+    assert chart is not None
+    lines = {
+        panel.get_title("left").partition(",")[0]: np.unique(line.get_ydata()).tolist()
+        for panel in chart.figure.axes for line in panel.lines if line.get_label() == "chance"
+    }  # fmt: skip
+    assert lines == {"bucket-sort": [0.6, 0.7], "parity": [0.5], "reverse": [0.125]}
+
+
 def test_points_are_means_over_seeds_at_the_train_length(results, charts):
     points = charts["accuracy"].points.set_index(["metric", "arch", "length"])
     values = results.query(

@@ -122,3 +122,12 @@ def test_bits_for_each_number_of_the_context_are_the_slope_over_widths():
     np.testing.assert_allclose(same.lines, line.lines)
     # Trials that had not converged are not fitted either.
     assert capacity_lines(results.assign(ended="budget"), trials, Architectures()) == []
+
+
+def test_what_is_kept_and_halved_is_counted_from_chance_where_that_is_known():
+    coin = {"greedy_token_accuracy": [1.0, 1.0, 0.8, 0.5], "chance": [0.5] * 4}
+    [fit] = length_fits(results_of({("GRU", 0): coin, ("GRU", 1): coin}), Architectures())
+    assert fit.half_length is not None and fit.half_length.mean == pytest.approx(40 * 2 ** (0.05 / 0.3))
+    guessing = {"greedy_token_accuracy": [0.7, 0.5, 0.5, 0.5], "chance": [0.5] * 4}
+    [fit] = length_fits(results_of({("GRU", 0): guessing, ("GRU", 1): guessing}), Architectures())
+    assert fit.unlearnt == 2
