@@ -1,7 +1,7 @@
 """The architectures, one file each. Begin with contract.py, what every architecture keeps; then read the architectures
 in the order of their equations: vanilla_rnn.py, lstm.py, gru.py, bahdanau.py, luong.py, transformer.py; then
-min_gru.py, selective_ssm.py and delta_net.py, recurrences that a scan trains. Every module of this package is imported,
-so a new file is a new architecture.
+decoder_only.py and encoder_only.py, transformers of a single stack; min_gru.py, selective_ssm.py and delta_net.py,
+recurrences that a scan trains. Every module of this package is imported, so a new file is a new architecture.
 """
 
 import importlib

@@ -23,12 +23,15 @@ class Memory(NamedTuple):
         blocked: (B, S) true at padding; None where no row is padded.
         final: the encoder's final state, a tuple of (B, layers, M), or whatever state its layers have; empty where
             there is none.
+        cache: what else the architecture's own decoder reads, such as keys and values of its layers: any nesting of
+            tuples.
     """
 
     states: Tensor
     lengths: Tensor
     blocked: Tensor | None
     final: tuple[Tensor, ...] = ()
+    cache: tuple[Any, ...] = ()
 
 
 class Output(NamedTuple):
@@ -85,6 +88,9 @@ class Seq2Seq(nn.Module, metaclass=_RecordsOptions):
     """Operations that must follow each other in training, ibid."""
     path_length: ClassVar[str] = "-"
     """Longest path between a source and a target token, ibid."""
+
+    outputs: ClassVar[tuple[str, ...]] = ("each", "one", "other")
+    """Which numbers of target tokens it can give: one for each source token, one in all, any other; see data.tasks."""
 
     source_embedding: nn.Embedding
     options: dict[str, Any]

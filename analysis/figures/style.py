@@ -42,6 +42,8 @@ LOOKS: dict[str, tuple[str, str, Any]] = {
     "LuongGlobal": ("#56B4E9", "^", "-"),
     "LuongLocal": ("#009E73", "P", "-"),
     "Transformer": ("#000000", "X", "-"),
+    "DecoderOnly": ("#666666", "d", "-"),
+    "EncoderOnly": ("#44AA99", "H", "-"),
 }
 
 # For architectures that are not listed above: further colours (Tol 2021, muted), markers and lines. Their

@@ -38,6 +38,7 @@ class Architecture(NamedTuple):
 _RECURRENT: dict[str, Any] = {"work": "n·d²", "sequential_operations": "O(n)", "path_length": "O(n)"}
 _LINEAR: dict[str, Any] = {"work": "n·d²", "sequential_operations": "O(log n)", "path_length": "O(log n)"}
 _ATTENDING: dict[str, Any] = {"work": "n·d² + n²·d", "sequential_operations": "O(n)", "path_length": "O(1)"}
+_AT_ONCE: dict[str, Any] = {**_ATTENDING, "sequential_operations": "O(1)"}
 BUILT_IN = (  # in the order of legends and tables
     Architecture("VanillaRNN", "Vanilla RNN", attends=False, recurrence="plain", **_RECURRENT),
     Architecture("LSTM", "LSTM", attends=False, recurrence="gated", **_RECURRENT),
@@ -49,7 +50,9 @@ BUILT_IN = (  # in the order of legends and tables
     Architecture("LuongGlobal", "Luong global", attends=True, **_ATTENDING),
     # Outside its window the way leads through the encoder.
     Architecture("LuongLocal", "Luong local", attends=True, windowed=True, **{**_ATTENDING, "path_length": "O(n)"}),
-    Architecture("Transformer", "Transformer", attends=True, **{**_ATTENDING, "sequential_operations": "O(1)"}),
+    Architecture("Transformer", "Transformer", attends=True, **_AT_ONCE),
+    Architecture("DecoderOnly", "Decoder-only", attends=True, **_AT_ONCE),
+    Architecture("EncoderOnly", "Encoder-only", attends=True, **_AT_ONCE),
 )
 _ORDER = [architecture.arch for architecture in BUILT_IN]
 

@@ -239,6 +239,41 @@ def transformer(axes: Axes, color: str) -> None:
     word(axes, (DECODER + 1.5, -0.4), "decoder: every token reads those before it", FAINT)
 
 
+def decoder_only(axes: Axes, color: str) -> None:
+    tokens = (
+        [f"$x_{step + 1}$" for step in range(LENGTH)] + [r"$y_0$"] + [f"$y_{step + 1}$" for step in range(LENGTH - 1)]
+    )
+    below, above = ([(float(step), height) for step in range(len(tokens))] for height in (1.0, 2.4))
+    reader = LENGTH + SHOWN
+    for step, token in enumerate(tokens):
+        arrow(axes, word(axes, (step, 0.1), token), below[step])
+        box(axes, below[step], f"$e_{step + 1}$", color)
+        box(axes, above[step], f"$h_{step + 1}$", color)
+        for later in range(step, len(tokens)):
+            if later != reader:
+                arrow(axes, below[step], above[later], QUIET, 0.5)
+    for step in range(reader + 1):
+        arrow(axes, below[step], above[reader], color, 1.8)
+    for step in range(LENGTH):
+        arrow(axes, above[LENGTH + step], word(axes, (LENGTH + step, 3.3), f"$y_{step + 1}$"), QUIET)
+    word(axes, (1.5, -0.4), "source", FAINT)
+    word(axes, (LENGTH + 1.5, -0.4), "separator and target: every token reads all before it", FAINT)
+
+
+def encoder_only(axes: Axes, color: str) -> None:
+    below, above = ([(1.8 * step, height) for step in range(LENGTH + 1)] for height in (1.0, 2.4))
+    for step, token in enumerate([*(f"$x_{step + 1}$" for step in range(LENGTH)), "end"]):
+        arrow(axes, word(axes, (below[step][0], 0.1), token), below[step])
+        box(axes, below[step], f"$e_{step + 1}$", color)
+        box(axes, above[step], f"$h_{step + 1}$", color)
+        for reader in range(LENGTH + 1):
+            shown = reader == SHOWN
+            arrow(axes, below[step], above[reader], color if shown else QUIET, 1.8 if shown else 0.5)
+        output = f"$y_{step + 1}$" if step < LENGTH else "EOS"
+        arrow(axes, above[step], word(axes, (above[step][0], 3.3), output), QUIET)
+    word(axes, (1.8 * LENGTH / 2, -0.4), "every token reads all; every output is made at once", FAINT)
+
+
 DRAWINGS: dict[str, tuple[str, list[Callable[[Axes, str], None]]]] = {
     "VanillaRNN": ("vanilla_rnn", [fixed_context, rnn_cell]),
     "LSTM": ("lstm", [fixed_context, lstm_cell]),
@@ -250,6 +285,8 @@ DRAWINGS: dict[str, tuple[str, list[Callable[[Axes, str], None]]]] = {
     "LuongGlobal": ("luong_global", [luong_global]),
     "LuongLocal": ("luong_local", [luong_local]),
     "Transformer": ("transformer", [transformer]),
+    "DecoderOnly": ("decoder_only", [decoder_only]),
+    "EncoderOnly": ("encoder_only", [encoder_only]),
 }
 
 

@@ -8,7 +8,7 @@ from data.batch import FIRST_TOKEN
 from data.datamodule import TEXT, Seq2SeqDataModule
 from data.tasks import SPLITS, TASKS
 from data.text_tasks import TEXT_TASKS
-from experiments.config.checks import check_lengths, check_numbers, check_settings
+from experiments.config.checks import check_numbers, check_settings, check_task
 from experiments.config.options import options_of, read_options
 from experiments.config.parser import files_of, parse_options
 from experiments.config.trial import checked, settle_trainer
@@ -68,7 +68,7 @@ def resolve_use(checkpoint: Checkpoint, arguments: list[str], split: str) -> Use
             data.text.check([split])
         except ValueError as error:
             raise UsageError(str(error)) from None
-    check_lengths(type(checkpoint.model), checkpoint.model.options, data)
+    check_task(type(checkpoint.model), checkpoint.model.options, data)
     settle_trainer(asked)
     check_settings(model, asked)
     return Use(data, decoding, pl.Trainer(**asked.trainer.as_dict()), asked.threads)

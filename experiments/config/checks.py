@@ -16,7 +16,7 @@ from data.tasks import TASKS
 from experiments.config.arguments import require_threads
 from experiments.config.parser import trial_parser
 from experiments.errors import UsageError
-from lit_models import LitSeq2Seq
+from lit_models import LitSeq2Seq, architectures
 
 LARGEST, LARGEST_SEED = 2**63 - 1, 2**32 - 1  # the latter is NumPy's
 CHOSEN_OF_CHECKPOINT = ("monitor", "mode", "verbose")
@@ -65,16 +65,25 @@ def check_settings(model: str, parsed: Namespace) -> None:
     _check_trainer(json.dumps(parsed.trainer.as_dict(), sort_keys=True, default=str))
 
 
-def check_lengths(model: type[LitSeq2Seq], options: dict[str, Any], data: Seq2SeqDataModule) -> None:
-    """Refuse a model that cannot take the longest sequences of a synthetic task; those of text are not known.
+def check_task(model: type[LitSeq2Seq], options: dict[str, Any], data: Seq2SeqDataModule) -> None:
+    """Refuse a model that cannot give as many outputs as the task asks for, or take its longest sequences. How long
+    those of text are is not known.
 
     Raises:
         UsageError: one line that names the option.
     """
+    outputs = "other" if data.text is not None else TASKS[data.task].outputs
+    if outputs not in model.outputs:
+        able = [name for name, other in architectures().items() if outputs in other.outputs]
+        raise UsageError(
+            f"--model: {model.__name__} gives an output for each source token, or one in all; {data.name} asks for "
+            f"another number (data.task). The models that can are {', '.join(able)}"
+        )
+    if data.text is not None:
+        return
     longest = data.eval_lengths[-1]
     try:
-        if data.text is None:
-            model.check_lengths(longest, TASKS[data.task].longest_target(longest) + 1, options)
+        model.check_lengths(longest, TASKS[data.task].longest_target(longest) + 1, options)
     except ValueError as error:
         raise UsageError(f"{error}; the longest tested has {longest} (data.eval_lengths)") from None
 

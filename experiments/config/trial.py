@@ -11,7 +11,7 @@ from jsonargparse import Namespace
 
 from data.datamodule import Seq2SeqDataModule
 from data.tasks import SPLITS
-from experiments.config.checks import check_lengths, check_numbers, check_settings
+from experiments.config.checks import check_numbers, check_settings, check_task
 from experiments.config.monitors import check_monitor, direction
 from experiments.config.parser import SOLVED, files_of, parse_trial, trial_parser
 from experiments.config.widths import pick_width
@@ -97,7 +97,7 @@ def resolve_trial(arguments: list[str]) -> Trial:
     settle_trainer(parsed)
     check_settings(model, parsed)
     options = {**parsed.model.as_dict(), **sizes}  # with the width that was picked
-    check_lengths(model_class, options, data)
+    check_task(model_class, options, data)
     for group in ("early_stopping", "checkpoint"):
         check_monitor(group, parsed[group].monitor, parsed[group].mode, data, model_class, options)
     config = _plain(model, parsed)

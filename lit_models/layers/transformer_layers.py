@@ -152,6 +152,10 @@ class SelfAttentionLayer(nn.Module):
         attended, cache = self.attention.looking_back(x, cache, past, mask, rotation)
         return self._feed(self.attention_sublayer.after(inputs, attended)), cache
 
+    def keys(self, inputs: Tensor, rotation: Rotation | None = None) -> Tensor:
+        """Of what enters the layer: (B, S, D) -> (B, N, S, d)"""
+        return self.attention.keys_and_values(self.attention_sublayer.before(inputs), rotation)[0]
+
     def weights_on(self, inputs: Tensor, keys: Tensor, mask: Tensor | None, rotation: Rotation | None = None) -> Tensor:
         """Weights (B, N, T, S) of positions that enter the layer, (B, T, D), on some of the keys, (B, N, S, d), alone.
 

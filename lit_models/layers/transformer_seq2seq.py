@@ -9,7 +9,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from lit_models.contract import require
+from lit_models.contract import padding_mask, require
 from lit_models.kernels.dropout import Dropout
 from lit_models.kernels.linear import Linear
 from lit_models.layers.positions import (
@@ -196,3 +196,28 @@ def side_by_side(ancestors: Tensor, sentences: int) -> Tensor:
     of_sentence = ancestors.unflatten(0, (sentences, len(ancestors) // sentences))
     itself = torch.eye(of_sentence.shape[1], dtype=torch.bool, device=ancestors.device)
     return torch.cat([of_sentence, itself.expand(sentences, -1, -1)], dim=-1)
+
+
+def joined(source: Tensor, behind: Tensor, lengths: Tensor, width: int) -> Tensor:
+    """Two parts of each row, the second right behind the true end of the first, so that padding stands behind both.
+
+    Args:
+        source: (B, S, D)
+        behind: (B, T, D)
+        lengths: (B,) tokens of the first part.
+        width: of the result, W.
+
+    Returns:
+        (B, W, D)
+    """
+    both = torch.cat([source, behind], dim=1)
+    if width == both.shape[1] and padding_mask(lengths, source.shape[1]) is None:
+        return both
+    order, lengths = torch.arange(width, device=lengths.device), lengths[:, None]
+    places = torch.where(order < lengths, order, order - lengths + source.shape[1])
+    return at(both, places.clamp(max=both.shape[1] - 1))
+
+
+def at(vectors: Tensor, places: Tensor) -> Tensor:
+    """(B, W, D) vectors at places (B, T) -> (B, T, D)"""
+    return vectors.gather(1, places[..., None].expand(-1, -1, vectors.shape[-1]))

@@ -1,4 +1,4 @@
-"""Small models of every architecture, with every option that changes their computation."""
+"""Small models of every architecture, with every option that changes their computation; their layers as torch's."""
 
 from typing import Any
 
@@ -7,6 +7,7 @@ from torch import Tensor
 
 from data.batch import BOS, EOS, FIRST_TOKEN, PAD, Batch
 from lit_models import architectures
+from lit_models.layers.transformer_layers import MultiHeadAttention
 
 VOCAB_SIZE = 12
 
@@ -58,6 +59,23 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
     "SelectiveSSM": [
         {"state_size": 2, "expansion": 1},  # small, since the Jacobian of its state is taken
         {"state_size": 2, "num_layers": 1, "conv_width": 1, "feed_forward_size": 6},
+    ],
+    "DecoderOnly": [
+        {},
+        {"norm": "post", "positions": "learned", "max_positions": 32},
+        {"positions": "none", "tied_embeddings": True, "num_heads": 2},
+        {"positions": "rope", "num_layers": 1, "feed_forward_size": 10},
+        {"positions": "alibi"},
+        {"positions": "t5"},
+        {"positions": "randomised", "max_positions": 60},
+    ],
+    "EncoderOnly": [
+        {},
+        {"norm": "post", "positions": "learned", "max_positions": 16},
+        {"positions": "rope", "tied_embeddings": True, "num_heads": 2},
+        {"positions": "alibi", "num_layers": 1, "feed_forward_size": 10},
+        {"positions": "t5"},
+        {"positions": "randomised", "max_positions": 40},
     ],
 }
 
@@ -113,3 +131,24 @@ def one_row(batch: Batch, row: int) -> Batch:
 
 def _padded(rows: list[Tensor]) -> Tensor:
     return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=PAD)
+
+
+def copy_attention(mine: MultiHeadAttention, theirs: Any) -> None:
+    """Give torch's attention the weights of ours."""
+    theirs.in_proj_weight.data = torch.cat([mine.query.weight, mine.key_value.weight]).detach()
+    theirs.in_proj_bias.data = torch.cat([mine.query.bias, mine.key_value.bias]).detach()
+    theirs.out_proj.load_state_dict(mine.output.state_dict())
+
+
+def copy_layer(mine: Any, theirs: Any) -> None:
+    """Give a layer of torch's transformer the weights of ours."""
+    sublayers = ["attention_sublayer", "cross_attention_sublayer", "feed_forward_sublayer"]
+    copy_attention(mine.attention, theirs.self_attn)
+    if hasattr(mine, "cross_attention"):
+        copy_attention(mine.cross_attention, theirs.multihead_attn)
+    else:
+        sublayers.remove("cross_attention_sublayer")
+    for number, name in enumerate(sublayers, start=1):
+        getattr(theirs, f"norm{number}").load_state_dict(getattr(mine, name).norm.state_dict())
+    theirs.linear1.load_state_dict(mine.feed_forward[0].state_dict())
+    theirs.linear2.load_state_dict(mine.feed_forward[2].state_dict())

@@ -193,5 +193,5 @@ def test_embeddings_start_with_the_standard_deviation_asked_for(name: str) -> No
     if "embedding_std" not in make(name).options:
         pytest.skip("an architecture need not have the option")
     model = make(name, {**sizes, "embedding_std": 0.25})
-    for table in (model.source_embedding, model.target_embedding):
+    for table in (module for module in model.modules() if isinstance(module, torch.nn.Embedding)):
         assert 0.22 < float(table.weight.detach().std()) < 0.28

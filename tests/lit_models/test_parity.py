@@ -18,7 +18,7 @@ from lit_models.layers.transformer_layers import MultiHeadAttention
 from lit_models.layers.word_dropout import drop_words
 from lit_models.lit_module import LitSeq2Seq
 from lit_models.transformer import Transformer
-from tests.helpers.models import VOCAB_SIZE, make, random_batch
+from tests.helpers.models import VOCAB_SIZE, copy_attention, copy_layer, make, random_batch
 
 LENGTHS = [(5, 4), (7, 7), (2, 3)]
 SIZE = 8
@@ -183,25 +183,6 @@ def test_cho_decoder_reads_the_context_at_every_step_and_in_the_output_layer() -
 
 
 # ---------------------------------------------------------------------- the transformer against torch.nn
-
-
-def copy_attention(mine: MultiHeadAttention, theirs: Any) -> None:
-    theirs.in_proj_weight.data = torch.cat([mine.query.weight, mine.key_value.weight]).detach()
-    theirs.in_proj_bias.data = torch.cat([mine.query.bias, mine.key_value.bias]).detach()
-    theirs.out_proj.load_state_dict(mine.output.state_dict())
-
-
-def copy_layer(mine: Any, theirs: Any) -> None:
-    sublayers = ["attention_sublayer", "cross_attention_sublayer", "feed_forward_sublayer"]
-    copy_attention(mine.attention, theirs.self_attn)
-    if hasattr(mine, "cross_attention"):
-        copy_attention(mine.cross_attention, theirs.multihead_attn)
-    else:
-        sublayers.remove("cross_attention_sublayer")
-    for number, name in enumerate(sublayers, start=1):
-        getattr(theirs, f"norm{number}").load_state_dict(getattr(mine, name).norm.state_dict())
-    theirs.linear1.load_state_dict(mine.feed_forward[0].state_dict())
-    theirs.linear2.load_state_dict(mine.feed_forward[2].state_dict())
 
 
 def torch_transformer(model: Any, pre_norm: bool) -> tuple[nn.Module, nn.Module]:

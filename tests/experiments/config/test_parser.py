@@ -53,6 +53,16 @@ MODEL = ["--model", "GRU"]
             )
             for kind in ("learned", "randomised")
         ),
+        (
+            ["fit", "--model=DecoderOnly", "--model.positions=learned", "--model.max_positions=40", "--data.length=20"],
+            "model.max_positions: 40 learned positions are too few for a sequence of 41 tokens",
+        ),
+        (
+            ["fit", "--model=EncoderOnly", "--data.task=numbers"],
+            "--model: EncoderOnly gives an output for each source token, or one in all; numbers asks for another "
+            "number (data.task). The models that can are Bahdanau, DecoderOnly, ",
+        ),
+        (["fit", "--model=EncoderOnly", "--data.task=mqar"], "--model: EncoderOnly gives an output for each source"),
         (["fit", "--model", "LuongLocal", "--model.window", "0"], "model.window: 0 must be at least 1"),
         (["fit", *MODEL, "--data.task", "revers"], "data.task: 'revers' is unknown; did you mean 'reverse'?"),
         (["fit", *MODEL, "--data.length", "0"], "data.length: 0 is too short"),

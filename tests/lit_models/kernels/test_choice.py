@@ -38,6 +38,7 @@ def test_a_training_step_has_the_same_outputs_and_gradients(name: str, options: 
     model, batch = make(name, options).double().train(), random_batch(LENGTHS)
     results = []
     for way in both_ways():
+        torch.manual_seed(0)  # randomised positions are drawn
         with way:
             output = model(batch)
             model.zero_grad()

@@ -201,7 +201,7 @@ def test_the_longest_path_is_the_sequential_depth_where_steps_follow_each_other(
     assert path_lengths(model, batch, longest=True).max() == sequential_depth(model, batch)
 
 
-@pytest.mark.parametrize("name", ["Bahdanau", "LuongGlobal", "Transformer"])
+@pytest.mark.parametrize("name", ["Bahdanau", "LuongGlobal", "Transformer", "DecoderOnly", "EncoderOnly"])
 def test_attention_keeps_the_maximum_path_length_constant(name: str) -> None:
     model = make(name).double()
     assert path_lengths(model, batch_of(3)).max() == path_lengths(model, batch_of(6)).max()
