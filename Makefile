@@ -15,6 +15,7 @@ help:
 	@$(PYTHON) -c 'import sys; sys.exit("lengthwise needs Python 3.11 or newer; try make PYTHON=python3.12" if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar=on -c constraints.txt -e ".[test]"
+	@$(BIN)/lengthwise fit --help > /dev/null  # which is remembered; the first time takes seconds
 	@touch $@
 
 QUICKSTART := VanillaRNN LSTM GRU Bahdanau LuongGlobal LuongLocal Transformer

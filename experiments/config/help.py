@@ -8,7 +8,7 @@ from argparse import Action
 from jsonargparse import ArgumentParser
 
 from experiments.config.options import Option, choose_model
-from experiments.config.parser import trial_parser
+from experiments.config.parser import trial_parser, typed_actions
 from lit_models import architectures
 
 COMMON = (
@@ -54,7 +54,9 @@ def model_help(name: str) -> str:
 
 
 def short_help(verb: str, description: str) -> str:
-    """The help of a training verb."""
+    """The help of a training verb. Whoever asks for it may misspell an option next, whatever the model."""
+    for model in architectures():
+        typed_actions(model)
     actions = {
         option: action
         for action in trial_parser(next(iter(architectures())))._actions

@@ -161,6 +161,13 @@ def trial_parser(model: str) -> ArgumentParser:
     return TrialCLI(model, None).parser
 
 
+def typed_actions(model: str) -> dict[str, Action]:
+    """The options of `lengthwise fit` for one architecture, by name. They are remembered."""
+    actions = {action.dest: action for action in trial_parser(model)._actions if hasattr(action, "_typehint")}
+    remember_options(model, list(actions))
+    return actions
+
+
 def parse_trial(arguments: list[str]) -> tuple[str, Namespace]:
     """Parse the options of a trial.
 
@@ -197,8 +204,7 @@ def files_of(parsed: Namespace, split: str) -> ParallelFiles | None:
 
 def _parsed(model: str, options: Iterable[Option]) -> Namespace:
     parser = trial_parser(model)
-    actions = {action.dest: action for action in parser._actions if hasattr(action, "_typehint")}
-    remember_options(model, list(actions))
+    actions = typed_actions(model)
     given: dict[str, Option] = {}
     values = Namespace()
     for option in options:

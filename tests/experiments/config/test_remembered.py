@@ -9,6 +9,7 @@ import pytest
 from experiments import main as command
 from experiments.config import remembered
 from experiments.main import main
+from lit_models import architectures
 
 
 def nothing_heavy(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -52,6 +53,16 @@ def test_a_misspelt_option_is_refused_at_once_with_the_line_that_the_parser_has(
     assert main(arguments) == 2
     assert capsys.readouterr().err == by_the_parser
     assert "is not an option" in by_the_parser
+
+
+def test_whoever_has_seen_the_help_has_misspelt_options_refused_at_once_for_every_model(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["fit", "--help"]) == 0
+    nothing_heavy(monkeypatch)
+    for model in architectures():
+        assert main(["fit", "--model", model, "--data.lenght", "5"]) == 2
+        assert "did you mean --data.length?" in capsys.readouterr().err
 
 
 def test_what_may_be_an_option_is_left_to_the_parser(monkeypatch: pytest.MonkeyPatch) -> None:
