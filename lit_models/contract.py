@@ -225,3 +225,19 @@ def padding_mask(lengths: Tensor, width: int) -> Tensor | None:
     if bool((lengths == width).all()):
         return None
     return torch.arange(width, device=lengths.device)[None, :] >= lengths[:, None]
+
+
+def require_common(
+    model: Seq2Seq, *, num_layers: int, dropout: float, tied_embeddings: bool, word_dropout: float
+) -> None:
+    """Refuse values that make no sense in any architecture with these options.
+
+    Raises:
+        ValueError: the message names option and value.
+    """
+    require(num_layers >= 1, "num_layers", num_layers, "must be at least 1")
+    require(0 <= dropout < 1, "dropout", dropout, "must lie in [0, 1)")
+    require(0 <= word_dropout < 1, "word_dropout", word_dropout, "must lie in [0, 1)")
+    one_vocabulary = model.source_vocab_size == model.target_vocab_size
+    message = "needs one vocabulary for source and target"
+    require(not tied_embeddings or one_vocabulary, "tied_embeddings", tied_embeddings, message)

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from data.batch import PAD, Batch
-from lit_models.contract import Memory, Output, padding_mask
+from lit_models.contract import Memory, padding_mask
 from lit_models.kernels.target_cache import TargetCache
 from lit_models.layers.transformer_layers import SelfAttentionLayer
-from lit_models.layers.transformer_seq2seq import TransformerSeq2Seq, at, by_head, joined, side_by_side
+from lit_models.layers.transformer_seq2seq import TransformerSeq2Seq, allowed_at, at, joined, side_by_side
 
 
 class DecoderOnlyState(NamedTuple):
@@ -75,16 +75,7 @@ class DecoderOnly(TransformerSeq2Seq):
     def room(self, lengths: Tensor) -> Tensor:
         return lengths + super().room(lengths)
 
-    def forward(self, batch: Batch, need_attention: bool = True) -> Output:
-        count = len(self.layers)
-        logits, weights = self._teacher_forced(batch, range(count)[-1:] if need_attention else range(0))
-        return Output(logits, weights[-1].mean(dim=1) if weights else None)
-
-    def attention_heads(self, batch: Batch) -> dict[str, Tensor]:
-        return by_head(self._teacher_forced(batch, range(len(self.layers)))[1])
-
-    def _teacher_forced(self, batch: Batch, shown: range) -> tuple[Tensor, list[Tensor]]:
-        """(B, T, V) logits, and weights on the source (B, N, T, S) of the layers shown."""
+    def teacher_forced(self, batch: Batch, shown: range) -> tuple[Tensor, list[Tensor]]:
         lengths, (source_size, target_size) = batch.source_lengths, (batch.source.shape[1], batch.target_in.shape[1])
         blocked, width = padding_mask(lengths, source_size), source_size + target_size
         if blocked is not None:  # no row need be as long as the longest source and the longest target together
@@ -99,7 +90,7 @@ class DecoderOnly(TransformerSeq2Seq):
         rotation = self.attention_positions.rotation(positions)
         # Where the target tokens stand; those of its padding may not be there.
         places = (lengths[:, None] + torch.arange(target_size, device=lengths.device)).clamp(max=width - 1)  # (B, T)
-        sources, allowed = torch.arange(source_size, device=lengths.device), _allowed(blocked)
+        sources, allowed = torch.arange(source_size, device=lengths.device), allowed_at(blocked)
         kept = []
         for index, layer in enumerate(self._layers):
             entering = hidden
@@ -165,8 +156,3 @@ class DecoderOnly(TransformerSeq2Seq):
     @property
     def _layers(self) -> list[SelfAttentionLayer]:
         return [cast(SelfAttentionLayer, layer) for layer in self.layers]
-
-
-def _allowed(blocked: Tensor | None) -> Tensor | None:
-    """(B, S) true at padding -> (B, 1, 1, S) true at words"""
-    return None if blocked is None else ~blocked[:, None, None, :]

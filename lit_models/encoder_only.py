@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from data.batch import EOS, Batch
-from lit_models.contract import Memory, Output, padding_mask
+from lit_models.contract import Memory, padding_mask
 from lit_models.layers.transformer_layers import SelfAttentionLayer
-from lit_models.layers.transformer_seq2seq import TransformerSeq2Seq, at, by_head, joined
+from lit_models.layers.transformer_seq2seq import TransformerSeq2Seq, allowed_at, at, joined
 
 
 class EncoderOnlyState(NamedTuple):
@@ -67,18 +67,13 @@ class EncoderOnly(TransformerSeq2Seq):
     def room(self, lengths: Tensor) -> Tensor:
         return lengths + 1
 
-    def forward(self, batch: Batch, need_attention: bool = True) -> Output:
-        count = len(self.layers)
-        shown = range(count)[-1:] if need_attention else range(0)
+    def teacher_forced(self, batch: Batch, shown: range) -> tuple[Tensor, list[Tensor]]:
         states, weights = self._read(batch.source, batch.source_lengths, shown)
-        places = self._places(batch)
-        attention = at(weights[-1].mean(dim=1), places) if weights else None
-        return Output(self.output(at(states, places)), attention)
-
-    def attention_heads(self, batch: Batch) -> dict[str, Tensor]:
-        _, weights = self._read(batch.source, batch.source_lengths, range(len(self.layers)))
-        places = self._places(batch)
-        return {name: at(of_head, places) for name, of_head in by_head(weights).items()}
+        # Where each output is made: at its source token, or at the end token behind them all.
+        places = torch.arange(batch.target_in.shape[1], device=batch.source.device).minimum(
+            batch.source_lengths[:, None]
+        )
+        return self.output(at(states, places)), [at(of_layer, places) for of_layer in weights]
 
     def encode(self, source: Tensor, source_lengths: Tensor) -> Memory:
         states, weights = self._read(source, source_lengths, range(len(self.layers))[-1:])
@@ -106,7 +101,7 @@ class EncoderOnly(TransformerSeq2Seq):
         positions = self.order(size + 1, lengths, drawn=self.training)
         hidden = self.place(joined(words, end, lengths, size + 1), positions, size + 1)
         order = torch.arange(size + 1, device=source.device)
-        with_end, alone = (_allowed(lengths + more, size + more) for more in (1, 0))
+        with_end, alone = (allowed_at(padding_mask(lengths + more, size + more)) for more in (1, 0))
         mask = self.attention_positions.mask(order, order, with_end)
         on_source = self.attention_positions.mask(order, order[:size], alone)
         rotation, of_source = (self.attention_positions.rotation(some) for some in (order, order[:size]))
@@ -117,14 +112,3 @@ class EncoderOnly(TransformerSeq2Seq):
                 kept.append(layer.weights_on(hidden, layer.keys(hidden[:, :size], of_source), on_source, rotation))
             hidden = layer(hidden, mask, rotation)
         return self.norm(hidden), kept
-
-    def _places(self, batch: Batch) -> Tensor:
-        """(B, T) where each output is made: at its source token, or at the end token behind them all."""
-        order = torch.arange(batch.target_in.shape[1], device=batch.source.device)
-        return order.minimum(batch.source_lengths[:, None])
-
-
-def _allowed(lengths: Tensor, width: int) -> Tensor | None:
-    """(B, 1, 1, W) true at words; None where no row is padded."""
-    blocked = padding_mask(lengths, width)
-    return None if blocked is None else ~blocked[:, None, None, :]

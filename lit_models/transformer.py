@@ -10,12 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from data.batch import Batch
-from lit_models.contract import Memory, Output, padding_mask
+from lit_models.contract import Memory, padding_mask
 from lit_models.kernels.like_lengths import encode_by_length
 from lit_models.kernels.target_cache import KeysAndValues, TargetCache
 from lit_models.layers.positions import Rotation
 from lit_models.layers.transformer_layers import FeedForward, MultiHeadAttention, SelfAttentionLayer, Sublayer
-from lit_models.layers.transformer_seq2seq import TransformerSeq2Seq, by_head, side_by_side
+from lit_models.layers.transformer_seq2seq import TransformerSeq2Seq, allowed_at, side_by_side
 
 
 class DecoderLayer(nn.Module):
@@ -126,7 +126,7 @@ class Transformer(TransformerSeq2Seq):
 
     def _encoder(self, source: Tensor, blocked: Tensor | None, positions: Tensor | None) -> Tensor:
         """(B, S) ids, (B, S) true at padding -> (B, S, D)"""
-        allowed = None if blocked is None else ~blocked[:, None, None, :]
+        allowed = allowed_at(blocked)
         if positions is None:
             lengths = source.new_full((len(source),), source.shape[1]) if blocked is None else (~blocked).sum(dim=1)
             positions = self.order(source.shape[1], lengths)
@@ -144,24 +144,14 @@ class Transformer(TransformerSeq2Seq):
 
     def _start(self, memory: Memory) -> TransformerState:
         """As `start`, with the values (B, N, S, d) as they come."""
-        allowed = None if memory.blocked is None else ~memory.blocked[:, None, None, :]
+        allowed = allowed_at(memory.blocked)
         layers = [cast(DecoderLayer, layer) for layer in self.decoder_layers]
         source = [layer.cross_attention.keys_and_values(memory.states) for layer in layers]
         nothing = torch.ones(len(memory.lengths), 0, dtype=torch.bool, device=memory.lengths.device)
         first, stride = torch.zeros_like(memory.lengths), self.stride(memory.lengths)
         return TransformerState(source, allowed, None, nothing, first, stride, 0)
 
-    def forward(self, batch: Batch, need_attention: bool = True) -> Output:
-        layers = range(len(self.decoder_layers))
-        logits, weights = self._teacher_forced(batch, layers[-1:] if need_attention else layers[:0])
-        return Output(logits, weights[-1].mean(dim=1) if weights else None)
-
-    def attention_heads(self, batch: Batch) -> dict[str, Tensor]:
-        _, weights = self._teacher_forced(batch, range(len(self.decoder_layers)))
-        return by_head(weights)
-
-    def _teacher_forced(self, batch: Batch, shown: range) -> tuple[Tensor, list[Tensor]]:
-        """(B, T, V) logits, and (B, N, T, S) of the layers shown."""
+    def teacher_forced(self, batch: Batch, shown: range) -> tuple[Tensor, list[Tensor]]:
         source_size, target_size = batch.source.shape[1], batch.target_in.shape[1]
         positions = self.order(max(source_size, target_size), batch.source_lengths, drawn=self.training)
         drawn = positions[:source_size] if self.training else None

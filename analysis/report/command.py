@@ -21,7 +21,6 @@ from analysis.report.overview import overview
 from analysis.report.render import markdown, terminal
 from analysis.report.render.html import page
 from analysis.report.render.latex import figure_snippet, table_snippets
-from analysis.report.sections.claims import verdicts
 from analysis.statistics.words import listing
 from analysis.tables.evidence import Evidence, export, gather, write_evidence
 from analysis.tables.plain_tables import TABLES
@@ -56,7 +55,7 @@ def main(argv: list[str] | None = None) -> int:
     except (ReportError, OSError) as error:
         print(f"lengthwise report: error: {error}", file=sys.stderr)
         return 2
-    print(terminal.plain_text(overview(evidence)))
+    print(terminal.plain_text(overview(report)))
     print(f"\nreport: {path.with_suffix('.html')}, {path}")
     for title, pictures in _pictures(report, folder / "figures"):
         print(f"{title}: {', '.join(pictures)}")
@@ -95,7 +94,7 @@ def write_figures(charts: Sequence[Chart], folder: Path) -> list[Path]:
 def _pictures(report: Report, folder: Path) -> list[tuple[str, list[str]]]:
     """The title of each claim that was judged, and the figures in this folder that show it best."""
     drawn = {chart.name for chart in report.gallery.charts()}
-    judged = [verdict.claim for verdict in verdicts(report.evidence) if verdict.findings]
+    judged = [verdict.claim for verdict in report.verdicts if verdict.findings]
     return [(claim.title, [f"{folder / name}.png" for name in claim.figures if name in drawn]) for claim in judged]
 
 

@@ -3,8 +3,11 @@
 import shlex
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
+from analysis.claims.judged import verdicts
+from analysis.claims.verdicts import Verdict
 from analysis.figures.chart import Chart
 from analysis.figures.gallery import Gallery
 from analysis.report.blocks import Block, Figure, Paragraph
@@ -26,6 +29,11 @@ class Report:
     def runs(self) -> Runs:
         """The trials, with variants of an architecture told apart."""
         return self.evidence.runs
+
+    @cached_property
+    def verdicts(self) -> list[Verdict]:
+        """What the evidence says of the four claims, in their order."""
+        return verdicts(self.evidence)
 
     @property
     def architectures(self) -> Architectures:

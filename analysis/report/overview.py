@@ -3,21 +3,20 @@
 from collections.abc import Iterator
 
 from analysis.report.blocks import Cell, Paragraph, Table
+from analysis.report.context import Report
 from analysis.report.failures import not_in_means
-from analysis.report.sections.claims import verdicts
 from analysis.statistics.comparisons import NO_BLEU, comparisons, line_name, scored, setting_title
 from analysis.statistics.summaries import by_setting, over_seeds, seeds_phrase, synthetic, within_training
-from analysis.tables.evidence import Evidence
 from analysis.tables.schema import ALL
 from analysis.tables.trial_folders import Runs
 
 
-def overview(evidence: Evidence) -> Iterator[Table | Paragraph]:
+def overview(report: Report) -> Iterator[Table | Paragraph]:
     """The main scores of synthetic tasks and of text, and the verdicts."""
-    runs = evidence.runs
+    runs = report.runs
     yield from _accuracy(runs)
     yield from _bleu(runs)
-    judged = [verdict for verdict in verdicts(evidence) if verdict.findings]
+    judged = [verdict for verdict in report.verdicts if verdict.findings]
     if judged:
         yield Paragraph("\n".join(f"{verdict.claim.title}: {verdict.answer}" for verdict in judged))
     if lost := not_in_means(runs.failures, runs.architectures):

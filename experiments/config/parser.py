@@ -161,6 +161,7 @@ def trial_parser(model: str) -> ArgumentParser:
     return TrialCLI(model, None).parser
 
 
+@functools.cache
 def typed_actions(model: str) -> dict[str, Action]:
     """The options of `lengthwise fit` for one architecture, by name. They are remembered."""
     actions = {action.dest: action for action in trial_parser(model)._actions if hasattr(action, "_typehint")}

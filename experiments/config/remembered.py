@@ -6,6 +6,7 @@ new architecture is in the help the next time it is asked for. Without the file 
 
 import contextlib
 import difflib
+import functools
 import hashlib
 import json
 import shutil
@@ -92,8 +93,9 @@ def _file() -> Path:
     return cache_folder() / "options.json"
 
 
+@functools.cache
 def _fingerprint() -> str:
-    """What tells one version of code and packages from another."""
+    """What tells one version of code and packages from another: those that this process runs."""
     root = Path(__file__).parents[2]
     files = sorted(path for folder in FOLDERS for path in (root / folder).rglob("*.py"))
     state = [(str(path), status.st_mtime_ns, status.st_size) for path in files for status in [path.stat()]]

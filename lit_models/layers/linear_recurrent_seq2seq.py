@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from data.batch import Batch
-from lit_models.contract import Memory, Output, padding_mask, require
+from lit_models.contract import Memory, Output, padding_mask, require, require_common
 from lit_models.kernels.dropout import Dropout
 from lit_models.kernels.linear import Linear
 from lit_models.layers.word_dropout import drop_words
@@ -146,17 +146,15 @@ class LinearRecurrentSeq2Seq(LitSeq2Seq):
         super().__init__(**kwargs)
         require(hidden_size >= 1, "hidden_size", hidden_size, "must be at least 1")
         require(embedding_std > 0, "embedding_std", embedding_std, "must be above 0")
-        require(num_layers >= 1, "num_layers", num_layers, "must be at least 1")
+        require_common(
+            self,
+            num_layers=num_layers,
+            dropout=dropout,
+            tied_embeddings=tied_embeddings,
+            word_dropout=word_dropout,
+        )
         inner = 4 * hidden_size if feed_forward_size is None else feed_forward_size
         require(inner >= 0, "feed_forward_size", feed_forward_size, "must be at least 0")
-        require(0 <= dropout < 1, "dropout", dropout, "must lie in [0, 1)")
-        require(
-            not tied_embeddings or self.source_vocab_size == self.target_vocab_size,
-            "tied_embeddings",
-            tied_embeddings,
-            "needs one vocabulary for source and target",
-        )
-        require(0 <= word_dropout < 1, "word_dropout", word_dropout, "must lie in [0, 1)")
         self.hidden_size, self.num_layers, self.feed_forward_size = hidden_size, num_layers, inner
         self.word_dropout = word_dropout
         self.source_embedding = nn.Embedding(self.source_vocab_size, hidden_size)

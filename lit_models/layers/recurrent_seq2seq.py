@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lit_models.contract import Memory, padding_mask, require
+from lit_models.contract import Memory, padding_mask, require, require_common
 from lit_models.kernels.dropout import Dropout
 from lit_models.kernels.linear import Linear
 from lit_models.layers.cells import State
@@ -75,21 +75,19 @@ class RecurrentSeq2Seq(LitSeq2Seq):
         require(hidden_size >= 1, "hidden_size", hidden_size, "must be at least 1")
         require(embedding_size >= 1, "embedding_size", embedding_size, "must be at least 1")
         require(embedding_std > 0, "embedding_std", embedding_std, "must be above 0")
-        require(num_layers >= 1, "num_layers", num_layers, "must be at least 1")
-        require(0 <= dropout < 1, "dropout", dropout, "must lie in [0, 1)")
+        require_common(
+            self,
+            num_layers=num_layers,
+            dropout=dropout,
+            tied_embeddings=tied_embeddings,
+            word_dropout=word_dropout,
+        )
         require(self.cell in LAYERS, "cell", self.cell, f"is unknown; the cells are {', '.join(LAYERS)}")
         require(
             recurrent_init in ("default", "orthogonal", "identity"),
             "recurrent_init",
             recurrent_init,
             "is unknown; choose default, orthogonal or identity",
-        )
-        require(0 <= word_dropout < 1, "word_dropout", word_dropout, "must lie in [0, 1)")
-        require(
-            not tied_embeddings or self.source_vocab_size == self.target_vocab_size,
-            "tied_embeddings",
-            tied_embeddings,
-            "needs one vocabulary for source and target",
         )
         require(forget_bias == 0 or self.cell == "lstm", "forget_bias", forget_bias, "needs an LSTM's forget gate")
         self.hidden_size = hidden_size

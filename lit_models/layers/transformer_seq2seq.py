@@ -4,12 +4,14 @@ Shapes: B sequences, T positions, D hidden size (d_model), N heads.
 """
 
 import math
+from abc import abstractmethod
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
-from lit_models.contract import padding_mask, require
+from data.batch import Batch
+from lit_models.contract import Output, padding_mask, require, require_common
 from lit_models.kernels.dropout import Dropout
 from lit_models.kernels.linear import Linear
 from lit_models.layers.positions import (
@@ -79,16 +81,14 @@ class TransformerSeq2Seq(LitSeq2Seq):
             f"must be a positive multiple of model.num_heads, which is {num_heads}",
         )
         require(embedding_std is None or embedding_std > 0, "embedding_std", embedding_std, "must be above 0")
-        require(num_layers >= 1, "num_layers", num_layers, "must be at least 1")
-        require(0 <= dropout < 1, "dropout", dropout, "must lie in [0, 1)")
-        require(norm in ("pre", "post"), "norm", norm, "is unknown; choose pre or post")
-        require(
-            not tied_embeddings or self.source_vocab_size == self.target_vocab_size,
-            "tied_embeddings",
-            tied_embeddings,
-            "needs one vocabulary for source and target",
+        require_common(
+            self,
+            num_layers=num_layers,
+            dropout=dropout,
+            tied_embeddings=tied_embeddings,
+            word_dropout=word_dropout,
         )
-        require(0 <= word_dropout < 1, "word_dropout", word_dropout, "must lie in [0, 1)")
+        require(norm in ("pre", "post"), "norm", norm, "is unknown; choose pre or post")
         require(
             positions != "randomised" or self.teacher_forcing == 1,
             "teacher_forcing",
@@ -133,6 +133,18 @@ class TransformerSeq2Seq(LitSeq2Seq):
         """Give the projections their usual initial weights; the last thing that a constructor does."""
         self.apply(xavier)
 
+    @abstractmethod
+    def teacher_forced(self, batch: Batch, shown: range) -> tuple[Tensor, list[Tensor]]:
+        """(B, T, V) logits, and weights on the source (B, N, T, S) of the layers shown, which count from 0."""
+
+    def forward(self, batch: Batch, need_attention: bool = True) -> Output:
+        layers = range(self.options["num_layers"])
+        logits, weights = self.teacher_forced(batch, layers[-1:] if need_attention else layers[:0])
+        return Output(logits, weights[-1].mean(dim=1) if weights else None)
+
+    def attention_heads(self, batch: Batch) -> dict[str, Tensor]:
+        return by_head(self.teacher_forced(batch, range(self.options["num_layers"]))[1])
+
     @classmethod
     def check_lengths(cls, source: int, target: int, options: dict[str, Any]) -> None:
         if options["positions"] in ("learned", "randomised"):
@@ -172,6 +184,11 @@ class TransformerSeq2Seq(LitSeq2Seq):
     def stride(self, lengths: Tensor) -> Tensor | None:
         """(B,) from one position to the next, in evaluation; None where that is 1."""
         return self.positions.stride(self.room(lengths)) if isinstance(self.positions, RandomisedPositions) else None
+
+
+def allowed_at(blocked: Tensor | None) -> Tensor | None:
+    """(B, S) true at padding -> (B, 1, 1, S) true at words; None where no row is padded."""
+    return None if blocked is None else ~blocked[:, None, None, :]
 
 
 def by_head(weights: list[Tensor]) -> dict[str, Tensor]:
@@ -219,5 +236,6 @@ def joined(source: Tensor, behind: Tensor, lengths: Tensor, width: int) -> Tenso
 
 
 def at(vectors: Tensor, places: Tensor) -> Tensor:
-    """(B, W, D) vectors at places (B, T) -> (B, T, D)"""
-    return vectors.gather(1, places[..., None].expand(-1, -1, vectors.shape[-1]))
+    """(B, W, D) or (B, N, W, D) vectors at places (B, T) -> (B, T, D) or (B, N, T, D)"""
+    index = places.view(len(places), *[1] * (vectors.dim() - 3), -1, 1)
+    return vectors.gather(-2, index.expand(*vectors.shape[:-2], -1, vectors.shape[-1]))

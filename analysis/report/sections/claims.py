@@ -2,35 +2,21 @@
 
 from collections.abc import Iterator, Sequence
 
-from analysis.claims.bottleneck import BOTTLENECK_RULE, bottleneck_verdict
-from analysis.claims.generalisation import GENERALISATION_RULE, generalisation_verdict
-from analysis.claims.gradients import GRADIENT_RULE, gradient_verdict
-from analysis.claims.parallelism import PARALLELISM_RULE, parallelism_verdict
+from analysis.claims.bottleneck import BOTTLENECK_RULE
+from analysis.claims.generalisation import GENERALISATION_RULE
+from analysis.claims.gradients import GRADIENT_RULE
+from analysis.claims.parallelism import PARALLELISM_RULE
 from analysis.claims.verdicts import PARTS_RULE, SETTINGS_RULE, Answer, Verdict
 from analysis.report.blocks import Block, Heading, Listing, Paragraph, Table
 from analysis.report.context import Report, Section
-from analysis.statistics.comparisons import comparisons
-from analysis.statistics.gradient_fits import fits
-from analysis.tables.evidence import Evidence
 
 RULES = (SETTINGS_RULE, BOTTLENECK_RULE, GRADIENT_RULE, PARALLELISM_RULE, GENERALISATION_RULE, PARTS_RULE)
 OF_PARTS = {Answer.HOLDS: "yes", Answer.FAILS: "no", Answer.IN_PART: "in part", Answer.UNTOLD: "cannot be told"}
 
 
-def verdicts(evidence: Evidence) -> list[Verdict]:
-    """The verdicts on the four claims, in their order."""
-    runs = evidence.runs
-    return [
-        bottleneck_verdict(runs.results, runs.failures, comparisons(runs), runs.architectures),
-        gradient_verdict(fits(evidence.gradients, runs.architectures), runs.architectures),
-        parallelism_verdict(evidence.parallelism, runs.architectures),
-        generalisation_verdict(runs.results, runs.architectures),
-    ]
-
-
 def claims(report: Report) -> Iterator[Block]:
     """A table of the verdicts, and below it what each rests on, part by part."""
-    judged = verdicts(report.evidence)
+    judged = report.verdicts
     yield Heading("The four claims")
     yield _overview(judged)
     for number, verdict in enumerate(judged, start=1):

@@ -8,6 +8,7 @@ import pytest
 
 from experiments import main as command
 from experiments.config import remembered
+from experiments.config.parser import typed_actions
 from experiments.main import main
 from lit_models import architectures
 
@@ -22,6 +23,7 @@ def nothing_heavy(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     monkeypatch.setenv("LENGTHWISE_CACHE", str(tmp_path / "cache"))
+    typed_actions.cache_clear()  # what this process has remembered lies in the folder of another test
     return tmp_path / "cache"
 
 
