@@ -14,7 +14,19 @@ from analysis.statistics.length_fits import CapacityLine, capacity_lines
 from analysis.statistics.summaries import BUDGET, SETTING, STOPPED, by_setting, within_training
 from analysis.tables.architectures import Architectures, class_of
 
-POINT_COLUMNS = [*SETTING, "arch", "hidden_size", "length", "presented", "mean", "low", "high", "seeds", STOPPED]
+POINT_COLUMNS = [
+    *SETTING,
+    "arch",
+    "hidden_size",
+    "context_size",
+    "length",
+    "presented",
+    "mean",
+    "low",
+    "high",
+    "seeds",
+    STOPPED,
+]
 PRESENTED = guide("most bits presented")
 
 
@@ -26,7 +38,7 @@ def capacity_figure(results: pd.DataFrame, trials: pd.DataFrame, architectures: 
 
     Args:
         results: the tidy table, variants told apart or not.
-        trials: one row a complete trial, with its `hidden_size`.
+        trials: one row a complete trial, with its `hidden_size` and `context_size`.
         architectures: what they say of themselves.
     """
     points = capacity_points(results, trials)
@@ -80,6 +92,7 @@ def capacity_points(results: pd.DataFrame, trials: pd.DataFrame) -> pd.DataFrame
     rows = rows[rows["trial"].isin(sizes.index)]
     rows = rows.assign(
         hidden_size=rows["trial"].map(sizes["hidden_size"]).astype(int),
+        context_size=rows["trial"].map(sizes["context_size"]),
         arch=rows["arch"].map(class_of),
     )
     presented = within_training(results, "bits_presented")
@@ -90,5 +103,5 @@ def capacity_points(results: pd.DataFrame, trials: pd.DataFrame) -> pd.DataFrame
         length, most = capacity(group.groupby("length")["value"].apply(list).to_dict())
         offered = presented[presented["trial"].isin(group["trial"])]["value"].max()
         stopped = int((group[group["length"] == length]["ended"] == BUDGET).sum())
-        points.append([*setting, arch, size, length, offered, *most, stopped])
+        points.append([*setting, arch, size, group["context_size"].iloc[0], length, offered, *most, stopped])
     return pd.DataFrame(points, columns=POINT_COLUMNS)

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from analysis.figures.length.capacity import capacity_figure, capacity_points
+from analysis.figures.length.contexts import context_figure
 from analysis.report.blocks import titled
 from analysis.report.render import markdown
 from analysis.report.sections.lengths import halving_lengths
@@ -100,6 +101,26 @@ def test_one_size_makes_no_figure_of_capacity():
         capacity_figure(results, widths(dict.fromkeys(results["trial"].unique(), 8)), architectures=Architectures())
         is None
     )
+
+
+def test_contexts_of_different_kinds_are_compared_by_what_one_of_their_numbers_carries():
+    results = results_of(
+        {("GRU", 0): saturating(80), ("DeltaNet", 0): saturating(160), ("Bahdanau", 0): saturating(400)}
+    )
+    trials = widths({trial: 512 if "Delta" in trial else 16 for trial in results["trial"].unique()})  # two numbers each
+    trials.loc[trials["trial"].str.contains("Bahdanau"), "context_size"] = np.nan  # attends: it has no such context
+    chart = context_figure(results, trials, Architectures())
+    assert chart is not None
+    bits, each_number = (
+        {
+            tuple(np.asarray(line.get_xydata()).ravel().tolist())
+            for line in axes.lines
+            if line.get_marker() not in ("None", "_", "|")
+        }
+        for axes in chart.figure.axes
+    )
+    assert bits == {(32, 80), (1024, 160)} and each_number == {(32, 80 / 32), (1024, 160 / 1024)}
+    assert context_figure(results, trials.assign(context_size=32), Architectures()) is None
 
 
 def test_bits_for_each_number_of_the_context_are_the_slope_over_widths():
