@@ -26,7 +26,7 @@ quickstart: .venv/.ready
 	@echo "2 of 4: measure gradients by distance, a minute"
 	$(BIN)/lengthwise gradients --models $(QUICKSTART) --lengths 24 --sequences 16 --output runs/quickstart/gradients
 	@echo "3 of 4: time training steps, two minutes"
-	$(BIN)/lengthwise parallelism --models $(QUICKSTART) --quick --lengths 16 32 64 --threads 1 --output runs/quickstart/parallelism
+	$(BIN)/lengthwise parallelism --models $(QUICKSTART) --quick --lengths 16 32 64 --speedup_length 32 --threads 1 --output runs/quickstart/parallelism
 	@echo "4 of 4: draw the report"
 	$(BIN)/lengthwise report runs/quickstart
 
