@@ -1,6 +1,8 @@
 """Trials and sweeps small enough for a test."""
 
 import csv
+import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +61,13 @@ def text_trial(folder: Path, **changes: Any) -> Trial:
 def run(trial: Trial) -> dict[str, Any]:
     """Run a trial without showing progress."""
     return run_trial(trial, trial.folder, lambda share, note: None)
+
+
+def copied(trial: Trial, runs: Path) -> Trial:
+    """A trial and what it has left, in another folder."""
+    moved = replace(trial, config={**trial.config, "runs": str(runs)})
+    shutil.copytree(trial.folder, moved.folder)
+    return moved
 
 
 class Killed(Exception):

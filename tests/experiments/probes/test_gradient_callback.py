@@ -2,6 +2,7 @@
 
 import csv
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,25 @@ def measured_trial(runs: Path, every: int = 4, **changes: Any) -> Trial:
     return small_trial(runs, gradients__every=every, **changes)
 
 
+Finished = Callable[..., Trial]
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> Trial:
+    """The small trial, measured at every fourth step and run to its end; tests leave it as it is."""
+    trial = measured_trial(tmp_path_factory.mktemp("measured"))
+    run(trial)
+    return trial
+
+
+@pytest.fixture(scope="module")
+def measured_at_each_step(tmp_path_factory: pytest.TempPathFactory) -> Trial:
+    """The same, measured at each step."""
+    trial = measured_trial(tmp_path_factory.mktemp("each"), every=1)
+    run(trial)
+    return trial
+
+
 def table(trial: Trial) -> list[dict[str, str]]:
     with (trial.folder / "gradients.csv").open(newline="") as file:
         return list(csv.DictReader(file))
@@ -29,10 +49,8 @@ def text_of(trial: Trial) -> str:
     return (trial.folder / "gradients.csv").read_text()
 
 
-def test_without_the_option_nothing_is_measured(tmp_path: Path) -> None:
-    trial = small_trial(tmp_path)
-    run(trial)
-    assert not (trial.folder / "gradients.csv").exists()
+def test_without_the_option_nothing_is_measured(finished: Finished) -> None:
+    assert not (finished().folder / "gradients.csv").exists()
 
 
 def test_measuring_is_no_part_of_the_name_and_needs_a_number_of_steps(tmp_path: Path) -> None:
@@ -42,10 +60,9 @@ def test_measuring_is_no_part_of_the_name_and_needs_a_number_of_steps(tmp_path: 
 
 
 @pytest.mark.parametrize("model", ["GRU", "Transformer"])
-def test_training_gives_bit_identical_weights_with_and_without(tmp_path: Path, model: str) -> None:
-    measured, plain = measured_trial(tmp_path / "measured", every=3, model=model), small_trial(tmp_path, model=model)
-    for trial in (measured, plain):
-        run(trial)
+def test_training_gives_bit_identical_weights_with_and_without(finished: Finished, tmp_path: Path, model: str) -> None:
+    measured, plain = measured_trial(tmp_path, every=3, model=model), finished(model=model)
+    run(measured)
     first, second = (
         torch.load(trial.folder / "checkpoints" / "last.ckpt", weights_only=True) for trial in (measured, plain)
     )
@@ -63,9 +80,9 @@ def test_the_curve_is_written_at_step_0_while_training_and_at_the_end(tmp_path: 
     looks = dict.fromkeys((row["phase"], int(row["step"])) for row in curves)
     assert list(looks) == [("initial", 0), ("training", 15), ("training", 30), ("trained", 40)]
     for phase, step in looks:
-        own = [row for row in curves if (row["phase"], int(row["step"])) == (phase, step)]
-        assert [int(row["distance"]) for row in own] == [1, 2, 3, 4, 5]
-        assert all(row["sequences"] == "32" and float(row["mean"]) > 0 for row in own)
+        curve = [row for row in curves if (row["phase"], int(row["step"])) == (phase, step)]
+        assert [int(row["distance"]) for row in curve] == [1, 2, 3, 4, 5]
+        assert all(row["sequences"] == "32" and float(row["mean"]) > 0 for row in curve)
     assert len({row["mean"] for row in curves if row["distance"] == "1"}) == 4
 
 
@@ -78,11 +95,9 @@ def test_the_analysis_reads_what_training_writes(tmp_path: Path) -> None:
     assert len(read) == len(table(trial))
 
 
-def test_total_norms_are_made_of_those_of_the_modules(tmp_path: Path) -> None:
-    trial = measured_trial(tmp_path, every=1)
-    run(trial)
+def test_total_norms_are_made_of_those_of_the_modules(measured_at_each_step: Trial) -> None:
     by_step: dict[str, dict[str, float]] = defaultdict(dict)
-    for row in table(trial):
+    for row in table(measured_at_each_step):
         if row["quantity"].startswith("gradient_norm"):
             by_step[row["step"]][row["quantity"]] = float(row["mean"])
             assert row["low"] == row["mean"] == row["high"]  # of a single step
@@ -110,11 +125,10 @@ def test_norms_are_those_before_clipping(tmp_path: Path) -> None:
     assert shares == {0.01: [1.0] * 5, 1000.0: [0.0] * 5, "null": []}
 
 
-def test_a_row_sums_up_the_steps_since_the_one_before(tmp_path: Path) -> None:
-    each, all_together = measured_trial(tmp_path / "each", every=1), measured_trial(tmp_path / "all", every=100)
-    run(each)
+def test_a_row_sums_up_the_steps_since_the_one_before(measured_at_each_step: Trial, tmp_path: Path) -> None:
+    all_together = measured_trial(tmp_path, every=100)
     run(all_together)
-    single = [float(row["mean"]) for row in table(each) if row["quantity"] == "gradient_norm"]
+    single = [float(row["mean"]) for row in table(measured_at_each_step) if row["quantity"] == "gradient_norm"]
     [row] = [row for row in table(all_together) if row["quantity"] == "gradient_norm"]
     assert float(row["mean"]) == pytest.approx(sum(single) / 40, rel=1e-9)
     assert (float(row["low"]), float(row["high"])) == (min(single), max(single))
@@ -123,15 +137,14 @@ def test_a_row_sums_up_the_steps_since_the_one_before(tmp_path: Path) -> None:
 
 # Validation and checkpoint fall on every tenth step, a look on every fourth.
 @pytest.mark.parametrize("step", [7, 15, 21, 39])
-def test_a_stopped_trial_leaves_the_same_table(tmp_path: Path, step: int) -> None:
-    whole, stopped = measured_trial(tmp_path / "whole"), measured_trial(tmp_path / "stopped")
-    run(whole)
+def test_a_stopped_trial_leaves_the_same_table(measured: Trial, tmp_path: Path, step: int) -> None:
+    stopped = measured_trial(tmp_path)
     run_until(stopped, step)
     with (stopped.folder / "gradients.csv").open("a") as file:
         file.write("GRU,,rever")  # what a killed process may leave
     run(stopped)
-    assert text_of(stopped) == text_of(whole)
-    assert results(stopped) == results(whole)
+    assert text_of(stopped) == text_of(measured)
+    assert results(stopped) == results(measured)
 
 
 @pytest.mark.parametrize("changes", [{}, {"early_stopping__patience": 1, "early_stopping__min_delta": 100.0}])
@@ -184,8 +197,6 @@ def test_loggers_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert [float(row["mean"]) for row in rows] == [recorder.told[10]["gradient/distance_5"]]
 
 
-def test_a_saved_configuration_keeps_the_option(tmp_path: Path) -> None:
-    trial = measured_trial(tmp_path)
-    run(trial)
-    again = resolve_trial([f"--config={trial.folder / 'config.yaml'}", arguments(tmp_path / "elsewhere")[-1]])
+def test_a_saved_configuration_keeps_the_option(measured: Trial, tmp_path: Path) -> None:
+    again = resolve_trial([f"--config={measured.folder / 'config.yaml'}", arguments(tmp_path / "elsewhere")[-1]])
     assert again.config["gradients"] == {"every": 4}

@@ -1,9 +1,11 @@
 """A step over accumulated batches is one over a large batch, and what is counted in steps is counted in such steps."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from experiments.config.trial import Trial
 from experiments.sweep.dry_run import cells, measure
 from tests.helpers.trials import history, results, run, run_until, small_trial
 
@@ -29,10 +31,11 @@ def test_validations_are_counted_in_optimiser_steps(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("step", [9, 10, 14])
-def test_a_trial_stopped_inside_an_accumulation_continues_to_the_same_numbers(tmp_path: Path, step: int) -> None:
+def test_a_trial_stopped_inside_an_accumulation_continues_to_the_same_numbers(
+    finished: Callable[..., Trial], tmp_path: Path, step: int
+) -> None:
     changes = {"trainer__accumulate_grad_batches": 3, "data__min_length": 2, "trainer__max_steps": 20}
-    whole, stopped = (small_trial(tmp_path / name, **changes) for name in ("whole", "stopped"))
-    run(whole)
+    whole, stopped = finished(**changes), small_trial(tmp_path, **changes)
     run_until(stopped, step)
     run(stopped)
     assert results(stopped) == results(whole)

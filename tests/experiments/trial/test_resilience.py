@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import torch
 
 from analysis.errors import ReportError
 from analysis.tables.trial_folders import load_runs
-from experiments.config.trial import Trial, resolve_trial
+from experiments.config.trial import Trial
 from experiments.main import main
 from experiments.trial.callbacks import read_history
 from experiments.trial.outcome import read_summary
@@ -25,6 +26,7 @@ from experiments.verbs.sweep import make_trials
 from tests.helpers.processes.killed_sweep import kill_workers
 from tests.helpers.trials import (
     arguments,
+    copied,
     history,
     results,
     run,
@@ -35,6 +37,7 @@ from tests.helpers.trials import (
 )
 
 ROOT = Path(__file__).parents[3]
+Finished = Callable[..., Trial]
 
 
 def process(*command: str) -> subprocess.Popen[str]:
@@ -64,8 +67,8 @@ def tables(trials: list[Trial]) -> dict[str, Any]:
 @pytest.mark.slow
 def test_a_sweep_killed_at_random_moments_ends_with_the_same_tables(tmp_path: Path) -> None:
     path = sweep_file(
-        tmp_path, model={"values": ["GRU", "Bahdanau", "Transformer"]}, trainer__max_steps={"value": 20},
-        trainer__val_check_interval={"value": 5}, data__eval_lengths={"value": [3]},
+        tmp_path, model={"values": ["GRU", "Bahdanau", "Transformer"]}, trainer__max_steps={"value": 12},
+        trainer__val_check_interval={"value": 4}, data__eval_lengths={"value": [3]},
     )  # fmt: skip
     whole, killed = (make_trials(path, tmp_path / name, None, 0)[0] for name in ("whole", "killed"))
     assert kill_workers(whole, killed) >= 20
@@ -99,11 +102,11 @@ def test_a_second_process_is_refused_until_the_first_one_is_killed_and_then_cont
     assert tables([trial]) == tables([whole])
 
 
-def test_a_crashed_sweep_copied_elsewhere_is_continued_there(tmp_path: Path) -> None:
+def test_a_crashed_sweep_copied_elsewhere_is_continued_there(finished: Finished, tmp_path: Path) -> None:
     values = {"model": {"values": ["GRU", "LuongGlobal"]}}
     path = sweep_file(tmp_path, **values)
     first, second = make_trials(path, tmp_path / "crashed", None, 0)[0]
-    run(first)
+    shutil.copytree(finished().folder, first.folder)
     run_until(second, 26)
     shutil.copytree(tmp_path / "crashed", tmp_path / "copied")
     shutil.rmtree(tmp_path / "crashed")
@@ -113,41 +116,17 @@ def test_a_crashed_sweep_copied_elsewhere_is_continued_there(tmp_path: Path) -> 
     assert (trials[0].folder / "summary.json").stat().st_mtime_ns == begun
     last = torch.load(trials[1].folder / "checkpoints" / "last.ckpt", weights_only=True)
     assert last["callbacks"] and str(tmp_path / "crashed") not in (trials[1].folder / "log.txt").read_text()
-    whole = resolve_trial([*arguments(tmp_path / "whole"), "--model=LuongGlobal"])
-    run(whole)
+    whole = finished(model="LuongGlobal")
     assert whole.name == trials[1].name
     assert tables([trials[1]]) == tables([whole])
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Trial:
-    """A trial that has run to its end."""
-    trial = small_trial(tmp_path_factory.mktemp("finished"))
-    run(trial)
-    return trial
-
-
-@pytest.fixture(scope="module")
-def killed(tmp_path_factory: pytest.TempPathFactory) -> Trial:
-    """The same trial, killed half way."""
-    trial = small_trial(tmp_path_factory.mktemp("killed"))
-    run_until(trial, 26)
-    return trial
-
-
-def copied(trial: Trial, folder: Path) -> Trial:
-    """The trial and what it has left, in another folder."""
-    moved = small_trial(folder)
-    shutil.copytree(trial.folder, moved.folder)
-    return moved
 
 
 @pytest.mark.parametrize("damaged", ["summary.json", "results.csv"])
 @pytest.mark.parametrize("content", [b"", None])
 def test_a_trial_whose_results_are_damaged_is_not_complete_and_is_evaluated_again(
-    finished: Trial, tmp_path: Path, damaged: str, content: bytes | None
+    finished: Finished, tmp_path: Path, damaged: str, content: bytes | None
 ) -> None:
-    trial = copied(finished, tmp_path)
+    trial = copied(finished(), tmp_path)
     before, path = results(trial), trial.folder / damaged
     path.write_bytes(path.read_bytes()[:-40] if content is None else content)
     assert read_summary(trial.folder) is None
@@ -155,8 +134,8 @@ def test_a_trial_whose_results_are_damaged_is_not_complete_and_is_evaluated_agai
     assert results(trial) == before
 
 
-def test_what_a_report_says_of_a_table_damaged_in_its_middle_mends_it(finished: Trial, tmp_path: Path) -> None:
-    trial = copied(finished, tmp_path)
+def test_what_a_report_says_of_a_table_damaged_in_its_middle_mends_it(finished: Finished, tmp_path: Path) -> None:
+    trial = copied(finished(), tmp_path)
     before, path = results(trial), trial.folder / "results.csv"
     path.write_text(before.replace(",loss,", ",loss,x", 1))
     run(trial)
@@ -171,26 +150,26 @@ def test_what_a_report_says_of_a_table_damaged_in_its_middle_mends_it(finished: 
     "content", [b"\xff\xfe\x00", b"step,seconds\n", b"step,seconds,split,metric,value\n10,x,a,b,c\n"]
 )
 def test_a_trial_whose_curves_are_damaged_begins_anew(
-    finished: Trial, killed: Trial, tmp_path: Path, content: bytes
+    finished: Finished, killed: Trial, tmp_path: Path, content: bytes
 ) -> None:
     damaged = copied(killed, tmp_path)
     (damaged.folder / "history.csv").write_bytes(content)
     run(damaged)
-    assert tables([damaged]) == tables([finished])
+    assert tables([damaged]) == tables([finished()])
 
 
 @pytest.mark.parametrize("content", [b"", None])
 def test_a_trial_whose_best_checkpoint_is_cut_short_begins_anew_and_keeps_what_there_was(
-    finished: Trial, tmp_path: Path, capsys: pytest.CaptureFixture, content: bytes | None
+    finished: Finished, tmp_path: Path, capsys: pytest.CaptureFixture, content: bytes | None
 ) -> None:
-    trial = copied(finished, tmp_path)
+    trial = copied(finished(), tmp_path)
     best, last = (trial.folder / "checkpoints" / name for name in ("best.ckpt", "last.ckpt"))
     cut = best.read_bytes()[:-1000] if content is None else content
     before = last.read_bytes()
     best.write_bytes(cut)
     (trial.folder / "summary.json").unlink()
     run(trial)
-    assert tables([trial]) == tables([finished])
+    assert tables([trial]) == tables([finished()])
     assert f"{best} does not fit or cannot be read; " in capsys.readouterr().err
     aside = trial.folder / "checkpoints-unreadable"
     assert {path.name: path.read_bytes() for path in aside.iterdir()} == {"best.ckpt": cut, "last.ckpt": before}
@@ -200,7 +179,7 @@ def test_a_trial_whose_best_checkpoint_is_cut_short_begins_anew_and_keeps_what_t
     "failure", [OSError(errno.EIO, "Input/output error"), MemoryError(), RuntimeError("can't allocate memory: 8 bytes")]
 )
 def test_a_disk_or_a_memory_that_fails_while_a_checkpoint_is_read_costs_no_checkpoint(
-    finished: Trial, killed: Trial, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failure: Exception
+    finished: Finished, killed: Trial, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failure: Exception
 ) -> None:
     trial = copied(killed, tmp_path)
     checkpoints = {path: path.read_bytes() for path in (trial.folder / "checkpoints").iterdir()}
@@ -214,7 +193,7 @@ def test_a_disk_or_a_memory_that_fails_while_a_checkpoint_is_read_costs_no_check
             run(trial)
     assert {path: path.read_bytes() for path in (trial.folder / "checkpoints").iterdir()} == checkpoints
     run(trial)
-    assert tables([trial]) == tables([finished])
+    assert tables([trial]) == tables([finished()])
 
 
 def test_a_row_that_a_killed_process_left_unfinished_is_not_read(killed: Trial, tmp_path: Path) -> None:
@@ -258,10 +237,12 @@ def test_a_disk_that_is_full_is_one_line(tmp_path: Path, capsys: pytest.CaptureF
     assert not list(tmp_path.rglob("*.partial"))
 
 
-def test_a_disk_that_fills_during_a_sweep_fails_its_trials_which_the_same_command_completes(tmp_path: Path) -> None:
+def test_a_disk_that_fills_during_a_sweep_fails_its_trials_which_the_same_command_completes(
+    finished: Finished, tmp_path: Path
+) -> None:
     path = sweep_file(tmp_path, model={"values": ["GRU", "LuongGlobal"]})
     first, second = make_trials(path, tmp_path / "runs", None, 0)[0]
-    run(first)
+    shutil.copytree(finished().folder, first.folder)
     before = tables([first])
     small = str(path), "--output", str(tmp_path / "runs"), "--workers", "1"
     code, printed = on_a_full_disk(tmp_path, 20_000, "sweep", *small)  # too little for a checkpoint
@@ -271,9 +252,7 @@ def test_a_disk_that_fills_during_a_sweep_fails_its_trials_which_the_same_comman
     assert read_summary(second.folder) is None
     assert main(["sweep", *small]) == 0
     assert tables([first]) == before
-    whole = make_trials(path, tmp_path / "whole", None, 0)[0][1]
-    run(whole)
-    assert tables([second]) == tables([whole])
+    assert tables([second]) == tables([finished(model="LuongGlobal")])
 
 
 def test_a_trial_that_asks_for_more_memory_than_there_is_fails_and_the_others_go_on(

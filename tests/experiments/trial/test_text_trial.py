@@ -91,8 +91,8 @@ def test_attention_is_kept_for_sentences_of_many_lengths(trained: Trial) -> None
 
 
 def test_buckets_hold_every_sentence_once() -> None:
-    found = buckets_of([3, 10, 11, 25, 70], [10, 20, 60])
-    assert found == [("all", 70, [0, 1, 2, 3, 4]), ("1-10", 10, [0, 1]), ("11-20", 20, [2]), ("21-60", 60, [3]),
+    buckets = buckets_of([3, 10, 11, 25, 70], [10, 20, 60])
+    assert buckets == [("all", 70, [0, 1, 2, 3, 4]), ("1-10", 10, [0, 1]), ("11-20", 20, [2]), ("21-60", 60, [3]),
                      ("61+", 70, [4])]  # fmt: skip
     assert buckets_of([3, 60], [10, 60])[1:] == [("1-10", 10, [0]), ("11-60", 60, [1])]
 
@@ -153,8 +153,8 @@ def test_all_bad_lines_are_kept_by_file_and_line_and_the_first_few_said(
     kept = json.loads((trial.folder / "corpus.json").read_text())
     assert kept["train"]["dropped"] == {"empty": 5}
     assert kept["train"]["dropped_lines"] == {"empty": places}
-    said = f"data.train: 120 pairs; left out 5 empty ({', '.join(places[:3])}, …)\n"
-    assert said in capsys.readouterr().err
+    line = f"data.train: 120 pairs; left out 5 empty ({', '.join(places[:3])}, …)\n"
+    assert line in capsys.readouterr().err
 
 
 # ---------------------------------------------------------------------- the checkpoint elsewhere
