@@ -71,7 +71,6 @@ class LitSeq2Seq(Seq2Seq, pl.LightningModule):
         self.schedule: Schedule = schedule
         self.label_smoothing = label_smoothing
         self.teacher_forcing = teacher_forcing
-        self.validation_metrics = SequenceMetrics(target_vocab_size)
         self.test_metrics = nn.ModuleList()
 
     # ------------------------------------------------------------------ training
@@ -134,7 +133,8 @@ class LitSeq2Seq(Seq2Seq, pl.LightningModule):
     # ------------------------------------------------------------------ evaluation
 
     def on_validation_epoch_start(self) -> None:
-        self.validation_metrics.reset()
+        # Made here, as those of the test are, since most models are never validated.
+        self.validation_metrics = SequenceMetrics(self.target_vocab_size).to(self.device)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """(B, T') greedy tokens."""
