@@ -3,6 +3,8 @@
 import itertools
 import subprocess
 import sys
+from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 import pandas as pd
@@ -14,8 +16,29 @@ from benchmarks.slices import run_in_slices
 ROOT = Path(__file__).parents[2]
 
 
-def run(*command: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", *command], cwd=ROOT, text=True, capture_output=True, check=False)
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs a module of benchmarks/ with arguments in this process, which has paid for its imports; gives its exit code
+    and what it prints.
+    """
+    monkeypatch.setattr("benchmarks.workload.keep_freed_memory", lambda: None)
+    monkeypatch.setattr("experiments.probes.timing.PRODUCT_SIZE", {"cpu": 64})
+    monkeypatch.setattr("experiments.probes.timing.PRODUCT_SECONDS", 0.0)
+
+    def run_here(name: str, *arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.argv", [f"{name}.py", *arguments])
+        code = 0
+        try:
+            import_module(f"benchmarks.{name}").main()
+        except SystemExit as end:
+            code = int(end.code or 0)
+        printed = capsys.readouterr()
+        return code, printed.out, printed.err
+
+    return run_here
 
 
 def test_result_lines_are_read_and_others_passed_over() -> None:
@@ -49,11 +72,12 @@ def test_without_another_toolkit_there_is_no_ratio() -> None:
     assert "ratio" not in table({("lengthwise", "gru", "tokens"): [1.0]})
 
 
-def test_commands_are_run_in_turn_and_compared() -> None:
-    done = run("benchmarks.compare", "echo lengthwise gru tokens 30", "echo other gru tokens 20", "--rounds", "2")
-    assert done.returncode == 0
-    assert done.stdout.count("$ echo other gru tokens 20") == 2
-    assert done.stdout.splitlines()[-1].split() == ["gru", "tokens", "30.00", "20.00", "1.50"]
+def test_commands_are_run_in_turn_and_compared(run: Run) -> None:
+    commands = "echo lengthwise gru tokens 30", "echo other gru tokens 20"
+    code, printed, _ = run("compare", *commands, "--rounds", "2")
+    assert code == 0
+    assert printed.count("$ echo other gru tokens 20") == 2
+    assert printed.splitlines()[-1].split() == ["gru", "tokens", "30.00", "20.00", "1.50"]
 
 
 COUNTING = "import time; [print(time.monotonic(), flush=True) or time.sleep(0.02) for _ in range(20)]"
@@ -70,26 +94,26 @@ def test_commands_in_slices_run_one_at_a_time_and_to_their_ends() -> None:
     assert 1 <= changes < 20, "they took turns, and did not run side by side"
 
 
-def test_in_slices_rates_are_those_by_processor_time() -> None:
+def test_in_slices_rates_are_those_by_processor_time(run: Run) -> None:
     lines = ("lengthwise gru tokens 3 # cpu=30 threads=1", "other gru tokens 9 # cpu=20.0")
-    done = run("benchmarks.compare", *(f"echo '{line}'" for line in lines), "--slices", "0.5")
-    assert done.returncode == 0
-    assert done.stdout.splitlines()[-1].split()[-3:] == ["30.00", "20.00", "1.50"]
+    code, printed, _ = run("compare", *(f"echo '{line}'" for line in lines), "--slices", "0.5")
+    assert code == 0
+    assert printed.splitlines()[-1].split()[-3:] == ["30.00", "20.00", "1.50"]
 
 
-def test_in_slices_a_line_without_processor_time_is_refused() -> None:
-    done = run("benchmarks.compare", "echo other gru tokens 9", "--slices", "0.5")
-    assert done.returncode == 1
-    assert done.stderr == "compare: 'other gru tokens 9' has no cpu=NUMBER, which --slices needs\n"
+def test_in_slices_a_line_without_processor_time_is_refused(run: Run) -> None:
+    code, _, error = run("compare", "echo other gru tokens 9", "--slices", "0.5")
+    assert code == 1
+    assert error == "compare: 'other gru tokens 9' has no cpu=NUMBER, which --slices needs\n"
 
 
 def test_a_command_that_fails_ends_the_comparison_with_its_exit_code() -> None:
-    done = run("benchmarks.compare", "exit 3")
+    command = [sys.executable, "-m", "benchmarks.compare", "exit 3"]
+    done = subprocess.run(command, cwd=ROOT, text=True, capture_output=True, check=False)
     assert done.returncode == 1
     assert done.stderr == "compare: 'exit 3' ended with exit code 3\n"
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("benchmark", "options", "metrics"),
     [
@@ -97,15 +121,15 @@ def test_a_command_that_fails_ends_the_comparison_with_its_exit_code() -> None:
         ("decoding", ["--sentences", "2"], {"greedy_sent_s_len60", "beam5_sent_s_len60"}),
     ],
 )
-def test_a_benchmark_prints_its_results(benchmark: str, options: list[str], metrics: set[str]) -> None:
-    done = run(f"benchmarks.{benchmark}", "gru", "--repeats", "1", *options)
-    assert done.returncode == 0, done.stderr
-    results = read(done.stdout)
+def test_a_benchmark_prints_its_results(run: Run, benchmark: str, options: list[str], metrics: set[str]) -> None:
+    code, printed, error = run(benchmark, "gru", "--repeats", "1", *options)
+    assert code == 0, error
+    results = read(printed)
     assert set(results) == {("lengthwise", "gru", metric) for metric in metrics}
     assert min(min(values) for values in results.values()) > 0
 
 
-def test_an_unknown_model_is_refused_in_one_line() -> None:
-    done = run("benchmarks.decoding", "grru")
-    assert done.returncode == 2
-    assert done.stderr.splitlines()[-1].startswith("decoding.py: error: grru is not one of gru, ")
+def test_an_unknown_model_is_refused_in_one_line(run: Run) -> None:
+    code, _, error = run("decoding", "grru")
+    assert code == 2
+    assert error.splitlines()[-1].startswith("decoding.py: error: grru is not one of gru, ")
