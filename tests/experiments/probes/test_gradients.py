@@ -21,15 +21,19 @@ from tests.helpers.trials import run, small_trial
 SMALL = ["--lengths", "4", "9", "--hidden_size", "8", "--seeds", "2", "--sequences", "6", "--vocabulary", "8"]
 
 
+@pytest.fixture(autouse=True)
+def _quick(undrawn: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is measured counts here, not the values, which tests/lit_models/probes holds against known ones."""
+    monkeypatch.setattr("lit_models.probes.gradient_flow.ITERATIONS", 2)
+
+
 def probe(output: Path, *arguments: str) -> int:
     return main(["gradients", *SMALL, "--output", str(output), *arguments])
 
 
-@pytest.mark.usefixtures("undrawn")
 def test_every_architecture_is_measured_at_every_length_with_every_seed(
-    tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
-    monkeypatch.setattr("lit_models.probes.gradient_flow.ITERATIONS", 2)  # what is measured counts here, not the value
     output = tmp_path / "out"
     assert probe(output, "--lengths", "3", "5") == 0
     table = read_gradients([output])

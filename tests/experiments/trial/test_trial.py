@@ -49,7 +49,7 @@ def test_a_trial_leaves_what_the_documentation_says(tmp_path: Path) -> None:
 def test_models_with_attention_leave_where_they_looked_in_an_example_of_each_length(tmp_path: Path) -> None:
     files = {}
     for arch in ("LuongGlobal", "Bahdanau"):
-        trial = small_trial(tmp_path, model=arch, data__eval_lengths="[3,8,41]")
+        trial = small_trial(tmp_path, model=arch, data__eval_lengths="[3,8,41]", trainer__max_steps=2)
         run(trial)
         files[arch] = read_attention(trial.folder / "attention.json")
         assert files[arch].label == f"{arch}, reverse 5"
