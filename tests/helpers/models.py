@@ -43,7 +43,7 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
         *_LOCATION,
     ],
     "LuongGlobal": [*_LUONG, *_LOCATION],
-    "LuongLocal": [*_LUONG, *({**each, "alignment": "monotonic", "window": 2} for each in _LUONG), {"window": 1}],
+    "LuongLocal": [*_LUONG, *({**options, "alignment": "monotonic", "window": 2} for options in _LUONG), {"window": 1}],
     "Transformer": [
         {},
         {"norm": "post"},

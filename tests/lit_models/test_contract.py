@@ -2,14 +2,15 @@
 
 import inspect
 import json
+from typing import Any, NamedTuple
 
 import pytest
 import torch
 from torch.utils._pytree import tree_leaves
 
-from data.batch import PAD
+from data.batch import PAD, Batch
 from lit_models import architectures
-from lit_models.contract import Seq2Seq
+from lit_models.contract import Output, Seq2Seq
 from tests.helpers.models import every_model, label, make, one_row, random_batch
 
 LENGTHS = [(5, 4), (7, 7), (1, 2), (3, 6)]
@@ -21,23 +22,44 @@ WITH_HEADS = [
 ]
 
 
+class Made(NamedTuple):
+    """What tests that change nothing of it share."""
+
+    name: str
+    options: dict[str, Any]
+    model: Any
+    batch: Batch
+    output: Output
+
+
+@pytest.fixture(scope="module", params=every_model(), ids=lambda case: f"{case[0]}-{label(case[1])}")
+def made(request: pytest.FixtureRequest) -> Made:
+    """A model in evaluation mode, a padded batch, and what the one makes of the other."""
+    name, options = request.param
+    model, batch = make(name, options), random_batch(LENGTHS)
+    return Made(name, options, model, batch, model(batch))
+
+
+def started(made: Made) -> Any:
+    """The state before the first step."""
+    return made.model.start(made.model.encode(made.batch.source, made.batch.source_lengths))
+
+
 def test_the_seven_architectures_are_found() -> None:
     seven = {"VanillaRNN", "LSTM", "GRU", "Bahdanau", "LuongGlobal", "LuongLocal", "Transformer"}
     assert seven <= set(architectures())
 
 
-@every_architecture
-def test_what_an_architecture_says_of_itself_is_true(name: str, options: dict) -> None:
-    model, batch = make(name, options), random_batch(LENGTHS)
-    described = model.describe()
+def test_what_an_architecture_says_of_itself_is_true(made: Made) -> None:
+    described = made.model.describe()
     assert list(described) == [
         "display_name", "attends", "windowed", "recurrence", "work", "sequential_operations", "path_length",
         "context_size",
     ]  # fmt: skip
     assert json.loads(json.dumps(described)) == described
-    assert described["attends"] in (None, model(batch).attention is not None)
+    assert described["attends"] in (None, made.output.attention is not None)
     if described["context_size"] is not None:
-        state = model.start(model.encode(batch.source, batch.source_lengths))
+        state = started(made)
         context = getattr(state, "context", None)
         parts = [part for part in tree_leaves(state if context is None else context) if part is not None]
         assert described["context_size"] == sum(part[0].numel() for part in parts)
@@ -57,42 +79,32 @@ def test_an_architecture_without_a_display_name_goes_by_the_name_of_its_class() 
     assert Renamed.display_name == "Renamed"
 
 
-@every_architecture
-def test_stepwise_equals_teacher_forced(name: str, options: dict) -> None:
-    model, batch = make(name, options), random_batch(LENGTHS)
-    output = model(batch)
-    state = model.start(model.encode(batch.source, batch.source_lengths))
-    for position in range(batch.target_in.shape[1]):
-        logits, state, attention = model.step(batch.target_in[:, position], state)
+def test_stepwise_equals_teacher_forced(made: Made) -> None:
+    output, state = made.output, started(made)
+    for position in range(made.batch.target_in.shape[1]):
+        logits, state, attention = made.model.step(made.batch.target_in[:, position], state)
         torch.testing.assert_close(logits, output.logits[:, position], atol=1e-5, rtol=0)
         if output.attention is not None:
             torch.testing.assert_close(attention, output.attention[:, position], atol=1e-5, rtol=0)
 
 
-@every_architecture
-def test_a_row_gives_the_same_logits_alone_and_in_a_padded_batch(name: str, options: dict) -> None:
-    model, batch = make(name, options), random_batch(LENGTHS)
-    together = model(batch)
+def test_a_row_gives_the_same_logits_alone_and_in_a_padded_batch(made: Made) -> None:
     for row, (_, target) in enumerate(LENGTHS):
-        alone = model(one_row(batch, row))
-        torch.testing.assert_close(together.logits[row, : target + 1], alone.logits[0], atol=1e-5, rtol=0)
+        alone = made.model(one_row(made.batch, row))
+        torch.testing.assert_close(made.output.logits[row, : target + 1], alone.logits[0], atol=1e-5, rtol=0)
 
 
-@every_architecture
-def test_padding_gets_exactly_zero_attention_and_rows_sum_to_one(name: str, options: dict) -> None:
-    model, batch = make(name, options), random_batch(LENGTHS)
-    attention = model(batch).attention
+def test_padding_gets_exactly_zero_attention_and_rows_sum_to_one(made: Made) -> None:
+    batch, attention = made.batch, made.output.attention
     if attention is None:
-        assert (
-            model.step(batch.target_in[:, 0], model.start(model.encode(batch.source, batch.source_lengths)))[2] is None
-        )
+        assert made.model.step(batch.target_in[:, 0], started(made))[2] is None
         return
     assert attention.shape == (4, batch.target_in.shape[1], batch.source.shape[1])
     padding = batch.source == PAD
     assert padding.any()
     assert (attention.masked_select(padding[:, None, :]) == 0).all()
     total = attention.sum(dim=-1)
-    if name == "LuongLocal" and options.get("alignment", "predictive") == "predictive":
+    if made.name == "LuongLocal" and made.options.get("alignment", "predictive") == "predictive":
         # The Gaussian takes weight away and nothing renormalises it; layers/test_attention.py checks by how much.
         assert ((total > 0) & (total < 1)).all()
     else:
@@ -107,24 +119,21 @@ def test_gradients_reach_every_parameter(name: str, options: dict) -> None:
     assert without == []
 
 
-@every_architecture
-def test_rows_of_a_state_can_be_selected_and_repeated(name: str, options: dict) -> None:
-    model, batch = make(name, options), random_batch(LENGTHS)
-    state = model.start(model.encode(batch.source, batch.source_lengths))
-    _, state, _ = model.step(batch.target_in[:, 0], state)
+def test_rows_of_a_state_can_be_selected_and_repeated(made: Made) -> None:
+    model, batch = made.model, made.batch
+    _, state, _ = model.step(batch.target_in[:, 0], started(made))
     logits, _, _ = model.step(batch.target_in[:, 1], state)
     rows = torch.tensor([2, 0, 0])
     selected, _, _ = model.step(batch.target_in[rows, 1], model.select_rows(state, rows))
     torch.testing.assert_close(selected, logits[rows], atol=1e-6, rtol=0)
 
 
-@every_architecture
-def test_options_rebuild_the_model(name: str, options: dict) -> None:
-    model, batch = make(name, options), random_batch(LENGTHS)
+def test_options_rebuild_the_model(made: Made) -> None:
+    model = made.model
     again = type(model)(**model.options).eval()
     again.load_state_dict(model.state_dict())
-    assert torch.equal(again(batch).logits, model(batch).logits)
-    assert options.items() <= model.options.items()
+    assert torch.equal(again(made.batch).logits, made.output.logits)
+    assert made.options.items() <= model.options.items()
 
 
 @pytest.mark.parametrize("name", architectures())

@@ -24,7 +24,9 @@ def test_short_copying_is_learnt(name: str, tmp_path: Path) -> None:
         data__test_examples=200,
         data__batch_tokens=320,
         trainer__max_steps=800,
-        trainer__val_check_interval=100,
+        trainer__val_check_interval=50,
+        early_stopping__monitor="validation/greedy_token_accuracy",
+        early_stopping__stopping_threshold=0.99,
     )
     run(trial)
     rows = csv.DictReader(results(trial).splitlines())

@@ -49,11 +49,14 @@ def brute_force(
 
 @every_variant
 def test_a_beam_as_wide_as_the_space_finds_the_best_of_all_sequences(name: str, options: dict) -> None:
+    """Variants of an architecture decode to three tokens with one length penalty, which knows nothing of them."""
     model, source, lengths = small(name, options)
-    for alpha in (0.0, 0.6, 1.0):
-        best = beam_search(model, source, lengths, 4, beam_size=121, length_penalty=alpha, n_best=5)
+    most, alphas = (3, (0.6,)) if options else (4, (0.0, 0.6, 1.0))
+    width = len(all_sequences(most))
+    for alpha in alphas:
+        best = beam_search(model, source, lengths, most, beam_size=width, length_penalty=alpha, n_best=5)
         for row in range(2):
-            expected = brute_force(model, source[row], int(lengths[row]), 4, alpha, 5)
+            expected = brute_force(model, source[row], int(lengths[row]), most, alpha, 5)
             assert [without_padding(tokens) for tokens in best.tokens[row]] == [sequence for _, sequence, _ in expected]
             torch.testing.assert_close(best.scores[row], torch.tensor([score for score, _, _ in expected]))
             torch.testing.assert_close(best.log_probabilities[row], torch.tensor([log_p for _, _, log_p in expected]))
@@ -91,10 +94,9 @@ def test_where_fewer_sequences_exist_than_asked_for_the_rest_is_padding() -> Non
     assert best.scores[:, :4].isfinite().all()
 
 
-@pytest.mark.parametrize("alpha", [0.0, 1.0, 3.0])
 @every_architecture
-def test_a_beam_of_one_is_greedy(name: str, alpha: float) -> None:
-    for seed in range(4):
+def test_a_beam_of_one_is_greedy(name: str) -> None:
+    for seed, alpha in enumerate((0.0, 1.0, 3.0)):
         model, batch = make(name, seed=seed), random_batch(LENGTHS)
         best = beam_search(model, batch.source, batch.source_lengths, LIMITS, beam_size=1, length_penalty=alpha)
         assert torch.equal(best.tokens[:, 0], greedy(model, batch.source, batch.source_lengths, LIMITS))

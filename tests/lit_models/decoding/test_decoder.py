@@ -29,11 +29,11 @@ def decoded(decoding: Decoding, generator: torch.Generator, n_best: int, text_of
 )
 def test_hypotheses_come_best_first_with_their_own_scores(options: dict[str, Any]) -> None:
     decoding = Decoding(**options)
-    found = decoded(decoding, decoding.generator(torch.device("cpu")), n_best=4)
-    assert torch.equal(found.scores, found.scores.sort(dim=1, descending=True).values)
-    assert (found.scores[:, 0] > found.scores[:, 3]).all()
+    best = decoded(decoding, decoding.generator(torch.device("cpu")), n_best=4)
+    assert torch.equal(best.scores, best.scores.sort(dim=1, descending=True).values)
+    assert (best.scores[:, 0] > best.scores[:, 3]).all()
     if decoding.method == "sample":
-        assert torch.equal(found.scores, found.log_probabilities)
+        assert torch.equal(best.scores, best.log_probabilities)
 
 
 def test_samples_are_only_put_in_order() -> None:
@@ -45,12 +45,12 @@ def test_samples_are_only_put_in_order() -> None:
 
 def test_minimum_bayes_risk_gives_each_text_once_and_padding_for_the_rest() -> None:
     decoding = Decoding("mbr", samples=6)
-    found = decoded(
+    best = decoded(
         decoding, decoding.generator(torch.device("cpu")), n_best=6, text_of=lambda tokens: words(tokens[:1])
     )
-    assert not found.tokens[found.scores.isneginf()].any()
-    for tokens, scores in zip(found.tokens.tolist(), found.scores.tolist(), strict=True):
-        kept = [words(each[:1]) for each, score in zip(tokens, scores, strict=True) if score > -torch.inf]
+    assert not best.tokens[best.scores.isneginf()].any()
+    for tokens, scores in zip(best.tokens.tolist(), best.scores.tolist(), strict=True):
+        kept = [words(ids[:1]) for ids, score in zip(tokens, scores, strict=True) if score > -torch.inf]
         assert 1 <= len(set(kept)) == len(kept) < 6
 
 

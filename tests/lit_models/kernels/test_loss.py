@@ -46,7 +46,7 @@ def test_a_count_divides_value_and_gradient(count: Tensor | float, factor: int) 
     made = factor * smoothed_cross_entropy(logits, targets, count=count)
     torch.testing.assert_close(made, expected)
     gradients = (torch.autograd.grad(value, logits) for value in (made, expected))
-    torch.testing.assert_close(*(own for (own,) in gradients), rtol=1e-12, atol=1e-15)
+    torch.testing.assert_close(*(gradient for (gradient,) in gradients), rtol=1e-12, atol=1e-15)
 
 
 @pytest.mark.parametrize("precision", [torch.double, torch.float, torch.bfloat16])
