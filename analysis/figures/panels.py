@@ -1,8 +1,8 @@
 """Figures of panels, and legends below them."""
 
 import textwrap
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Collection, Sequence
+from typing import Any, TypeVar
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -10,6 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from analysis.figures.style import COLUMN_WIDTH, TEXT_WIDTH, Style
+
+Group = TypeVar("Group")
 
 LONGEST_LABEL = 28  # letters, of which four columns of a legend fit beside each other
 
@@ -28,14 +30,16 @@ def panels(rows: int, columns: int, height: float, width: float | None = None) -
     return figure, [list(row) for row in figure.subplots(rows, columns, squeeze=False)]
 
 
-def wrapped_panels(count: int, most: int, height: float, width: float | None = None) -> tuple[Figure, list[Axes]]:
-    """A figure of so many panels in rows of at most `most`; the others as in `panels`."""
-    columns = min(most, count)
-    figure, grid = panels(-(-count // columns), columns, height, width)
+def wrapped_panels(
+    groups: Collection[Group], most: int, height: float, width: float | None = None
+) -> tuple[Figure, list[tuple[Axes, Group]]]:
+    """A figure with a panel for each group, in rows of at most `most`; the others as in `panels`."""
+    columns = min(most, len(groups))
+    figure, grid = panels(-(-len(groups) // columns), columns, height, width)
     flat = [axes for row in grid for axes in row]
-    for axes in flat[count:]:
+    for axes in flat[len(groups) :]:
         axes.set_visible(False)
-    return figure, flat[:count]
+    return figure, list(zip(flat, groups, strict=False))
 
 
 def split_by(points: pd.DataFrame, columns: list[str]) -> list[tuple[Any, pd.DataFrame]]:

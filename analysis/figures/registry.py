@@ -6,7 +6,9 @@ A new figure is one file below analysis/figures/: a function from tables to a Ch
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar
 
 import pandas as pd
@@ -14,8 +16,10 @@ import pandas as pd
 from analysis import figures
 from analysis.errors import ReportError
 from analysis.figures.chart import Chart
+from analysis.figures.style import paper_style
 from analysis.statistics.summaries import STOPPED
 from analysis.tables.architectures import Architectures
+from analysis.tables.evidence import Evidence
 
 Draw = TypeVar("Draw", bound=Callable[..., Chart | list[Chart] | None])
 
@@ -73,12 +77,21 @@ _REGISTERED: dict[str, RegisteredFigure] = {}
 def register(name: str, section: str, place: int, to_see: str) -> Callable[[Draw], Draw]:
     """Decorate the function that draws a figure, see `RegisteredFigure`.
 
-    The function returns a Chart, several in a list, or None where the tables lack what it shows. Its parameters are
-    among `results` (the tidy table), `trials`, `runs`, `gradients`, `parallelism`, `curves`, `attention`,
-    `architectures`, and further attributes of Evidence; those without a default are needed.
+    The function draws in the style of `paper_style`. It returns a Chart, several in a list, or None where the tables
+    lack what it shows. Those of its parameters that have no default are needed. They are among:
+
+        results: the tidy table, variants told apart.
+        trials: one row a complete trial, variants told apart.
+        runs: the `Runs` of both.
+        gradients: as `read_gradients` returns it.
+        parallelism: the table of `lengthwise parallelism`; other probes by the names of their tables.
+        curves: validation scores while training, see `Runs`.
+        attention: an AttentionFile a model.
+        architectures: what they say of themselves.
     """
 
     def registered(draw: Draw) -> Draw:
+        draw = paper_style()(draw)
         _REGISTERED[name] = RegisteredFigure(section, place, name, to_see, draw)
         return draw
 
@@ -100,3 +113,35 @@ def section_charts(section: str, architectures: Architectures, **tables: Any) ->
     """
     tables["architectures"] = architectures
     return [chart for figure in registered_figures() if figure.section == section for chart in figure.charts(tables)]
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """The figures by section, in the order they are shown, and sentences on those that had to be left out."""
+
+    sections: dict[str, list[Chart]] = field(default_factory=lambda: defaultdict(list))
+    notes: dict[str, str] = field(default_factory=lambda: defaultdict(str))
+
+    def __getitem__(self, section: str) -> list[Chart]:
+        return self.sections[section]
+
+    def charts(self) -> Iterator[Chart]:
+        """All figures."""
+        for section in self.sections.values():
+            yield from section
+
+
+def draw(evidence: Evidence) -> Gallery:
+    """Draw every figure that there are numbers for.
+
+    Raises:
+        ReportError: trials that cannot be compared though they look alike; the message names them.
+    """
+    gallery = Gallery()
+    tables = {**vars(evidence), **vars(evidence.runs), **evidence.probes}
+    for figure in registered_figures():
+        try:
+            gallery[figure.section].extend(figure.charts(tables))
+        except LeftOutError as reason:
+            gallery.notes.setdefault(figure.section, str(reason))
+    return gallery

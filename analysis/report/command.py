@@ -13,7 +13,7 @@ from pathlib import Path
 from analysis.arguments import OneLineParser
 from analysis.errors import ReportError
 from analysis.figures.chart import Chart, save_chart
-from analysis.figures.gallery import Gallery, draw
+from analysis.figures.registry import Gallery, draw
 from analysis.files import replacing, require_writable
 from analysis.report.context import Report
 from analysis.report.document import compose

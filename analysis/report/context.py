@@ -9,7 +9,7 @@ from typing import NamedTuple
 from analysis.claims.judged import verdicts
 from analysis.claims.verdicts import Verdict
 from analysis.figures.chart import Chart
-from analysis.figures.gallery import Gallery
+from analysis.figures.registry import Gallery
 from analysis.report.blocks import Block, Figure, Paragraph
 from analysis.report.failures import not_in_means
 from analysis.tables.architectures import Architectures

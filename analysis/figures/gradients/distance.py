@@ -16,7 +16,7 @@ from analysis.figures.gradients.norms import (
 )
 from analysis.figures.panels import label_leftmost, legend, panels, split_by
 from analysis.figures.registry import register
-from analysis.figures.style import Style, paper_style, styles
+from analysis.figures.style import Style, styles
 from analysis.statistics.gradient_fits import WHEN
 from analysis.statistics.gradient_norms import over_log_seeds, relative, without_remedies
 from analysis.tables.architectures import Architectures
@@ -74,16 +74,15 @@ def _draw(points: pd.DataFrame, looks: dict[str, Style], label: str, level: Leve
     phases = [phase for phase in WHEN if phase in set(points["phase"])]
     groups = split_by(points, ["task", "length"])
     limits = norm_limits(points, level)
-    with paper_style():
-        figure, grid = panels(len(groups), len(phases), height=2.3)
-        for ((task, length), of_length), row in zip(groups, grid, strict=True):
-            for axes, phase in zip(row, phases, strict=True):
-                shown = of_length[of_length["phase"] == phase]
-                if shown.empty:
-                    axes.set_visible(False)
-                    continue
-                draw_distances(axes, shown, looks, limits, level)
-                label_leftmost(axes, label)
-                axes.set_title(f"{task}, length {length}, {WHEN[phase]}", loc="left")
-        legend(figure, list(looks.values()), [level.look])
+    figure, grid = panels(len(groups), len(phases), height=2.3)
+    for ((task, length), of_length), row in zip(groups, grid, strict=True):
+        for axes, phase in zip(row, phases, strict=True):
+            shown = of_length[of_length["phase"] == phase]
+            if shown.empty:
+                axes.set_visible(False)
+                continue
+            draw_distances(axes, shown, looks, limits, level)
+            label_leftmost(axes, label)
+            axes.set_title(f"{task}, length {length}, {WHEN[phase]}", loc="left")
+    legend(figure, list(looks.values()), [level.look])
     return figure

@@ -9,7 +9,7 @@ from matplotlib.ticker import MaxNLocator
 from analysis.figures.chart import Chart
 from analysis.figures.panels import label_leftmost, split_by, wrapped, wrapped_panels
 from analysis.figures.registry import register
-from analysis.figures.style import paper_style, styles
+from analysis.figures.style import styles
 from analysis.statistics.summaries import seeds_phrase
 from analysis.tables.architectures import Architectures
 from analysis.tables.gradient_tables import LINE, curves, longest
@@ -34,18 +34,16 @@ def gradient_heatmap_figure(gradients: pd.DataFrame, architectures: Architecture
     several = len(points["task"].unique()) > 1
     most = points["log10_norm"].max()
     least = max(points["log10_norm"].min(), most - DECADES)
-    with paper_style():
-        figure, cells = wrapped_panels(len(keys), COLUMNS, height=1.45)
-        maps = [_draw_map(axes, lines[key], least, most) for axes, key in zip(cells, keys, strict=True)]
-        for place, (axes, (task, name)) in enumerate(zip(cells, keys, strict=True)):
-            title = wrapped(looks[name].name)
-            axes.set_title(f"{title}\n{task}" if several else title, loc="left")
-            axes.set_xlabel("Training step" if place + min(COLUMNS, len(keys)) >= len(keys) else "")
-            label_leftmost(axes, "Distance")
-        cut = points["log10_norm"].min() < least
-        figure.colorbar(
-            maps[-1], ax=cells, label="log10 gradient norm", extend="min" if cut else "neither", pad=0.01, aspect=30
-        )
+    figure, cells = wrapped_panels(keys, COLUMNS, height=1.45)
+    maps = [_draw_map(axes, lines[key], least, most) for axes, key in cells]
+    for place, (axes, (task, name)) in enumerate(cells):
+        title = wrapped(looks[name].name)
+        axes.set_title(f"{title}\n{task}" if several else title, loc="left")
+        axes.set_xlabel("Training step" if place + min(COLUMNS, len(keys)) >= len(keys) else "")
+        label_leftmost(axes, "Distance")
+    extend = "min" if points["log10_norm"].min() < least else "neither"
+    panels = [axes for axes, _ in cells]
+    figure.colorbar(maps[-1], ax=panels, label="log10 gradient norm", extend=extend, pad=0.01, aspect=30)
     caption = (
         "Norm of the gradient that reaches a source token, by training step and the token's distance from the loss "
         f"(colour: log10 of the geometric mean over {seeds_phrase(points)}), {_lengths_phrase(points)}."

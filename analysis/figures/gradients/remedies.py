@@ -11,11 +11,11 @@ from matplotlib.axes import Axes
 
 from analysis.claims.remedies import BASELINE, remedy_lags, remedy_norms
 from analysis.figures.chart import Chart
-from analysis.figures.gradients.lags import draw_lags, lag_spread
 from analysis.figures.gradients.norms import ONE_PERCENT, draw_distances, log_spread, norm_limits
+from analysis.figures.gradients.recall import draw_lags, lag_spread
 from analysis.figures.panels import label_leftmost, legend, panels
 from analysis.figures.registry import register
-from analysis.figures.style import TEXT_WIDTH, Style, guide, paper_style, styles
+from analysis.figures.style import TEXT_WIDTH, Style, guide, styles
 from analysis.statistics.gradient_fits import WHEN
 from analysis.tables.architectures import Architectures
 
@@ -33,13 +33,7 @@ COLORS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 def remedies_figure(
     gradients: pd.DataFrame, architectures: Architectures, results: pd.DataFrame | None = None
 ) -> Chart | None:
-    """A row for each architecture with variants: gradient norm against distance, and accuracy against lag.
-
-    Args:
-        gradients: as `read_gradients` returns it.
-        architectures: what they say of themselves.
-        results: the tidy table of trials, for accuracy.
-    """
+    """A row for each architecture with variants: gradient norm against distance, and accuracy against lag."""
     norms, lags = remedy_norms(gradients), remedy_lags(gradients, results)
     if norms.empty:
         return None
@@ -48,22 +42,21 @@ def remedies_figure(
     phases = [phase for phase in WHEN if phase in set(norms["phase"])]
     rows = [(task, arch) for task in norms["task"].unique() for arch in named if _of(norms, task, arch).size]
     limits = norm_limits(norms, ONE_PERCENT)
-    with paper_style():
-        figure, grid = panels(len(rows), len(phases) + (len(lags) > 0), height=2.0, width=TEXT_WIDTH)
-        for (task, arch), row in zip(rows, grid, strict=True):
-            of_row = _of(norms, task, arch)
-            for axes, phase in zip(row, phases, strict=False):
-                shown = of_row[of_row["phase"] == phase]
-                if shown.empty:
-                    axes.set_visible(False)
-                    continue
-                draw_distances(axes, shown, looks, limits, ONE_PERCENT, by="variant")
-                axes.set_xlabel("Distance from the loss")
-                label_leftmost(axes, "Gradient norm (relative)")
-                axes.set_title(f"{named[arch].name}, {WHEN[phase]}", loc="left")
-            if len(lags):
-                _draw_accuracy(row[-1], _of(lags, task, arch), named[arch].name, looks)
-        legend(figure, list(looks.values()), [ONE_PERCENT.look, *([CHANCE] if len(lags) else [])])
+    figure, grid = panels(len(rows), len(phases) + (len(lags) > 0), height=2.0, width=TEXT_WIDTH)
+    for (task, arch), row in zip(rows, grid, strict=True):
+        of_row = _of(norms, task, arch)
+        for axes, phase in zip(row, phases, strict=False):
+            shown = of_row[of_row["phase"] == phase]
+            if shown.empty:
+                axes.set_visible(False)
+                continue
+            draw_distances(axes, shown, looks, limits, ONE_PERCENT, by="variant")
+            axes.set_xlabel("Distance from the loss")
+            label_leftmost(axes, "Gradient norm (relative)")
+            axes.set_title(f"{named[arch].name}, {WHEN[phase]}", loc="left")
+        if len(lags):
+            _draw_accuracy(row[-1], _of(lags, task, arch), named[arch].name, looks)
+    legend(figure, list(looks.values()), [ONE_PERCENT.look, *([CHANCE] if len(lags) else [])])
     points = pd.concat([norms.assign(panel="gradient_norm"), lags.assign(panel="accuracy")], ignore_index=True)
     return Chart("remedies", figure, points, _caption(norms, lags, named))
 

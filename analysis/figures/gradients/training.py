@@ -11,7 +11,7 @@ from analysis.figures.gradients.norms import few_lines, log_spread
 from analysis.figures.lines import draw_bands
 from analysis.figures.panels import legend, panels
 from analysis.figures.registry import register
-from analysis.figures.style import paper_style, styles
+from analysis.figures.style import styles
 from analysis.statistics.gradient_norms import over_log_seeds, over_row_seeds
 from analysis.statistics.summaries import PROPORTION
 from analysis.tables.architectures import Architectures
@@ -31,24 +31,23 @@ def training_norms_figure(gradients: pd.DataFrame, architectures: Architectures)
     points = pd.concat([of_kind for of_kind, _ in kinds], ignore_index=True)
     looks = styles(points["name"], architectures)
     tasks = list(points["task"].unique())
-    with paper_style():
-        figure, grid = panels(len(tasks), len(kinds), height=2.1)
-        for task, row in zip(tasks, grid, strict=True):
-            for axes, (of_kind, label) in zip(row, kinds, strict=True):
-                shown = of_kind[of_kind["task"] == task]
-                if shown.empty:
-                    axes.set_visible(False)
-                    continue
-                if of_kind is norms:
-                    _norm_axis(axes, shown)
-                else:
-                    proportion_axis(axes)
-                draw_bands(axes, shown, "step", looks, by="name")
-                axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-                axes.set_xlabel("Training step")
-                axes.set_ylabel(label)
-                axes.set_title(f"{task}, length {shown['length'].max()}", loc="left")
-        legend(figure, list(looks.values()))
+    figure, grid = panels(len(tasks), len(kinds), height=2.1)
+    for task, row in zip(tasks, grid, strict=True):
+        for axes, (of_kind, label) in zip(row, kinds, strict=True):
+            shown = of_kind[of_kind["task"] == task]
+            if shown.empty:
+                axes.set_visible(False)
+                continue
+            if of_kind is norms:
+                _norm_axis(axes, shown)
+            else:
+                proportion_axis(axes)
+            draw_bands(axes, shown, "step", looks, by="name")
+            axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+            axes.set_xlabel("Training step")
+            axes.set_ylabel(label)
+            axes.set_title(f"{task}, length {shown['length'].max()}", loc="left")
+    legend(figure, list(looks.values()))
     one_seed = " With one seed the band of the norm runs from its least to its greatest since the point before."
     caption = (
         "Norm of the gradient over all parameters before clipping, averaged over the steps since the point before, "

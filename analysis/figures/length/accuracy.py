@@ -7,7 +7,7 @@ from analysis.figures.chart import Chart
 from analysis.figures.lines import distance_apart, draw_chance, draw_error_bars, spread_phrase
 from analysis.figures.panels import legend, panels
 from analysis.figures.registry import register
-from analysis.figures.style import CHANCE, paper_style, styles, styles_of
+from analysis.figures.style import CHANCE, styles, styles_of
 from analysis.statistics.summaries import PROPORTION, SETTING, by_setting, over_seeds, within_training
 from analysis.tables.architectures import Architectures
 
@@ -30,21 +30,20 @@ def accuracy_figure(results: pd.DataFrame, architectures: Architectures) -> Char
     points = over_seeds(rows, [*SETTING, "metric", "arch", "length"], PROPORTION)
     looks = styles(results["arch"], architectures)
     settings = by_setting(points)
-    with paper_style():
-        figure, grid = panels(len(settings), 2, height=2.2)
-        for (setting, of_setting), row in zip(settings, grid, strict=True):
-            for axes, (metric, label) in zip(row, ACCURACIES.items(), strict=True):
-                shown = of_setting[of_setting["metric"] == metric]
-                if shown.empty:
-                    axes.set_visible(False)
-                    continue
-                if metric == "greedy_token_accuracy":
-                    draw_chance(axes, results, setting.task, setting.vocabulary, shown["length"])
-                draw_error_bars(axes, shown, "length", looks, apart=distance_apart(axes, shown, "length"))
-                proportion_axis(axes, label)
-                length_axis(axes, shown["length"], "Length (tokens)")
-                axes.set_title(str(setting), loc="left")
-        legend(figure, styles_of(looks, points["arch"]), [CHANCE], columns=4)
+    figure, grid = panels(len(settings), 2, height=2.2)
+    for (setting, of_setting), row in zip(settings, grid, strict=True):
+        for axes, (metric, label) in zip(row, ACCURACIES.items(), strict=True):
+            shown = of_setting[of_setting["metric"] == metric]
+            if shown.empty:
+                axes.set_visible(False)
+                continue
+            if metric == "greedy_token_accuracy":
+                draw_chance(axes, results, setting.task, setting.vocabulary, shown["length"])
+            draw_error_bars(axes, shown, "length", looks, apart=distance_apart(axes, shown, "length"))
+            proportion_axis(axes, label)
+            length_axis(axes, shown["length"], "Length (tokens)")
+            axes.set_title(str(setting), loc="left")
+    legend(figure, styles_of(looks, points["arch"]), [CHANCE], columns=4)
     caption = (
         "Accuracy of free-running greedy decoding against length: the share of target tokens right at "
         "their position (left) and of sequences without any error (right). "

@@ -6,7 +6,7 @@ from analysis.figures.chart import Chart
 from analysis.figures.lines import each_line, error_bars, from_middle, spread_phrase
 from analysis.figures.panels import legend, wrapped_panels
 from analysis.figures.registry import register
-from analysis.figures.style import guide, paper_style, styles, styles_of
+from analysis.figures.style import guide, styles, styles_of
 from analysis.statistics.summaries import SETTING, STOPPED, by_setting, over_seeds, within_training
 from analysis.tables.architectures import Architectures
 
@@ -24,23 +24,22 @@ def bits_figure(results: pd.DataFrame, architectures: Architectures) -> Chart | 
         return None
     looks = styles(results["arch"], architectures)
     settings = by_setting(points)
-    with paper_style():
-        figure, cells = wrapped_panels(len(settings), 2, height=2.7)
-        for axes, (setting, shown) in zip(cells, settings, strict=True):
-            most = shown["bits_presented"].max()
-            axes.plot([0, most], [0, most], **DIAGONAL)
-            lines = list(each_line(shown, "arch", looks))
-            for place, (name, line) in zip(from_middle(len(lines)), lines, strict=True):
-                # Smaller markers on top, so that equal lines do not hide each other.
-                size = max(2.5, 4.5 - 0.6 * place)
-                error_bars(axes, line, "bits_presented", markersize=size, **looks[name].of_line())
-            axes.set_xlim(0, 1.05 * most)
-            axes.set_ylim(min(0, 1.05 * shown["mean"].min()), 1.08 * most)
-            axes.set_xlabel("Bits presented (a sequence)")
-            axes.set_ylabel("Bits recovered (a sequence)")
-            axes.grid(True)
-            axes.set_title(str(setting), loc="left")
-        legend(figure, styles_of(looks, points["arch"]), [DIAGONAL], columns=2 * min(2, len(settings)))
+    figure, cells = wrapped_panels(settings, 2, height=2.7)
+    for axes, (setting, shown) in cells:
+        most = shown["bits_presented"].max()
+        axes.plot([0, most], [0, most], **DIAGONAL)
+        lines = list(each_line(shown, "arch", looks))
+        for place, (name, line) in zip(from_middle(len(lines)), lines, strict=True):
+            # Smaller markers on top, so that equal lines do not hide each other.
+            size = max(2.5, 4.5 - 0.6 * place)
+            error_bars(axes, line, "bits_presented", markersize=size, **looks[name].of_line())
+        axes.set_xlim(0, 1.05 * most)
+        axes.set_ylim(min(0, 1.05 * shown["mean"].min()), 1.08 * most)
+        axes.set_xlabel("Bits presented (a sequence)")
+        axes.set_ylabel("Bits recovered (a sequence)")
+        axes.grid(True)
+        axes.set_title(str(setting), loc="left")
+    legend(figure, styles_of(looks, points["arch"]), [DIAGONAL], columns=2 * min(2, len(settings)))
     caption = (
         "Bits recovered of the bits presented: the information in the target less the teacher-forced "
         "cross-entropy of its tokens, a lower bound on what passed from source to target. On the dotted line "

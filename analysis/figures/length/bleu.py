@@ -17,7 +17,7 @@ from analysis.figures.chart import Chart
 from analysis.figures.lines import error_bars, from_middle
 from analysis.figures.panels import label_leftmost, split_by, wrapped_panels
 from analysis.figures.registry import register
-from analysis.figures.style import TEXT_WIDTH, TRAIN_LENGTH, Style, guide, paper_style, styles
+from analysis.figures.style import TEXT_WIDTH, TRAIN_LENGTH, Style, guide, styles
 from analysis.statistics.comparisons import (
     BLEU_BOUNDS,
     Comparison,
@@ -119,18 +119,17 @@ def _draw(
     split = all(len(group) == 1 for group in groups)
     fills = {length: {} if split else FILLS[place % len(FILLS)] for place, length in enumerate(lengths)}
     handles: dict[tuple[str, int], Line2D] = {}
-    with paper_style():
-        figure, cells = wrapped_panels(len(groups), 2, height=2.6, width=TEXT_WIDTH)
-        for axes, group in zip(cells, groups, strict=True):
-            for comparison in group:
-                axes.axvline(comparison.train_length, **TRAIN_LENGTH)
-            if reference:
-                axes.axhline(1, **reference)
-            drawn = _draw_lines(axes, _points_of(points, group), looks, fills)
-            handles |= {(arch, 0 if split else length): line for (arch, length), line in drawn.items()}
-            _finish_axes(axes, _points_of(points, _of_setting(compared, group[0].setting)), label, bool(reference))
-            axes.set_title(_title(group, compared), loc="left")
-        _legend(figure, handles, looks, [TRAIN_LENGTH, reference] if reference else [TRAIN_LENGTH])
+    figure, cells = wrapped_panels(groups, 2, height=2.6, width=TEXT_WIDTH)
+    for axes, group in cells:
+        for comparison in group:
+            axes.axvline(comparison.train_length, **TRAIN_LENGTH)
+        if reference:
+            axes.axhline(1, **reference)
+        drawn = _draw_lines(axes, _points_of(points, group), looks, fills)
+        handles |= {(arch, 0 if split else length): line for (arch, length), line in drawn.items()}
+        _finish_axes(axes, _points_of(points, _of_setting(compared, group[0].setting)), label, bool(reference))
+        axes.set_title(_title(group, compared), loc="left")
+    _legend(figure, handles, looks, [TRAIN_LENGTH, reference] if reference else [TRAIN_LENGTH])
     return figure
 
 

@@ -1,68 +1,52 @@
-"""The figure of capacity against hidden size: how many bits a state of so many units carries."""
+"""Figures of capacity: how many bits a fixed context carries, by its hidden size and by the numbers it holds."""
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from analysis.figures.axes import length_axis
 from analysis.figures.chart import Chart
 from analysis.figures.lines import draw_error_bars, spread_phrase
-from analysis.figures.panels import label_leftmost, legend, wrapped_panels
+from analysis.figures.panels import label_leftmost, legend, panels, wrapped_panels
 from analysis.figures.registry import register
-from analysis.figures.style import Style, gid, guide, paper_style, styles
+from analysis.figures.style import Style, gid, guide, styles
 from analysis.statistics.intervals import capacity
 from analysis.statistics.length_fits import CapacityLine, capacity_lines
 from analysis.statistics.summaries import BUDGET, SETTING, STOPPED, by_setting, within_training
 from analysis.tables.architectures import Architectures, class_of
 
 POINT_COLUMNS = [
-    *SETTING,
-    "arch",
-    "hidden_size",
-    "context_size",
-    "length",
-    "presented",
-    "mean",
-    "low",
-    "high",
-    "seeds",
-    STOPPED,
-]
+    *SETTING, "arch", "hidden_size", "context_size", "length", "presented", "mean", "low", "high", "seeds", STOPPED,
+]  # fmt: skip
 PRESENTED = guide("most bits presented")
+LABELS = ("Most bits recovered (a sequence)", "Bits a number of the context")
 
 
 @register(
     "capacity_by_size", "bottleneck", 3, "Whether a wider state carries more: a fixed context gains with its size."
 )
 def capacity_figure(results: pd.DataFrame, trials: pd.DataFrame, architectures: Architectures) -> Chart | None:
-    """Most bits recovered against hidden size; None unless some architecture was run at two sizes or more.
-
-    Args:
-        results: the tidy table, variants told apart or not.
-        trials: one row a complete trial, with its `hidden_size` and `context_size`.
-        architectures: what they say of themselves.
-    """
+    """Most bits recovered against hidden size; None unless some architecture was run at two sizes or more."""
     points = capacity_points(results, trials)
     points = points[points.groupby([*SETTING, "arch"])["hidden_size"].transform("nunique") > 1]
     if points.empty:
         return None
     looks = styles(points["arch"], architectures)
     lines = capacity_lines(results, trials, architectures)
-    settings = by_setting(points)
-    with paper_style():
-        figure, cells = wrapped_panels(len(settings), 2, height=2.4)
-        for axes, (setting, shown) in zip(cells, settings, strict=True):
-            axes.axhline(shown["presented"].max(), **PRESENTED)
-            draw_error_bars(axes, shown, "hidden_size", looks)
-            for line in lines:
-                if line.setting == setting:
-                    _draw_line(axes, line, looks[line.arch])
-            axes.set_xticks(sorted(shown["hidden_size"].unique()))
-            axes.set(xlabel="Hidden size", xlim=(0, 1.05 * shown["hidden_size"].max()))
-            axes.set_ylim(bottom=min(0, shown["mean"].min()))
-            axes.grid(True)
-            label_leftmost(axes, "Most bits recovered (a sequence)")
-            axes.set_title(str(setting), loc="left")
-        legend(figure, list(looks.values()), [PRESENTED])
+    figure, cells = wrapped_panels(by_setting(points), 2, height=2.4)
+    for axes, (setting, shown) in cells:
+        axes.axhline(shown["presented"].max(), **PRESENTED)
+        draw_error_bars(axes, shown, "hidden_size", looks)
+        for line in lines:
+            if line.setting == setting:
+                _draw_line(axes, line, looks[line.arch])
+        axes.set_xticks(sorted(shown["hidden_size"].unique()))
+        axes.set(xlabel="Hidden size", xlim=(0, 1.05 * shown["hidden_size"].max()))
+        axes.set_ylim(bottom=min(0, shown["mean"].min()))
+        axes.grid(True)
+        label_leftmost(axes, "Most bits recovered (a sequence)")
+        axes.set_title(str(setting), loc="left")
+    legend(figure, list(looks.values()), [PRESENTED])
     caption = (
         "The most bits a sequence that an architecture recovered at any length, against its hidden size; "
         f"{spread_phrase(points)}. Thin lines are straight ones fitted to each seed, with the 95% t interval of their "
@@ -70,6 +54,44 @@ def capacity_figure(results: pd.DataFrame, trials: pd.DataFrame, architectures: 
         "capacity may be greater."
     )
     return Chart("capacity_by_size", figure, points.reset_index(drop=True), caption)
+
+
+@register(
+    "capacity_by_context",
+    "bottleneck",
+    3,
+    "What a number of the context is worth: the size of the state against its kind.",
+)
+def context_figure(results: pd.DataFrame, trials: pd.DataFrame, architectures: Architectures) -> Chart | None:
+    """Most bits recovered against the numbers that a fixed context holds, and the bits for each of these numbers.
+
+    None unless contexts of two sizes or more were run.
+    """
+    points = capacity_points(results, trials).dropna(subset="context_size")
+    if points["context_size"].nunique() < 2:
+        return None
+    looks = styles(points["arch"], architectures)
+    settings = by_setting(points)
+    figure, grid = panels(len(settings), 2, height=2.4)
+    for row, (setting, shown) in zip(grid, settings, strict=True):
+        numbers = shown["context_size"]
+        for axes, divisor, label in zip(row, (1, numbers), LABELS, strict=True):
+            bits = shown[["mean", "low", "high"]].div(divisor, axis=0)
+            draw_error_bars(axes, pd.concat([shown.drop(columns=list(bits)), bits], axis=1), "context_size", looks)
+            length_axis(axes, numbers.astype(int), "Numbers in the context")
+            axes.set_ylabel(label)
+            axes.margins(y=0.1)
+            axes.set_ylim(bottom=min(0, bits["mean"].min()))
+        row[0].axhline(shown["presented"].max(), **PRESENTED)
+        row[0].set_ylim(top=1.05 * shown[["high", "mean", "presented"]].max().max())
+        row[0].set_title(str(setting), loc="left")
+    legend(figure, list(looks.values()), [PRESENTED])
+    caption = (
+        "The most bits a sequence that a fixed context carried at any length, against how many numbers it holds "
+        f"(left), and the same divided by that number (right); {spread_phrase(points)}. At the dotted line everything "
+        "presented arrived: such a context may hold more."
+    )
+    return Chart("capacity_by_context", figure, points.reset_index(drop=True), caption)
 
 
 def _draw_line(axes: Axes, line: CapacityLine, look: Style) -> None:

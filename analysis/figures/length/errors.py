@@ -11,7 +11,7 @@ from analysis.figures.chart import Chart
 from analysis.figures.lines import error_bars, spread_phrase
 from analysis.figures.panels import label_leftmost, wrapped_panels
 from analysis.figures.registry import register
-from analysis.figures.style import TEXT_WIDTH, TRAIN_LENGTH, paper_style, styles
+from analysis.figures.style import TEXT_WIDTH, TRAIN_LENGTH, styles
 from analysis.statistics.summaries import (
     PROPORTION,
     SETTING,
@@ -97,19 +97,18 @@ def _panels(
         for arch in looks
         if (shown["arch"] == arch).any()
     ]
-    with paper_style():
-        figure, panels = wrapped_panels(len(cells), COLUMNS, HEIGHT, TEXT_WIDTH)
-        for axes, (setting, arch, shown) in zip(panels, cells, strict=True):
-            draw(axes, shown)
-            if setting.limit:
-                axes.axvline(setting.limit, **{**TRAIN_LENGTH, "label": None})
-            proportion_axis(axes)
-            length_axis(axes, shown["length"], "Length (tokens)")
-            label_leftmost(axes, label)
-            mark = " (not converged)" if stopped_names(shown) else ""
-            axes.set_title(f"{looks[arch].name}{mark},\n{setting.task}", loc="left")
-        handles, labels = panels[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), handlelength=2)
+    figure, panels = wrapped_panels(cells, COLUMNS, HEIGHT, TEXT_WIDTH)
+    for axes, (setting, arch, shown) in panels:
+        draw(axes, shown)
+        if setting.limit:
+            axes.axvline(setting.limit, **{**TRAIN_LENGTH, "label": None})
+        proportion_axis(axes)
+        length_axis(axes, shown["length"], "Length (tokens)")
+        label_leftmost(axes, label)
+        mark = " (not converged)" if stopped_names(shown) else ""
+        axes.set_title(f"{looks[arch].name}{mark},\n{setting.task}", loc="left")
+    handles, labels = panels[0][0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), handlelength=2)
     return figure
 
 

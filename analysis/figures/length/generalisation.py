@@ -7,7 +7,7 @@ from analysis.figures.chart import Chart
 from analysis.figures.lines import distance_apart, draw_chance, draw_error_bars, spread_phrase
 from analysis.figures.panels import label_leftmost, legend, split_by, wrapped_panels
 from analysis.figures.registry import register
-from analysis.figures.style import CHANCE, TEXT_WIDTH, TRAIN_LENGTH, paper_style, styles, styles_of
+from analysis.figures.style import CHANCE, TEXT_WIDTH, TRAIN_LENGTH, styles, styles_of
 from analysis.statistics.summaries import PROPORTION, TASK, measured, over_seeds, task_name
 from analysis.tables.architectures import Architectures
 
@@ -27,17 +27,16 @@ def length_generalisation_figure(results: pd.DataFrame, architectures: Architect
     points = over_seeds(rows, [*TASK, "train_length", "arch", "eval_length"], PROPORTION)
     looks = styles(results["arch"], architectures)
     trained = split_by(points, [*TASK, "train_length"])
-    with paper_style():
-        figure, cells = wrapped_panels(len(trained), MOST_COLUMNS, height=2.1, width=TEXT_WIDTH)
-        for axes, ((task, vocabulary, length), shown) in zip(cells, trained, strict=True):
-            draw_chance(axes, results, task, vocabulary, shown["eval_length"])
-            axes.axvline(length, **TRAIN_LENGTH)
-            draw_error_bars(axes, shown, "eval_length", looks, apart=distance_apart(axes, shown, "eval_length"))
-            proportion_axis(axes)
-            label_leftmost(axes, "Greedy token accuracy")
-            length_axis(axes, [*shown["eval_length"], length], "Test length (tokens)")
-            axes.set_title(f"{task_name(task, vocabulary)},\ntrained up to {length}", loc="left")
-        legend(figure, styles_of(looks, points["arch"]), [TRAIN_LENGTH, CHANCE], columns=4)
+    figure, cells = wrapped_panels(trained, MOST_COLUMNS, height=2.1, width=TEXT_WIDTH)
+    for axes, ((task, vocabulary, length), shown) in cells:
+        draw_chance(axes, results, task, vocabulary, shown["eval_length"])
+        axes.axvline(length, **TRAIN_LENGTH)
+        draw_error_bars(axes, shown, "eval_length", looks, apart=distance_apart(axes, shown, "eval_length"))
+        proportion_axis(axes)
+        label_leftmost(axes, "Greedy token accuracy")
+        length_axis(axes, [*shown["eval_length"], length], "Test length (tokens)")
+        axes.set_title(f"{task_name(task, vocabulary)},\ntrained up to {length}", loc="left")
+    legend(figure, styles_of(looks, points["arch"]), [TRAIN_LENGTH, CHANCE], columns=4)
     caption = (
         "Greedy token accuracy against the length of the test sources, a panel for each greatest length in "
         "training (dashed): to its right, models meet lengths they have not seen. "

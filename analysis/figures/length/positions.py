@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from analysis.figures.chart import Chart
 from analysis.figures.lines import each_line
 from analysis.figures.registry import register
-from analysis.figures.style import TEXT_WIDTH, Style, paper_style, styles
+from analysis.figures.style import TEXT_WIDTH, Style, styles
 from analysis.statistics.summaries import (
     PROPORTION,
     SETTING,
@@ -36,14 +36,13 @@ def position_figure(results: pd.DataFrame, architectures: Architectures) -> Char
     points = over_seeds(rows, [*SETTING, "length", "arch", "position"], PROPORTION)
     looks = styles(results["arch"], architectures)
     settings = by_setting(points)
-    with paper_style():
-        heights = [0.65 + 0.2 * shown["arch"].nunique() for _, shown in settings]
-        figure = Figure(figsize=(TEXT_WIDTH, sum(heights) + 0.1), layout="constrained")
-        grid = figure.subplots(len(settings), 1, squeeze=False, height_ratios=heights)
-        for (axes,), (setting, shown) in zip(grid, settings, strict=True):
-            _draw_map(axes, shown, looks)
-            length = shown["length"].iloc[0]
-            axes.set_title(f"{setting}, length {length}", loc="left")
+    heights = [0.65 + 0.2 * shown["arch"].nunique() for _, shown in settings]
+    figure = Figure(figsize=(TEXT_WIDTH, sum(heights) + 0.1), layout="constrained")
+    grid = figure.subplots(len(settings), 1, squeeze=False, height_ratios=heights)
+    for (axes,), (setting, shown) in zip(grid, settings, strict=True):
+        _draw_map(axes, shown, looks)
+        length = shown["length"].iloc[0]
+        axes.set_title(f"{setting}, length {length}", loc="left")
     caption = (
         "Greedy token accuracy at each target position, at the greatest length of each task, of "
         f"those in training. Mean over {seeds_phrase(points)}; intervals are in the CSV."

@@ -13,7 +13,7 @@ SHOWN = ["device", "processor", "threads", "platform", "python", "commit", "pack
 
 def environment(report: Report) -> Iterator[Block]:
     """Every environment that trials or timings ran in, with how many of them."""
-    trials = report.evidence.environments[SHOWN].to_numpy().tolist()
+    trials = report.runs.environments[SHOWN].to_numpy().tolist()
     timings = report.evidence.parallelism
     machines = timings[timings["metric"] == "step_seconds"][MACHINE].drop_duplicates().to_numpy().tolist()
     yield Heading("Environment")

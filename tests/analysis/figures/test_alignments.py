@@ -9,10 +9,8 @@ import pandas as pd
 import pytest
 
 from analysis.errors import ReportError
-from analysis.figures.attention.alignments import alignment_figure
-from analysis.figures.attention.heads import heads_figure
+from analysis.figures.attention.alignments import alignment_figure, heads_figure, spread_over_lengths
 from analysis.figures.attention.pair import draw_attention
-from analysis.figures.attention.sentences import spread_over_lengths
 from analysis.figures.style import TEXT_WIDTH
 from analysis.report.command import main as report
 from analysis.tables.architectures import Architectures

@@ -6,8 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.figures.length.capacity import capacity_figure, capacity_points
-from analysis.figures.length.contexts import context_figure
+from analysis.figures.length.capacity import capacity_figure, capacity_points, context_figure
 from analysis.report.blocks import titled
 from analysis.report.render import markdown
 from analysis.report.sections.lengths import halving_lengths

@@ -1,18 +1,28 @@
-"""The figure of learning curves: validation scores against optimiser steps and against wall-clock time."""
+"""Figures of learning: scores against optimiser steps and the clock, and what each learning rate was worth."""
 
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.ticker import NullLocator
 
 from analysis.figures.axes import proportion_axis
 from analysis.figures.chart import Chart
 from analysis.figures.direct_labels import label_lines
-from analysis.figures.lines import draw_bands, each_line, ring_stopped
-from analysis.figures.panels import panels, split_by
+from analysis.figures.lines import draw_bands, draw_error_bars, each_line, ring_stopped, spread_phrase
+from analysis.figures.panels import label_leftmost, legend, panels, split_by, wrapped_panels
 from analysis.figures.registry import register
-from analysis.figures.style import Style, paper_style, styles
+from analysis.figures.style import Style, styles
 from analysis.statistics.intervals import mean_interval
-from analysis.statistics.summaries import BUDGET, PROPORTION, STOPPED, TASK, longest, seeds_phrase, task_name
-from analysis.tables.architectures import Architectures
+from analysis.statistics.summaries import (
+    BUDGET,
+    PROPORTION,
+    STOPPED,
+    TASK,
+    longest,
+    over_seeds,
+    seeds_phrase,
+    task_name,
+)
+from analysis.tables.architectures import Architectures, class_of
 
 # In the order of preference: what is drawn of a trial is the first that it has.
 METRICS = {
@@ -23,6 +33,7 @@ METRICS = {
 }
 LABELS = {"minutes": "Minutes of training", "step": "Optimiser steps"}
 HEIGHT, AROUND = 2.3, 0.6  # inches of a row of panels, and what title and labels take of it
+LEAST_RATES = 3  # of an architecture, for a line
 POINT_COLUMNS = [
     *TASK, "train_length", "arch", "metric", "step", "seconds", "mean", "low", "high", "seeds", "running",
     STOPPED,
@@ -35,27 +46,20 @@ POINT_COLUMNS = [
     "change between the panels.",
 )  # fmt: skip
 def learning_figure(curves: pd.DataFrame, trials: pd.DataFrame, architectures: Architectures) -> Chart | None:
-    """Validation score at the greatest train length of each task; None where no trial kept its curve.
-
-    Args:
-        curves: as `read_histories` returns it.
-        trials: one row a complete trial, variants told apart.
-        architectures: what they say of themselves.
-    """
+    """Validation score at the greatest train length of each task; None where no trial kept its curve."""
     points = learning_points(curves, trials)
     if points.empty:
         return None
     looks = styles(points["arch"], architectures)
     groups = split_by(points, [*TASK, "train_length", "metric"])
-    with paper_style():
-        figure, grid = panels(len(groups), 2, height=HEIGHT)
-        for ((task, vocabulary, length, metric), shown), (left, right) in zip(groups, grid, strict=True):
-            shown = shown.assign(minutes=shown["seconds"] / 60)
-            _draw(left, shown, "minutes", looks)
-            _draw(right, shown, "step", looks)
-            left.set_ylabel(METRICS[metric][0])
-            left.set_title(f"{task_name(task, vocabulary)}, trained up to {length}", loc="left")
-            label_lines(right, shown, "step", looks, HEIGHT - AROUND)
+    figure, grid = panels(len(groups), 2, height=HEIGHT)
+    for ((task, vocabulary, length, metric), shown), (left, right) in zip(groups, grid, strict=True):
+        shown = shown.assign(minutes=shown["seconds"] / 60)
+        _draw(left, shown, "minutes", looks)
+        _draw(right, shown, "step", looks)
+        left.set_ylabel(METRICS[metric][0])
+        left.set_title(f"{task_name(task, vocabulary)}, trained up to {length}", loc="left")
+        label_lines(right, shown, "step", looks, HEIGHT - AROUND)
     spread = (
         "One seed, so without intervals."
         if points["seeds"].max() == 1
@@ -111,3 +115,47 @@ def _draw(axes: Axes, points: pd.DataFrame, x: str, looks: dict[str, Style]) -> 
     if points["metric"].iloc[0] == "greedy_token_accuracy":
         proportion_axis(axes)
     axes.set_xlabel(LABELS[x])
+
+
+@register(
+    "learning_rates", "learning", 2,
+    "Where the lowest point of a line lies: too small a rate has not arrived yet, too great a one never does. A rate "
+    "is tuned where the lowest point is not at an end.",
+)  # fmt: skip
+def learning_rates_figure(curves: pd.DataFrame, trials: pd.DataFrame, architectures: Architectures) -> Chart | None:
+    """Best validation loss against learning rate; None unless some architecture was run at three rates or more."""
+    points = learning_rate_points(curves, trials)
+    if points.empty:
+        return None
+    looks = styles(points["arch"], architectures)
+    figure, cells = wrapped_panels(split_by(points, [*TASK, "train_length"]), 2, height=2.4)
+    for axes, ((task, vocabulary, length), shown) in cells:
+        draw_error_bars(axes, shown, "learning_rate", looks)
+        axes.set_xscale("log")
+        axes.set_yscale("log")
+        rates = sorted(shown["learning_rate"].unique())
+        axes.set_xticks(rates, [f"{rate:g}" for rate in rates])
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.set_xlabel("Learning rate")
+        label_leftmost(axes, "Validation loss (nats a token)")
+        axes.set_title(f"{task_name(task, vocabulary)},\ntrained up to {length}", loc="left")
+    legend(figure, list(looks.values()))
+    caption = (
+        "The least validation loss of a trial against its learning rate, both axes logarithmic; "
+        f"{spread_phrase(points)}. No test example is involved."
+    )
+    return Chart("learning_rates", figure, points, caption)
+
+
+def learning_rate_points(curves: pd.DataFrame, trials: pd.DataFrame) -> pd.DataFrame:
+    """Mean over seeds of the least validation loss, for each learning rate of each architecture."""
+    least = curves[curves["metric"] == "loss"].groupby("trial")["value"].min()
+    rows = trials.assign(
+        arch=trials["arch"].map(class_of),
+        learning_rate=[options.get("learning_rate") for options in trials["model"]],
+        value=trials["trial"].map(least),
+    ).dropna(subset=["learning_rate", "value"])
+    line = [*TASK, "train_length", "arch"]
+    rows = rows[rows.groupby(line)["learning_rate"].transform("nunique") >= LEAST_RATES]
+    # Such trials are short on purpose; whether they had converged says nothing here.
+    return over_seeds(rows, [*line, "learning_rate"], (0.0, float("inf"))).drop(columns=STOPPED)

@@ -5,12 +5,16 @@ import pytest
 
 from analysis.errors import ReportError
 from analysis.figures.direct_labels import spread
-from analysis.figures.length.learning_curves import learning_figure, learning_points
-from analysis.figures.length.learning_rates import learning_rate_points, learning_rates_figure
+from analysis.figures.length.learning import (
+    learning_figure,
+    learning_points,
+    learning_rate_points,
+    learning_rates_figure,
+)
 from analysis.report.render.svg import inline_svg
 from analysis.tables.architectures import Architectures
 from analysis.tables.schema import LEARNING_CURVES
-from analysis.tables.trial_folders import read_histories
+from analysis.tables.trial_folders import load_runs
 from tests.helpers.analysis_tables import write_trial
 from tests.helpers.charts import rings
 from tests.helpers.report_folders import with_history
@@ -77,11 +81,11 @@ def test_one_seed_is_said_in_the_caption():
 
 def test_histories_are_read_from_trials_and_a_half_written_line_is_left_out(tmp_path):
     folder = with_history(write_trial(tmp_path), "GRU")
-    whole = read_histories([tmp_path])
+    whole = load_runs([tmp_path]).curves
     assert set(whole["metric"]) == {ACCURACY} and set(whole["trial"]) == {folder.name} and len(whole) == 11
     with (folder / "history.csv").open("a") as file:
         file.write("550,11.0,validation,gree")
-    assert read_histories([tmp_path]).equals(whole)
+    assert load_runs([tmp_path]).curves.equals(whole)
 
 
 @pytest.mark.parametrize(
@@ -96,7 +100,7 @@ def test_a_history_that_holds_no_numbers_is_named(tmp_path, line, problem):
     folder = write_trial(tmp_path)
     (folder / "history.csv").write_text(f"step,seconds,split,metric,value\n0,0.0,validation,loss,3.0\n{line}\n")
     with pytest.raises(ReportError, match=f"history.csv: line 3: {problem}"):
-        read_histories([tmp_path])
+        load_runs([tmp_path])
 
 
 def test_a_loss_that_is_nan_is_a_gap_and_no_error(tmp_path):
@@ -104,7 +108,7 @@ def test_a_loss_that_is_nan_is_a_gap_and_no_error(tmp_path):
     (folder / "history.csv").write_text(
         "step,seconds,split,metric,value\n0,0.0,validation,loss,3.0\n9,1.0,validation,loss,nan\n"
     )
-    assert read_histories([tmp_path])["value"].tolist() == [3.0]
+    assert load_runs([tmp_path]).curves["value"].tolist() == [3.0]
 
 
 @pytest.mark.parametrize(
