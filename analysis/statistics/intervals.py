@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.special import stdtrit
 
+LEVEL = 0.95  # of all intervals
 BLEU_ORDER = 4  # the longest n-grams that count
 LARGEST_LOG = 700.0  # of a float that does not overflow
 
@@ -40,17 +41,15 @@ def lies_above(first: MeanInterval | None, second: MeanInterval | None) -> bool 
     return False if first.high < second.low else None
 
 
-def mean_interval(values: Sequence[float] | np.ndarray, level: float = 0.95) -> MeanInterval:
-    """Mean of independent values, one a seed, with Student's t interval: mean ± t(n-1) · s / √n.
+def mean_interval(values: Sequence[float] | np.ndarray) -> MeanInterval:
+    """Mean of independent values, one a seed, with Student's 95% t interval: mean ± t(n-1) · s / √n.
 
     It takes the values as normally distributed over seeds and knows no bounds; the caller clips where the
     quantity has some. One value gives no interval: its bounds are NaN.
 
     Raises:
-        ValueError: no value at all, or a level outside 0…1.
+        ValueError: no value at all.
     """
-    if not 0 < level < 1:
-        raise ValueError(f"level is {level}; it lies between 0 and 1")
     sample = np.asarray(values, dtype=float)
     count = sample.size
     if count == 0:
@@ -58,20 +57,20 @@ def mean_interval(values: Sequence[float] | np.ndarray, level: float = 0.95) -> 
     mean = float(sample.mean())
     if count == 1:
         return MeanInterval(mean, math.nan, math.nan, 1)
-    half = float(stdtrit(count - 1, (1 + level) / 2) * sample.std(ddof=1) / math.sqrt(count))
+    half = float(stdtrit(count - 1, (1 + LEVEL) / 2) * sample.std(ddof=1) / math.sqrt(count))
     return MeanInterval(mean, mean - half, mean + half, count)
 
 
-def prediction_interval(values: Sequence[float] | np.ndarray, level: float = 0.95) -> MeanInterval:
-    """Where one more value should fall: mean ± t(n-1) · s · √(1 + 1/n), for values normally distributed over seeds.
+def prediction_interval(values: Sequence[float] | np.ndarray) -> MeanInterval:
+    """Where one more value falls in 95% of cases: mean ± t(n-1) · s · √(1 + 1/n), for values normal over seeds.
 
     √(n + 1) times as wide as the interval of the mean, because the next value has a spread of its own. One value
     gives no interval.
 
     Raises:
-        ValueError: no value at all, or a level outside 0…1.
+        ValueError: no value at all.
     """
-    mean, low, high, count = mean_interval(values, level)
+    mean, low, high, count = mean_interval(values)
     half = (high - low) / 2 * math.sqrt(count + 1)
     return MeanInterval(mean, mean - half, mean + half, count)
 
@@ -167,9 +166,9 @@ def resample_seeds(values: np.ndarray, resampled: np.ndarray, random: np.random.
     return mean + np.std(values, ddof=1) / math.sqrt(seeds) * random.standard_t(seeds - 1, samples)
 
 
-def percentile_interval(mean: float, samples: np.ndarray, count: int, level: float = 0.95) -> MeanInterval:
-    """The percentile interval of bootstrap samples (samples,) of a mean over `count` seeds."""
-    low, high = np.quantile(samples, [(1 - level) / 2, (1 + level) / 2])
+def percentile_interval(mean: float, samples: np.ndarray, count: int) -> MeanInterval:
+    """The 95% percentile interval of bootstrap samples (samples,) of a mean over `count` seeds."""
+    low, high = np.quantile(samples, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return MeanInterval(float(mean), float(low), float(high), count)
 
 

@@ -112,8 +112,7 @@ def effective_lengths(results: pd.DataFrame, architectures: Architectures) -> li
 def _effective(setting: TaskSetting, arch: str, longest: int, rows: pd.DataFrame) -> EffectiveLength:
     counted = without_stopped(rows)
     curves = _curves(counted)
-    unlearnt = sum(curve["score"].iloc[0] < LEARNT for curve in curves)
-    lengths = [length_keeping(KEPT, curve["length"].to_numpy(float), curve["score"].to_numpy()) for curve in curves]
+    length, unlearnt, kept = _lengths_keeping(KEPT, curves)
 
     def accuracy(place: int) -> MeanInterval | None:
         values = [curve["value"].iloc[place] for curve in curves]
@@ -126,10 +125,10 @@ def _effective(setting: TaskSetting, arch: str, longest: int, rows: pd.DataFrame
         longest=longest,
         at_shortest=accuracy(0),
         at_longest=accuracy(-1),
-        length=None if unlearnt or not lengths or math.inf in lengths else _geometric_mean(lengths),
+        length=length,
         seeds=len(curves),
         unlearnt=unlearnt,
-        kept=sum(map(math.isinf, lengths)),
+        kept=kept,
         stopped=rows["trial"].nunique() - counted["trial"].nunique(),
     )
 
@@ -243,25 +242,30 @@ def _fit(setting: TaskSetting, arch: str, accuracy: pd.DataFrame, bits: pd.DataF
     curves = _curves(accuracy)
     if not curves:
         return None
-    unlearnt = sum(curve["score"].iloc[0] < LEARNT for curve in curves)
-    halves = [length_keeping(0.5, curve["length"].to_numpy(float), curve["score"].to_numpy()) for curve in curves]
+    half_length, unlearnt, unhalved = _lengths_keeping(0.5, curves)
     capacities = [fitted_capacity(curve["presented"].to_numpy(), curve["value"].to_numpy()) for curve in _curves(bits)]
     return LengthFit(
         setting,
         arch,
-        half_length=None if unlearnt or math.inf in halves else _geometric_mean(halves),
+        half_length=half_length,
         capacity=mean_interval(capacities).clipped(0, math.inf) if capacities and max(capacities) < math.inf else None,
         seeds=len(curves),
         unlearnt=unlearnt,
-        unhalved=sum(map(math.isinf, halves)),
+        unhalved=unhalved,
         unfilled=sum(map(math.isinf, capacities)) if capacities else None,
         longest=int(accuracy["length"].max()),
         most_bits=float(bits["presented"].max()) if len(bits) else math.nan,
     )
 
 
-def _geometric_mean(lengths: Sequence[float]) -> MeanInterval:
-    return mean_interval(np.log(lengths)).exponentiated()
+def _lengths_keeping(share: float, curves: Sequence[pd.DataFrame]) -> tuple[MeanInterval | None, int, int]:
+    """Geometric mean and interval of `length_keeping` over seeds, None where some seed has none; how many seeds had not
+    learnt the task at the shortest length, and how many keep the share throughout."""
+    unlearnt = sum(curve["score"].iloc[0] < LEARNT for curve in curves)
+    lengths = [length_keeping(share, curve["length"].to_numpy(float), curve["score"].to_numpy()) for curve in curves]
+    kept = sum(map(math.isinf, lengths))
+    mean = None if unlearnt or kept or not lengths else mean_interval(np.log(lengths)).exponentiated()
+    return mean, unlearnt, kept
 
 
 def _curves(rows: pd.DataFrame) -> list[pd.DataFrame]:

@@ -7,8 +7,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 from scipy.special import stdtrit
+from scipy.stats import linregress
 
 from analysis.statistics.crossings import first_crossing
+from analysis.statistics.intervals import LEVEL
 from analysis.tables.probe_tables import MACHINE
 
 UPPER_RANGE = 8  # an exponent is fitted to lengths from the greatest down to this share of it
@@ -30,11 +32,11 @@ class Line(NamedTuple):
     intercept: int
 
 
-def upper_exponent(lengths: Sequence[float], values: Sequence[float], level: float = 0.95) -> Exponent | None:
+def upper_exponent(lengths: Sequence[float], values: Sequence[float]) -> Exponent | None:
     """The exponent b of value = a · length^b over the upper range of lengths; None below two points.
 
     Least squares of log value on log length over the lengths from an eighth of the greatest on, where fixed costs
-    matter least, with Student's t interval. The interval covers deviations from the power law as well as noise.
+    matter least, with Student's 95% t interval. The interval covers deviations from the power law as well as noise.
 
     Raises:
         ValueError: a length or value that is not above 0.
@@ -45,14 +47,9 @@ def upper_exponent(lengths: Sequence[float], values: Sequence[float], level: flo
     if min(min(pair) for pair in pairs) <= 0:
         raise ValueError("a power law needs lengths and values above 0")
     x, y = np.log(np.asarray(pairs, dtype=float)).T
-    spread = float(((x - x.mean()) ** 2).sum())
-    slope = float(((x - x.mean()) * (y - y.mean())).sum() / spread)
-    freedom = len(pairs) - 2
-    if not freedom:
-        return Exponent(slope, math.nan, math.nan, 2)
-    residuals = y - y.mean() - slope * (x - x.mean())
-    half = float(stdtrit(freedom, (1 + level) / 2) * math.sqrt(float((residuals**2).sum()) / freedom / spread))
-    return Exponent(slope, slope - half, slope + half, len(pairs))
+    fit: Any = linregress(x, y)
+    half = float(stdtrit(len(x) - 2, (1 + LEVEL) / 2) * fit.stderr) if len(x) > 2 else math.nan
+    return Exponent(float(fit.slope), fit.slope - half, fit.slope + half, len(x))
 
 
 def exact_line(lengths: Sequence[int], counts: Sequence[int]) -> Line | None:
