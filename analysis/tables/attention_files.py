@@ -14,7 +14,7 @@ import numpy as np
 
 from analysis.tables.readers import check_keys, corrupt, read_json
 from analysis.tables.schema import ATTENTION, Column
-from analysis.tables.trial_folders import walk
+from analysis.tables.trial_folders import files_named
 
 EXAMPLE = "a test example of "  # what the name of an example of symbols begins with
 HEAD = re.compile(r"layer (\d+) head (\d+)")
@@ -81,10 +81,8 @@ def find_attention(runs: Sequence[str | Path]) -> list[AttentionFile]:
     Raises:
         ReportError: a path that is no folder, or a file that cannot be understood.
     """
-    found = walk(runs, "the folder of a trial or of a sweep")
-    paths = [folder / ATTENTION.file for folder, _, names in found if ATTENTION.file in names]
     files: dict[str, AttentionFile] = {}
-    for file in map(read_attention, paths):
+    for file in map(read_attention, files_named(ATTENTION.file, runs)):
         files.setdefault(file.label, file)
     return list(files.values())
 

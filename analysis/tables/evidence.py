@@ -15,43 +15,13 @@ import pandas as pd
 
 from analysis.errors import ReportError
 from analysis.files import replacing
+from analysis.tables import plain_tables, schema, trial_folders
 from analysis.tables.architectures import Architecture, Architectures, class_of
 from analysis.tables.attention_files import AttentionFile, find_attention
-from analysis.tables.plain_tables import (
-    REPORT,
-    Origin,
-    Tables,
-    read_architectures,
-    read_origins,
-    read_tables,
-    write_origin,
-    write_tables,
-)
+from analysis.tables.plain_tables import Origin, Tables
 from analysis.tables.probe_tables import read_probe
-from analysis.tables.readers import joined
-from analysis.tables.schema import (
-    ARCHITECTURES,
-    ENVIRONMENTS,
-    FAILURES,
-    GRADIENTS,
-    KEPT_SENTENCES,
-    KEPT_TRIALS,
-    LEARNING_CURVES,
-    PROBES,
-    TIDY,
-    Table,
-)
-from analysis.tables.trial_folders import (
-    Runs,
-    collect_runs,
-    find_trials,
-    is_trial,
-    join_runs,
-    nothing_complete,
-    read_environments,
-    read_histories,
-    read_probe_environments,
-)
+from analysis.tables.schema import Table
+from analysis.tables.trial_folders import Runs
 from analysis.tables.variants import with_gradients
 
 
@@ -64,8 +34,6 @@ class Evidence:
         runs: the same, variants of an architecture told apart.
         gradients: the table of gradient flow.
         probes: the tables of the other probes, by the names of their files.
-        curves: validation scores while training.
-        environments: what each trial ran on.
         attention: attention of some test sentences, a file a model.
         notes: sentences on what had to be left out.
         plain: the paths below which no trial folder lies.
@@ -76,8 +44,6 @@ class Evidence:
     runs: Runs
     gradients: pd.DataFrame
     probes: dict[str, pd.DataFrame]
-    curves: pd.DataFrame
-    environments: pd.DataFrame
     attention: list[AttentionFile]
     notes: list[str]
     plain: list[str]
@@ -95,15 +61,15 @@ class Evidence:
         classes = {class_of(arch) for table in measured for arch in table["arch"].dropna()}
         stated = [self.runs.architectures[arch] for arch in self.runs.architectures.names(classes)]
         return {
-            TIDY: self.loaded.results,
-            KEPT_TRIALS: self.loaded.trials.assign(label=self.runs.trials["arch"]),
-            FAILURES: self.loaded.failures,
-            KEPT_SENTENCES: self.loaded.sentences,
-            LEARNING_CURVES: self.curves,
-            ENVIRONMENTS: self.environments,
-            GRADIENTS: self.gradients,
-            **{table: self.probes[table.name] for table in PROBES},
-            ARCHITECTURES: pd.DataFrame(stated, columns=ARCHITECTURES.names),
+            schema.TIDY: self.loaded.results,
+            schema.KEPT_TRIALS: self.loaded.trials.assign(label=self.runs.trials["arch"]),
+            schema.FAILURES: self.loaded.failures,
+            schema.KEPT_SENTENCES: self.loaded.sentences,
+            schema.LEARNING_CURVES: self.loaded.curves,
+            schema.ENVIRONMENTS: self.loaded.environments,
+            schema.GRADIENTS: self.gradients,
+            **{table: self.probes[table.name] for table in schema.PROBES},
+            schema.ARCHITECTURES: pd.DataFrame(stated, columns=schema.ARCHITECTURES.names),
         }
 
 
@@ -116,26 +82,24 @@ def gather(paths: Sequence[str]) -> Evidence:
     Raises:
         ReportError: a path or file that cannot be understood, a trial found twice, or nothing to report.
     """
-    plain = [path for path in paths if next(find_trials([path]), None) is None]
+    plain = [path for path in paths if next(trial_folders.find_trials([path]), None) is None]
     folders = [path for path in paths if path not in plain]
-    tables = read_tables(plain)
+    tables = plain_tables.read_tables(plain)
     searched = [*paths, *map(str, tables.folders)]
-    loaded = _together(collect_runs(folders), tables, read_architectures(searched))
+    loaded = _together(trial_folders.load_runs(folders), tables, plain_tables.read_architectures(searched))
     runs, gradients = with_gradients(searched, loaded, tables.variants)
-    probes = {table.name: read_probe(table, searched) for table in PROBES}
+    probes = {table.name: read_probe(table, searched) for table in schema.PROBES}
     if all(table.empty for table in (runs.trials, gradients, *probes.values())):
-        raise ReportError(nothing_complete(paths, loaded))
+        raise ReportError(trial_folders.nothing_complete(paths, loaded))
     return Evidence(
         loaded=loaded,
         runs=runs,
         gradients=gradients,
         probes=probes,
-        curves=joined(LEARNING_CURVES.names, [read_histories(folders), tables.curves]),
-        environments=joined(ENVIRONMENTS.names, [read_environments(folders), tables.environments]),
         attention=find_attention(searched),
         notes=tables.notes,
         plain=plain,
-        origins=read_origins(plain),
+        origins=plain_tables.read_origins(plain),
     )
 
 
@@ -157,12 +121,12 @@ def export(evidence: Evidence, paths: Sequence[str], folder: Path, made_by: str,
         if folder.resolve().is_relative_to(Path(path).resolve()):
             raise ReportError(f"--export: {folder} lies in {path}, from which it is made; choose a folder elsewhere")
     names = [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
-    if is_trial(names) or REPORT in names:
-        kind = "trial" if is_trial(names) else "report"
+    if trial_folders.is_trial(names) or plain_tables.REPORT in names:
+        kind = "trial" if trial_folders.is_trial(names) else "report"
         raise ReportError(f"--export: {folder} is the folder of a {kind}; give one of its own")
     shutil.rmtree(folder / "attention", ignore_errors=True)  # of an earlier export; it would be read back
     write_evidence(evidence, folder)
-    write_origin(folder, _origin(evidence, read_probe_environments(paths), made_by, command))
+    plain_tables.write_origin(folder, _origin(evidence, trial_folders.read_probe_environments(paths), made_by, command))
 
 
 def write_evidence(evidence: Evidence, folder: Path) -> None:
@@ -171,7 +135,7 @@ def write_evidence(evidence: Evidence, folder: Path) -> None:
     Raises:
         OSError: the folder cannot be written.
     """
-    write_tables(folder, evidence.tables)
+    plain_tables.write_tables(folder, evidence.tables)
     for number, file in enumerate(evidence.attention, start=1):
         copy = folder / "attention" / str(number) / file.path.name
         if copy.resolve() != file.path.resolve():
@@ -180,7 +144,7 @@ def write_evidence(evidence: Evidence, folder: Path) -> None:
 
 
 def _origin(evidence: Evidence, probes: pd.DataFrame, made_by: str, command: str) -> Origin:
-    trials, timed = evidence.environments, evidence.parallelism
+    trials, timed = evidence.loaded.environments, evidence.parallelism
     timed = timed[timed["metric"] == "step_seconds"]  # counts belong to no device
     return Origin(
         made_by=made_by,
@@ -206,4 +170,7 @@ def _together(runs: Runs, tables: Tables, stated: Sequence[Architecture]) -> Run
     if twice:
         where = ", ".join(map(str, tables.folders))
         raise ReportError(f"{min(twice)} lies in a folder and stands in a table of {where}; give only one of them")
-    return replace(join_runs([runs, tables.runs]), architectures=Architectures([*runs.architectures.values(), *stated]))
+    return replace(
+        trial_folders.join_runs([runs, tables.runs]),
+        architectures=Architectures([*runs.architectures.values(), *stated]),
+    )

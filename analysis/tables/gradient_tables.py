@@ -14,7 +14,7 @@ import pandas as pd
 from analysis.errors import ReportError
 from analysis.tables.readers import joined, read_csv
 from analysis.tables.schema import GRADIENTS
-from analysis.tables.trial_folders import is_trial, walk
+from analysis.tables.trial_folders import files_named, is_trial
 
 KEY = GRADIENTS.names[:9]  # what is measured once
 LINE = ["arch", "variant", "task", "length"]  # a line in a figure
@@ -43,9 +43,7 @@ def read_rows(paths: Sequence[str | Path]) -> pd.DataFrame:
     Raises:
         ReportError: a path that is no folder, or a file that cannot be understood.
     """
-    found = walk(paths, "a folder that holds gradients.csv, or a folder of such")
-    tables = (_read(folder / GRADIENTS.file) for folder, _, files in found if GRADIENTS.file in files)
-    return joined([*GRADIENTS.names, "trial", "place"], tables)
+    return joined([*GRADIENTS.names, "trial", "place"], map(_read, files_named(GRADIENTS.file, paths)))
 
 
 def measured_once(rows: pd.DataFrame) -> pd.DataFrame:

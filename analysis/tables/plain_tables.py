@@ -17,21 +17,11 @@ import pandas as pd
 
 from analysis.errors import ReportError
 from analysis.files import replacing
+from analysis.tables import schema
 from analysis.tables.architectures import Architecture, options_of
-from analysis.tables.readers import joined, read_csv
-from analysis.tables.schema import (
-    ARCHITECTURES,
-    ENVIRONMENTS,
-    FAILURES,
-    KEPT_SENTENCES,
-    KEPT_TRIALS,
-    LABELS,
-    LEARNING_CURVES,
-    TIDY,
-    TRIALS,
-    Table,
-)
-from analysis.tables.trial_folders import Runs, join_runs, walk
+from analysis.tables.readers import read_csv
+from analysis.tables.schema import Table
+from analysis.tables.trial_folders import Runs, files_named, join_runs, walk
 
 REPORT = "report.md"
 TABLES = "report_tables"  # the folder below a report that keeps all it was made from; no walk enters it
@@ -45,16 +35,12 @@ class Tables(NamedTuple):
         folders: those with tables.
         runs: their trials.
         variants: what sets a trial apart, as its label says, by the name of the trial.
-        curves: their learning curves, columns `LEARNING_CURVES`.
-        environments: what they ran on, columns `ENVIRONMENTS`.
         notes: sentences on what is missing.
     """
 
     folders: list[Path]
     runs: Runs
     variants: dict[str, str]
-    curves: pd.DataFrame
-    environments: pd.DataFrame
     notes: list[str]
 
 
@@ -65,13 +51,13 @@ def read_tables(paths: Sequence[str | Path]) -> Tables:
         ReportError: a path that is no folder, a table that cannot be understood, or a trial that two tables have.
     """
     folders = []
-    for folder, subfolders, files in walk(paths, "a folder of trials or of tables"):
+    for folder, subfolders, files in walk(paths):
         if REPORT in files:
             subfolders.clear()  # figures, and copies of the tables it was made from
             if folder not in map(Path, paths):
                 continue
         kept = folder / TABLES
-        if TIDY.file in files or (kept / TIDY.file).is_file():
+        if schema.TIDY.file in files or (kept / schema.TIDY.file).is_file():
             folders.append(kept if kept.is_dir() else folder)
     parts = [_read_folder(folder) for folder in folders]
     runs = join_runs([part.runs for part in parts])
@@ -82,8 +68,6 @@ def read_tables(paths: Sequence[str | Path]) -> Tables:
         folders=folders,
         runs=runs,
         variants={trial: variant for part in parts for trial, variant in part.variants.items()},
-        curves=joined(LEARNING_CURVES.names, [part.curves for part in parts]),
-        environments=joined(ENVIRONMENTS.names, [part.environments for part in parts]),
         notes=[note for part in parts for note in part.notes],
     )
 
@@ -94,9 +78,7 @@ def read_architectures(paths: Sequence[str | Path]) -> list[Architecture]:
     Raises:
         ReportError: a path that is no folder, or a table that cannot be understood.
     """
-    found = walk(paths, "a folder of trials or of tables")
-    tables = (read_csv(folder / ARCHITECTURES.file, ARCHITECTURES) for folder, _, files in found
-              if ARCHITECTURES.file in files)  # fmt: skip
+    tables = (read_csv(path, schema.ARCHITECTURES) for path in files_named(schema.ARCHITECTURES.file, paths))
     return [Architecture(*row) for table in tables for row in table.itertuples(index=False, name=None)]
 
 
@@ -106,25 +88,25 @@ def write_tables(folder: Path, tables: Mapping[Table, pd.DataFrame]) -> None:
     Raises:
         OSError: the folder cannot be written.
     """
-    for schema, table in tables.items():
+    for kind, table in tables.items():
         if table.empty:
-            (folder / schema.file).unlink(missing_ok=True)  # of an earlier report; it would be read back
+            (folder / kind.file).unlink(missing_ok=True)  # of an earlier report; it would be read back
             continue
         in_json = {
             column.name: [json.dumps(value) if isinstance(value, dict) else "" for value in table[column.name]]
-            for column in schema.columns
+            for column in kind.columns
             if column.kind is dict
         }
-        with replacing(folder / schema.file) as temporary:
+        with replacing(folder / kind.file) as temporary:
             table.assign(**in_json).to_csv(temporary, index=False, lineterminator="\n")
 
 
 def _read_folder(folder: Path) -> Tables:
-    results = read_csv(folder / TIDY.file, TIDY).astype({"position": "Int64"})
-    trials = _optional(folder, KEPT_TRIALS)
+    results = read_csv(folder / schema.TIDY.file, schema.TIDY).astype({"position": "Int64"})
+    trials = _optional(folder, schema.KEPT_TRIALS)
     variants = {trial: options_of(label) for trial, label in zip(trials["trial"], trials["label"], strict=True)}
-    trials = trials[TRIALS.names] if len(trials) else _trials_of(results)
-    sentences = _optional(folder, KEPT_SENTENCES)
+    trials = trials[schema.TRIALS.names] if len(trials) else _trials_of(results)
+    sentences = _optional(folder, schema.KEPT_SENTENCES)
     notes = []
     unknown = trials["test_name"].notna() & ~trials["trial"].isin(sentences["trial"])
     unknown |= trials["test_name"].isna() & trials["trial"].isin(results[results["bucket"] != ""]["trial"])
@@ -137,12 +119,15 @@ def _read_folder(folder: Path) -> Tables:
         results = results[results["trial"].isin(trials["trial"])].reset_index(drop=True)
     stray = set(results["trial"]) - set(trials["trial"])
     if stray:
-        raise ReportError(f"{folder / TRIALS.file} lacks {min(stray)} of results.csv; write both anew")
+        raise ReportError(f"{folder / schema.TRIALS.file} lacks {min(stray)} of results.csv; write both anew")
     shortest = results["trial"].map(trials.set_index("trial")["min_train_length"])  # tables of earlier versions
     shortest = results["min_train_length"].fillna(shortest).fillna(results["train_length"])
     results = results.assign(min_train_length=shortest.astype(int))
-    runs = Runs(results, trials, sentences, _optional(folder, FAILURES), [])
-    return Tables([folder], runs, variants, _optional(folder, LEARNING_CURVES), _optional(folder, ENVIRONMENTS), notes)
+    failures, curves, environments = (
+        _optional(folder, table) for table in (schema.FAILURES, schema.LEARNING_CURVES, schema.ENVIRONMENTS)
+    )
+    runs = Runs(results, trials, sentences, failures, [], curves, environments)
+    return Tables([folder], runs, variants, notes)
 
 
 def _optional(folder: Path, table: Table) -> pd.DataFrame:
@@ -152,11 +137,13 @@ def _optional(folder: Path, table: Table) -> pd.DataFrame:
 
 def _trials_of(results: pd.DataFrame) -> pd.DataFrame:
     """What the tidy table alone knows of its trials; the rest is missing."""
-    trials = results[["trial", *(column.name for column in LABELS)]].drop_duplicates("trial").reset_index(drop=True)
+    trials = (
+        results[["trial", *(column.name for column in schema.LABELS)]].drop_duplicates("trial").reset_index(drop=True)
+    )
     no_options = pd.Series([{} for _ in range(len(trials))], dtype=object)
     trials = trials.assign(model=no_options)
-    numbers = {column.name: np.nan if column.kind in (int, float) else None for column in TRIALS.columns}
-    return trials.assign(**{name: value for name, value in numbers.items() if name not in trials})[TRIALS.names]
+    numbers = {column.name: np.nan if column.kind in (int, float) else None for column in schema.TRIALS.columns}
+    return trials.assign(**{name: value for name, value in numbers.items() if name not in trials})[schema.TRIALS.names]
 
 
 @dataclass(frozen=True)
@@ -207,8 +194,7 @@ def read_origins(paths: Sequence[str | Path]) -> dict[Path, Origin]:
     Raises:
         ReportError: a path that is no folder, or a file that does not say what it should.
     """
-    found = walk(paths, "a folder of trials or of tables")
-    return {folder: _read_origin(folder / ORIGIN) for folder, _, files in found if ORIGIN in files}
+    return {path.parent: _read_origin(path) for path in files_named(ORIGIN, paths)}
 
 
 def _read_origin(path: Path) -> Origin:

@@ -7,7 +7,7 @@ import pandas as pd
 
 from analysis.tables.readers import joined, read_csv
 from analysis.tables.schema import Table
-from analysis.tables.trial_folders import walk
+from analysis.tables.trial_folders import files_named
 
 MACHINE = ["device", "processor", "threads", "precision"]
 
@@ -28,5 +28,4 @@ def read_probe(table: Table, paths: Sequence[str | Path]) -> pd.DataFrame:
     Raises:
         ReportError: as `load` raises it, or a path that is no folder.
     """
-    folders = walk(paths, f"a folder that holds {table.file}, or a folder of such")
-    return load(table, [folder for folder, _, files in folders if table.file in files])
+    return load(table, [path.parent for path in files_named(table.file, paths)])

@@ -13,32 +13,15 @@ from typing import Any
 import pandas as pd
 
 from analysis.errors import ReportError
+from analysis.tables import schema
 from analysis.tables.architectures import Architectures, stated_by
 from analysis.tables.readers import check_keys, corrupt, joined, read_csv, read_json
-from analysis.tables.schema import (
-    ENVIRONMENT,
-    ENVIRONMENTS,
-    FAILURE,
-    FAILURES,
-    GRADIENTS,
-    HISTORY,
-    KEPT_SENTENCES,
-    LABELS,
-    LEARNING_CURVES,
-    PROBES,
-    RESULTS,
-    SENTENCES,
-    SUMMARY,
-    TEXT,
-    TIDY,
-    TRIALS,
-    Table,
-)
+from analysis.tables.schema import Table
 from analysis.tables.wandb_mirror import local_folder
 
 # What makes two trials the same configuration, as far as a summary tells.
-IDENTITY = ["arch", "task", "vocabulary", "train_length", "min_train_length", "seed", "model", *TEXT.names]
-TRIAL_FILES = {"config.yaml", SUMMARY.file, FAILURE.file}
+IDENTITY = ["arch", "task", "vocabulary", "train_length", "min_train_length", "seed", "model", *schema.TEXT.names]
+TRIAL_FILES = {"config.yaml", schema.SUMMARY.file, schema.FAILURE.file}
 NOT_SEARCHED = {"checkpoints", "figures", "latex", "report_tables", "wandb"}
 CURVES = ("greedy_token_accuracy", "bleu", "chrf", "loss")  # of all metrics in a history, those that figures show
 
@@ -58,6 +41,10 @@ class Runs:
             `digest` of its reference.
         failures: a row per trial that failed or diverged, columns `FAILURES`.
         unfinished: folders of trials that still run or were interrupted.
+        curves: validation scores while training, of every trial, columns `LEARNING_CURVES`. `step` counts optimiser
+            steps, `seconds` the time spent since training began.
+        environments: a row per trial that says what it ran on, columns `ENVIRONMENTS`. `packages` is an object: the
+            version of each package. What is not known is missing.
         architectures: what the architectures of the trials say of themselves.
     """
 
@@ -66,17 +53,21 @@ class Runs:
     sentences: pd.DataFrame
     failures: pd.DataFrame
     unfinished: list[Path]
+    curves: pd.DataFrame
+    environments: pd.DataFrame
     architectures: Architectures = field(default_factory=Architectures)
 
 
 def join_runs(parts: Sequence[Runs]) -> Runs:
     """The trials of all parts together."""
     return Runs(
-        results=joined(TIDY.names, [part.results for part in parts]),
-        trials=joined(TRIALS.names, [part.trials for part in parts]),
-        sentences=joined(KEPT_SENTENCES.names, [part.sentences for part in parts]),
-        failures=joined(FAILURES.names, [part.failures for part in parts]),
+        results=joined(schema.TIDY.names, [part.results for part in parts]),
+        trials=joined(schema.TRIALS.names, [part.trials for part in parts]),
+        sentences=joined(schema.KEPT_SENTENCES.names, [part.sentences for part in parts]),
+        failures=joined(schema.FAILURES.names, [part.failures for part in parts]),
         unfinished=[folder for part in parts for folder in part.unfinished],
+        curves=joined(schema.LEARNING_CURVES.names, [part.curves for part in parts]),
+        environments=joined(schema.ENVIRONMENTS.names, [part.environments for part in parts]),
         architectures=Architectures(stated for part in parts for stated in part.architectures.values()),
     )
 
@@ -85,20 +76,8 @@ def load_runs(paths: Sequence[str | Path]) -> Runs:
     """Read every trial at or below the given folders: trials, sweeps, or folders of sweeps. `wandb:ENTITY/PROJECT`
     stands for the finished and failed runs of a project, see analysis.tables.wandb_mirror.
 
-    Raises:
-        ReportError: as `collect_runs` raises it, or no complete trial at all.
-    """
-    runs = collect_runs(paths)
-    if runs.trials.empty:
-        raise ReportError(nothing_complete(paths, runs))
-    return runs
-
-
-def collect_runs(paths: Sequence[str | Path]) -> Runs:
-    """What `load_runs` reads, with empty tables where no trial is complete.
-
-    The same trial reached twice counts once. As the name of a trial's folder is derived from its configuration,
-    folders of the same name are the same trial.
+    The tables are empty where no trial is complete. The same trial reached twice counts once. As the name of a trial's
+    folder is derived from its configuration, folders of the same name are the same trial.
 
     Raises:
         ReportError: a path that is no folder, a file that cannot be understood, or two different trials of one name.
@@ -107,70 +86,44 @@ def collect_runs(paths: Sequence[str | Path]) -> Runs:
     folders: dict[str, Path] = {}
     failures: dict[str, dict[str, Any]] = {}
     unfinished: dict[str, Path] = {}
-    for folder in find_trials(paths):
+    found = list(find_trials(paths))
+    for folder in found:
         name = folder.name
-        summary = _read_summary(folder / SUMMARY.file)
+        summary = _read_summary(folder / schema.SUMMARY.file)
         if summary is not None:
             if name in summaries:
                 _check_same(summaries[name], summary, folders[name], folder)
             else:
                 summaries[name], folders[name] = summary, folder
-        elif (folder / FAILURE.file).is_file():
-            failures.setdefault(name, _read_failure(folder / FAILURE.file))
+        elif (folder / schema.FAILURE.file).is_file():
+            failures.setdefault(name, _read_failure(folder / schema.FAILURE.file))
         else:
             unfinished.setdefault(name, folder)
     rows = [_trial_row(name, summary) for name, summary in summaries.items()]
     texts = [name for name, summary in summaries.items() if is_text(summary)]
-    results = joined(TIDY.names, [_read_results(folders[name], summary) for name, summary in summaries.items()])
+    results = joined(schema.TIDY.names, [_read_results(folders[name], summary) for name, summary in summaries.items()])
     return Runs(
         results=results.astype({"position": "Int64"}),
-        trials=pd.DataFrame(rows, columns=TRIALS.names),
-        sentences=joined(KEPT_SENTENCES.names, [_read_sentences(folders[name]) for name in texts]),
-        failures=pd.DataFrame([failures[name] for name in failures if name not in summaries], columns=FAILURES.names),
+        trials=pd.DataFrame(rows, columns=schema.TRIALS.names),
+        sentences=joined(schema.KEPT_SENTENCES.names, [_read_sentences(folders[name]) for name in texts]),
+        failures=pd.DataFrame(
+            [failures[name] for name in failures if name not in summaries], columns=schema.FAILURES.names
+        ),
         unfinished=[folder for name, folder in unfinished.items() if name not in summaries | failures],
+        curves=_read_histories(found),
+        environments=_environments(found),
         architectures=Architectures(stated for summary in summaries.values() for stated in stated_by(summary)),
     )
 
 
-def read_histories(paths: Sequence[str | Path]) -> pd.DataFrame:
-    """Validation curves of every trial at or below the folders, columns `LEARNING_CURVES`.
-
-    `step` counts optimiser steps, `seconds` the time spent since training began. The loss of a trial that diverges
-    may be nan; such a row is left out.
-
-    Raises:
-        ReportError: a file that cannot be understood.
-    """
-    curves: dict[str, pd.DataFrame] = {}
-    for folder in find_trials(paths):
-        if (folder / HISTORY.file).is_file() and folder.name not in curves:
-            history = read_csv(folder / HISTORY.file, HISTORY, unfinished=True)
-            shown = history[(history["split"] == "validation") & history["metric"].isin(CURVES)]
-            curves[folder.name] = shown.dropna(subset="value").assign(trial=folder.name)
-    return joined(LEARNING_CURVES.names, curves.values())
-
-
-def read_environments(paths: Sequence[str | Path]) -> pd.DataFrame:
-    """A row for each trial at or below the folders that has an environment.json, columns `ENVIRONMENTS`.
-
-    `packages` is an object: the version of each package. What a file does not say is missing.
-
-    Raises:
-        ReportError: a file that cannot be understood.
-    """
-    return _environments(find_trials(paths))
-
-
 def read_probe_environments(paths: Sequence[str | Path]) -> pd.DataFrame:
-    """The same of `lengthwise gradients` and `lengthwise parallelism`; `trial` is the name of the folder.
+    """What gradients and training steps were measured on, columns `ENVIRONMENTS`; `trial` is the name of the folder.
 
     Raises:
         ReportError: a file that cannot be understood.
     """
-    probes = {GRADIENTS.file, *(table.file for table in PROBES)}
-    return _environments(
-        folder for folder, _, files in walk(paths, "a folder of results") if not probes.isdisjoint(files)
-    )
+    probes = {schema.GRADIENTS.file, *(table.file for table in schema.PROBES)}
+    return _environments(folder for folder, _, files in walk(paths) if not probes.isdisjoint(files))
 
 
 def find_trials(paths: Sequence[str | Path]) -> Iterator[Path]:
@@ -179,18 +132,14 @@ def find_trials(paths: Sequence[str | Path]) -> Iterator[Path]:
     Raises:
         ReportError: a path that does not exist or is no folder.
     """
-    for folder, subfolders, files in walk(paths, "the folder of a trial or of a sweep"):
+    for folder, subfolders, files in walk(paths):
         if is_trial(files):
             subfolders.clear()
             yield folder
 
 
-def walk(paths: Sequence[str | Path], wanted: str) -> Iterator[tuple[Path, list[str], list[str]]]:
+def walk(paths: Sequence[str | Path]) -> Iterator[tuple[Path, list[str], list[str]]]:
     """Every folder at or below the paths, each once, in the order of the paths and by name.
-
-    Args:
-        paths: folders.
-        wanted: what to give instead of something else, as an error says it.
 
     Yields:
         The folder, its subfolders, to be cleared where they need not be searched, and its files.
@@ -202,7 +151,7 @@ def walk(paths: Sequence[str | Path], wanted: str) -> Iterator[tuple[Path, list[
     for path in map(local_folder, paths):
         if not path.is_dir():
             problem = "is not a folder" if path.exists() else "does not exist"
-            raise ReportError(f"{path} {problem}; give {wanted}")
+            raise ReportError(f"{path} {problem}; give a folder of trials or of tables")
         for parent, subfolders, files in os.walk(path):
             subfolders[:] = sorted(s for s in subfolders if s not in NOT_SEARCHED and not s.startswith("."))
             folder = Path(parent)
@@ -213,6 +162,15 @@ def walk(paths: Sequence[str | Path], wanted: str) -> Iterator[tuple[Path, list[
             yield folder, subfolders, files
 
 
+def files_named(name: str, paths: Sequence[str | Path]) -> list[Path]:
+    """Every file of this name at or below the folders.
+
+    Raises:
+        ReportError: a path that does not exist or is no folder.
+    """
+    return [folder / name for folder, _, files in walk(paths) if name in files]
+
+
 def is_trial(files: Sequence[str]) -> bool:
     """Whether a folder that holds these file names is the folder of a trial."""
     return not TRIAL_FILES.isdisjoint(files)
@@ -220,7 +178,7 @@ def is_trial(files: Sequence[str]) -> bool:
 
 def is_text(summary: Mapping[str, Any]) -> bool:
     """Whether a trial was one on text: its summary says more about text than that of a synthetic task."""
-    return not set(TEXT.names).isdisjoint(summary)
+    return not set(schema.TEXT.names).isdisjoint(summary)
 
 
 def digest(text: str) -> str:
@@ -230,12 +188,12 @@ def digest(text: str) -> str:
 
 def _read_summary(path: Path) -> dict[str, Any] | None:
     """The summary of a complete trial; None where there is none."""
-    summary = read_json(path, SUMMARY) if path.is_file() else {}
+    summary = read_json(path, schema.SUMMARY) if path.is_file() else {}
     if summary.get("status") != "complete":
         return None
-    check_keys(path, summary, SUMMARY)
+    check_keys(path, summary, schema.SUMMARY)
     if is_text(summary):
-        check_keys(path, summary, TEXT)
+        check_keys(path, summary, schema.TEXT)
         # Earlier versions stated the pieces that were asked for, of which a small corpus gives fewer.
         summary["vocabulary"] = summary["model"].get("target_vocab_size", summary["vocabulary"])
     return summary
@@ -246,35 +204,35 @@ def _trial_row(name: str, summary: Mapping[str, Any]) -> dict[str, Any]:
         "hidden_size": summary["model"].get("hidden_size"),
         "context_size": (summary.get("architecture") or {}).get("context_size"),
     }
-    return {**dict.fromkeys(TEXT.names), **summary, "trial": name, **widths}
+    return {**dict.fromkeys(schema.TEXT.names), **summary, "trial": name, **widths}
 
 
 def _read_failure(path: Path) -> dict[str, Any]:
     """How a trial ended badly."""
-    failure = read_json(path, FAILURE)
-    check_keys(path, failure, FAILURE)
-    return {"trial": path.parent.name, **{key: failure.get(key) for key in FAILURE.names}}
+    failure = read_json(path, schema.FAILURE)
+    check_keys(path, failure, schema.FAILURE)
+    return {"trial": path.parent.name, **{key: failure.get(key) for key in schema.FAILURE.names}}
 
 
 def _read_results(folder: Path, summary: Mapping[str, Any]) -> pd.DataFrame:
     """The results of a complete trial, joined with what its summary says, columns `TIDY`."""
-    results = _read_table(folder, RESULTS)
-    path = folder / RESULTS.file
+    results = _read_table(folder, schema.RESULTS)
+    path = folder / schema.RESULTS.file
     bucketed = (results["bucket"] != "").any()
     if bucketed and not is_text(summary):
-        raise corrupt(folder / SUMMARY.file, "has no 'test_name' though results.csv has buckets", SUMMARY)
+        raise corrupt(folder / schema.SUMMARY.file, "has no 'test_name' though results.csv has buckets", schema.SUMMARY)
     if is_text(summary) and not bucketed:
-        raise corrupt(path, "has no bucket though the trial is one on text", RESULTS)
+        raise corrupt(path, "has no bucket though the trial is one on text", schema.RESULTS)
     repeated = results[results.duplicated(["split", "eval_length", "bucket", "position", "metric"])]
     if len(repeated):
         row = repeated.iloc[0]
-        raise corrupt(path, f"states {row['metric']} at length {row['eval_length']} twice", RESULTS)
-    return results.assign(trial=folder.name, **{column.name: summary.get(column.name) for column in LABELS})
+        raise corrupt(path, f"states {row['metric']} at length {row['eval_length']} twice", schema.RESULTS)
+    return results.assign(trial=folder.name, **{column.name: summary.get(column.name) for column in schema.LABELS})
 
 
 def _read_sentences(folder: Path) -> pd.DataFrame:
     """The test sentences of a trial on text, columns `KEPT_SENTENCES`."""
-    sentences = _read_table(folder, SENTENCES)
+    sentences = _read_table(folder, schema.SENTENCES)
     # A digest tells test sets apart as well, and tables that are kept hold no text of a corpus.
     return sentences.assign(trial=folder.name, reference=[digest(text) for text in sentences["reference"]])
 
@@ -290,14 +248,25 @@ def _read_table(folder: Path, table: Table) -> pd.DataFrame:
     return rows
 
 
+def _read_histories(folders: Iterable[Path]) -> pd.DataFrame:
+    """Validation curves of trials; the loss of one that diverges may be nan, and such a row is left out."""
+    curves: dict[str, pd.DataFrame] = {}
+    for folder in folders:
+        if (folder / schema.HISTORY.file).is_file() and folder.name not in curves:
+            history = read_csv(folder / schema.HISTORY.file, schema.HISTORY, unfinished=True)
+            shown = history[(history["split"] == "validation") & history["metric"].isin(CURVES)]
+            curves[folder.name] = shown.dropna(subset="value").assign(trial=folder.name)
+    return joined(schema.LEARNING_CURVES.names, curves.values())
+
+
 def _environments(folders: Iterable[Path]) -> pd.DataFrame:
     rows = []
     for folder in folders:
-        if (path := folder / ENVIRONMENT.file).is_file():
-            content = read_json(path, ENVIRONMENT)
-            check_keys(path, content, ENVIRONMENT)
-            rows.append({"trial": folder.name, **{key: content.get(key) for key in ENVIRONMENT.names}})
-    return pd.DataFrame(rows, columns=ENVIRONMENTS.names).drop_duplicates("trial", ignore_index=True)
+        if (path := folder / schema.ENVIRONMENT.file).is_file():
+            content = read_json(path, schema.ENVIRONMENT)
+            check_keys(path, content, schema.ENVIRONMENT)
+            rows.append({"trial": folder.name, **{key: content.get(key) for key in schema.ENVIRONMENT.names}})
+    return pd.DataFrame(rows, columns=schema.ENVIRONMENTS.names).drop_duplicates("trial", ignore_index=True)
 
 
 def _check_same(first: dict[str, Any], second: dict[str, Any], folder: Path, other: Path) -> None:

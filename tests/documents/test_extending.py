@@ -12,7 +12,7 @@ from analysis import figures
 from analysis.figures import registry
 from analysis.report import sections
 from analysis.report.command import main
-from analysis.tables import evidence, schema
+from analysis.tables import schema
 from tests.helpers.analysis_tables import write_trial
 from tests.helpers.documents import DOCS
 
@@ -46,7 +46,7 @@ def added(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         monkeypatch.setattr(package, "__path__", [*package.__path__, str(folder)])
     names = dict(vars(schema))
     exec(TABLE, names)
-    monkeypatch.setattr(evidence, "PROBES", names["PROBES"])
+    monkeypatch.setattr(schema, "PROBES", names["PROBES"])
     yield
     for name in [name for name in sys.modules if name.endswith("_example")]:
         del sys.modules[name]

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from analysis.figures.gallery import draw
+from analysis.figures.registry import draw
 from analysis.report.command import main
 from analysis.tables.evidence import gather
 from tests.helpers.analysis_tables import write_trial

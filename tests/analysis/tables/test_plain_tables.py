@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from analysis.errors import ReportError
-from analysis.figures.gallery import Gallery
+from analysis.figures.registry import Gallery
 from analysis.report.context import Report
 from analysis.report.document import compose
 from analysis.report.render import markdown
@@ -164,5 +164,5 @@ def test_a_table_that_cannot_be_read_is_named(tables, tmp_path, name, change, sa
 
 
 def test_environments_are_objects_again(tables):
-    [packages] = {json.dumps(row) for row in gather([str(tables)]).environments["packages"]}
+    [packages] = {json.dumps(row) for row in gather([str(tables)]).runs.environments["packages"]}
     assert json.loads(packages) == {"torch": "2.13.0", "lightning": "2.6.6"}

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from analysis.errors import ReportError
+from analysis.tables.evidence import gather
 from analysis.tables.schema import KEPT_SENTENCES, TIDY
 from analysis.tables.trial_folders import digest, load_runs
 from analysis.tables.variants import tell_variants_apart
@@ -158,7 +159,7 @@ def test_paths_that_hold_nothing_are_named(tmp_path):
         load_runs([tmp_path / "file"])
     write_failure(tmp_path)
     with pytest.raises(ReportError, match=r"no complete trial .*1 failed.*diverged: the loss is not a number"):
-        load_runs([tmp_path])
+        gather([str(tmp_path)])
 
 
 def test_every_architecture_of_a_sweep_is_found(tmp_path):

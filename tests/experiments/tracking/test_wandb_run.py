@@ -17,7 +17,7 @@ import pytest
 from analysis.errors import ReportError
 from analysis.report.command import main as report
 from analysis.tables import wandb_mirror as wandb_runs
-from analysis.tables.trial_folders import Runs, collect_runs, load_runs
+from analysis.tables.trial_folders import Runs, load_runs
 from experiments.errors import UsageError
 from experiments.main import main
 from tests.helpers.trials import arguments, results, run, small_trial, text_trial
@@ -242,7 +242,7 @@ def test_a_diverged_trial_is_a_failed_run_that_says_why(tmp_path: Path, monkeypa
         assert stored.states == ["running", "failed"]
         assert stored.summary["status"] == "diverged"
         assert "lower model.learning_rate" in stored.summary["reason"]
-        local, remote = (collect_runs([path]).failures for path in (tmp_path / "local", PROJECT))
+        local, remote = (load_runs([path]).failures for path in (tmp_path / "local", PROJECT))
         assert len(remote) == 1
         pd.testing.assert_frame_equal(local, remote)
 
@@ -275,7 +275,7 @@ def test_a_trial_counts_by_its_last_complete_run_and_failed_only_where_it_has_no
 
     def found() -> tuple[list[str], list[int]]:
         wandb_runs.mirror.cache_clear()
-        runs = collect_runs([PROJECT])
+        runs = load_runs([PROJECT])
         return runs.trials["trial"].tolist(), runs.failures["step"].tolist()
 
     with wandb_server() as server:
