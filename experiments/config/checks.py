@@ -14,6 +14,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from data.datamodule import Seq2SeqDataModule
 from data.tasks import TASKS
 from experiments.config.arguments import require_threads
+from experiments.config.options import options_of
 from experiments.config.parser import trial_parser
 from experiments.errors import UsageError
 from lit_models import LitSeq2Seq, architectures
@@ -28,7 +29,7 @@ def check_numbers(parsed: Namespace) -> None:
     Raises:
         UsageError: one line that names the option.
     """
-    for key, value in _leaves("", parsed.as_dict()):
+    for key, value in _values(parsed):
         if isinstance(value, int) and not -LARGEST <= value <= LARGEST:
             raise UsageError(f"{key}: a number beyond {LARGEST:,} cannot be computed with")
     seed = parsed.seed_everything
@@ -46,7 +47,7 @@ def check_settings(model: str, parsed: Namespace) -> None:
     Raises:
         UsageError: one line that names the option.
     """
-    for key, value in _leaves("", parsed.as_dict()):
+    for key, value in _values(parsed):
         if isinstance(value, float) and not math.isfinite(value):
             raise UsageError(f"{key}: {value} is not a finite number")
     for group in ("early_stopping", "checkpoint"):
@@ -103,16 +104,11 @@ def _check_limits(trainer: Namespace) -> None:
             raise UsageError(f"trainer.{option}: {trainer[option]} leaves no checkpoint, and a trial is tested by one")
 
 
-def _leaves(name: str, value: Any) -> Iterator[tuple[str, Any]]:
-    """{"data": {"length": 5}} -> ("data.length", 5)"""
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            yield from _leaves(f"{name}.{key}" if name else str(key), inner)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from _leaves(name, inner)
-    else:
-        yield name, value
+def _values(parsed: Namespace) -> Iterator[tuple[str, Any]]:
+    """The name of every option with its value, or with each of a list."""
+    for option in options_of(parsed.as_dict()):
+        for value in option.value if isinstance(option.value, list) else [option.value]:
+            yield option.name, value
 
 
 @functools.cache

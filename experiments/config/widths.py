@@ -3,14 +3,21 @@
 import functools
 import json
 from collections.abc import Callable
+from typing import Any
 
 import torch
 
+from data.batch import FIRST_TOKEN
 from experiments.errors import UsageError
 from lit_models import LitSeq2Seq
 
 TOLERANCE = 0.10
 WIDEST = 8192
+
+
+def vocabulary_sizes(symbols: int) -> dict[str, Any]:
+    """The options of a model for a task of so many symbols."""
+    return {"source_vocab_size": symbols + FIRST_TOKEN, "target_vocab_size": symbols + FIRST_TOKEN}
 
 
 def count_parameters(model: type[LitSeq2Seq], options: dict[str, object]) -> int:

@@ -18,6 +18,7 @@ from lightning.pytorch.loggers import Logger, WandbLogger
 from analysis.tables.schema import ALL, HISTORY, RESULTS
 from analysis.tables.wandb_mirror import KEPT_FILES
 from data.datamodule import Seq2SeqDataModule
+from experiments.config.options import options_of
 from experiments.config.trial import Trial
 from experiments.errors import UsageError
 from experiments.machine import is_nonzero_rank
@@ -147,7 +148,7 @@ def begin_run(trial: Trial, folder: Path, options: dict[str, Any], num_params: i
         raise UsageError(f"--wandb: {reason}; log in with wandb login, or set WANDB_MODE=offline") from None
     run.define_metric("trainer/global_step")
     run.define_metric("*", step_metric="trainer/global_step", step_sync=True)
-    settings = _dotted({**{key: value for key, value in trial.config.items() if key != "model"}, "model": options})
+    settings = {option.name: option.value for option in options_of({**trial.config, "model": options})}
     flat = {**trial.labels, "num_params": num_params, "trial": trial.name}  # a run may be renamed, its trial not
     settings |= flat
     given = set(run.config.keys())  # the sweep's, which are locked, or those of a run that is taken up again
@@ -218,14 +219,3 @@ def _curves(rows: list[dict[str, str]]) -> Iterable[tuple[str, list[dict[str, An
     yield "test/eval_length", list(lengths.values())
     yield "test/all/eval_length", [whole] if whole else []
     yield "test/position", list(positions.values())
-
-
-def _dotted(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """{"data": {"length": 5}} -> {"data.length": 5}"""
-    flat: dict[str, Any] = {}
-    for key, value in nested.items():
-        if isinstance(value, dict):
-            flat.update(_dotted(value, f"{prefix}{key}."))
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat

@@ -8,12 +8,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from analysis.statistics.word_alignments import (
-    alignment_error_rate,
-    links_from_weights,
-    project_to_words,
-    read_gold,
-)
+from analysis.statistics.word_alignments import alignment_error_rate, links_from_weights, project_to_words, read_gold
 from data.batch import EOS
 from data.parallel_text import ParallelFiles, ParallelText, Problems, read_parallel
 from experiments.config.arguments import OneLineParser
@@ -40,13 +35,9 @@ def main(arguments: list[str]) -> int:
         raise UsageError(f"--gold: {options.gold} has {len(gold):,} lines for {len(text):,} pairs")
     with ExitStack() as stack:
         file = sys.stdout if options.output is None else open_output(options.output, "--output", stack)
-        pairs = tqdm(
-            zip(text.source, text.target, strict=True),
-            total=len(text),
-            unit="sentence",
-            disable=not sys.stderr.isatty(),
-        )
-        links = list(_links(translator, pairs))
+        pairs = zip(text.source, text.target, strict=True)
+        bar = tqdm(pairs, total=len(text), unit="sentence", disable=not sys.stderr.isatty())
+        links = list(_links(translator, bar))
         if options.output is not None or gold is None:
             file.writelines(" ".join(f"{i}-{j}" for i, j in sorted(sentence)) + "\n" for sentence in links)
     if gold is not None:
@@ -96,12 +87,11 @@ def _parser() -> argparse.ArgumentParser:
         epilog="Words are what stands between spaces. Example: lengthwise align --checkpoint best.ckpt --source a.en "
         "--target a.de --gold a.gold --gold_offset 1",
     )
-    parser.add_argument("--checkpoint", type=Path, required=True, metavar="FILE", help="a checkpoint trained on text")
-    parser.add_argument(
-        "--source", type=Path, required=True, metavar="FILE", help="source text, or both, tab-separated"
-    )
-    parser.add_argument("--target", type=Path, metavar="FILE", help="its translation, line by line")
-    parser.add_argument("--gold", type=Path, metavar="FILE", help="gold links: 3-5 sure, 3p5 possible")
-    parser.add_argument("--gold_offset", type=int, choices=(0, 1), default=0, help="index of the first word in it")
-    parser.add_argument("--output", type=Path, metavar="FILE", help="file for the links")
+    add = parser.add_argument
+    add("--checkpoint", type=Path, required=True, metavar="FILE", help="a checkpoint trained on text")
+    add("--source", type=Path, required=True, metavar="FILE", help="source text, or both, tab-separated")
+    add("--target", type=Path, metavar="FILE", help="its translation, line by line")
+    add("--gold", type=Path, metavar="FILE", help="gold links: 3-5 sure, 3p5 possible")
+    add("--gold_offset", type=int, choices=(0, 1), default=0, help="index of the first word in it")
+    add("--output", type=Path, metavar="FILE", help="file for the links")
     return parser

@@ -16,7 +16,7 @@ from data.batch import FIRST_TOKEN, Batch
 from data.batching import ExampleStore
 from data.tasks import TASKS, alphabet, generate
 from experiments.config.arguments import OneLineParser, require_architectures, require_at_least, require_threads
-from experiments.config.widths import pick_width
+from experiments.config.widths import pick_width, vocabulary_sizes
 from experiments.errors import UsageError
 from experiments.probes.gradient_table import Row, Subject, variant, write_table
 from experiments.probes.probe_folder import probe_folder, write_origin
@@ -88,10 +88,8 @@ def _check(options: argparse.Namespace) -> None:
 def _initial(options: argparse.Namespace) -> Iterator[Probed]:
     """Every architecture asked for, at initialisation, with each seed."""
     vocabulary = alphabet(options.task, options.vocabulary)
-    vocab_size = vocabulary + FIRST_TOKEN
     for name in options.models or architectures():
-        settings: dict[str, Any] = {"source_vocab_size": vocab_size, "target_vocab_size": vocab_size}
-        make = architectures()[name]
+        make, settings = architectures()[name], vocabulary_sizes(vocabulary)
         width = options.hidden_size or pick_width(make, settings, options.parameter_budget)[0]
         for seed in range(options.seeds):
             try:

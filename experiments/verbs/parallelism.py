@@ -16,9 +16,8 @@ from tqdm import tqdm
 
 from analysis.report.probe_pages import write_parallelism
 from analysis.tables.schema import PARALLELISM
-from data.batch import FIRST_TOKEN
 from experiments.config.arguments import OneLineParser, require_architectures, require_at_least, require_threads
-from experiments.config.widths import nearest_width, pick_width
+from experiments.config.widths import nearest_width, pick_width, vocabulary_sizes
 from experiments.errors import UsageError
 from experiments.files import whole_file
 from experiments.machine import available_cores, processor
@@ -120,7 +119,7 @@ def _points(options: argparse.Namespace) -> list[Point]:
 
 def _graph_rows(kind: type[LitSeq2Seq], options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """Sequential depth at every length, path length at the shorter ones. The device does not matter."""
-    sizes = _sizes(options)
+    sizes = vocabulary_sizes(options.vocabulary)
     width, _ = nearest_width(kind, sizes, SMALL_BUDGET)
     torch.manual_seed(0)
     model = kind(**{**sizes, "hidden_size": width}).double().eval()  # type: ignore[arg-type]
@@ -153,7 +152,7 @@ class _Machine:
 
     def time_architecture(self, kind: type[LitSeq2Seq], points: list[Point], bar: tqdm) -> list[dict[str, Any]]:
         """Rows of all its points."""
-        sizes = _sizes(self.options)
+        sizes = vocabulary_sizes(self.options.vocabulary)
         width, count = pick_width(kind, sizes, self.options.parameter_budget)
         torch.manual_seed(0)
         model = kind(**{**sizes, "hidden_size": width})  # type: ignore[arg-type]
@@ -224,11 +223,6 @@ def _spread(metric: str, values: list[float]) -> dict[str, Any]:
     return {"metric": metric, "median": median, "lower": lower, "upper": upper, "repeats": len(values)}
 
 
-def _sizes(options: argparse.Namespace) -> dict[str, Any]:
-    count = options.vocabulary + FIRST_TOKEN
-    return {"source_vocab_size": count, "target_vocab_size": count}
-
-
 def _checked(options: argparse.Namespace) -> argparse.Namespace:
     """The options with their defaults filled in.
 
@@ -262,7 +256,7 @@ def _checked(options: argparse.Namespace) -> argparse.Namespace:
             raise UsageError(f"--{name}: {getattr(options, name):g} must be above 0 and finite")
     require_architectures(options.models)
     for name in options.models:  # before anything is measured
-        pick_width(architectures()[name], _sizes(options), options.parameter_budget)
+        pick_width(architectures()[name], vocabulary_sizes(options.vocabulary), options.parameter_budget)
     return options
 
 

@@ -2,9 +2,8 @@
 
 from collections.abc import Sequence
 
-from data.batch import FIRST_TOKEN
-from experiments.config.arguments import OneLineParser
-from experiments.config.widths import TOLERANCE, count_parameters, nearest_width
+from experiments.config.arguments import OneLineParser, require_at_least
+from experiments.config.widths import TOLERANCE, count_parameters, nearest_width, vocabulary_sizes
 from experiments.errors import UsageError
 from lit_models import architectures
 
@@ -13,9 +12,7 @@ def size_table(
     names: Sequence[str], budget: int | None, hidden_size: int, vocabulary: int
 ) -> list[tuple[str, int, int]]:
     """Name, hidden size and parameter count of each architecture, otherwise at its defaults."""
-    vocab_size = vocabulary + FIRST_TOKEN
-    options: dict[str, object] = {"source_vocab_size": vocab_size, "target_vocab_size": vocab_size}
-    rows = []
+    options, rows = vocabulary_sizes(vocabulary), []
     for name in names:
         model = architectures()[name]
         if budget is None:
@@ -37,9 +34,8 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--vocabulary", type=int, default=16, help="symbols of the task (default %(default)s)")
     options = parser.parse_args(arguments)
     for name in ("budget", "hidden_size", "vocabulary"):
-        value = getattr(options, name)
-        if value is not None and value < 1:
-            raise UsageError(f"--{name}: {value} must be at least 1")
+        if getattr(options, name) is not None:
+            require_at_least(name, getattr(options, name), 1)
     try:
         rows = size_table(list(architectures()), options.budget, options.hidden_size, options.vocabulary)
     except ValueError as error:

@@ -242,29 +242,21 @@ def _parser() -> argparse.ArgumentParser:
         "Lines that come one by one are answered one by one.",
         epilog="Example: echo 'A man rides.' | lengthwise translate --checkpoint runs/TRIAL/checkpoints/best.ckpt",
     )
-    parser.add_argument("text", nargs="*", help="text to translate")
-    parser.add_argument("--checkpoint", type=Path, required=True, metavar="FILE", help="a checkpoint trained on text")
-    parser.add_argument("--input", type=Path, metavar="FILE", help="file of text, one segment a line")
-    parser.add_argument(
-        "--output",
-        type=Path,
-        metavar="FILE",
-        help="file to write, whole or not at all; a pipe or device is written through",
-    )
-    parser.add_argument("--reference", type=Path, metavar="FILE", help="print BLEU, chrF, TER and others against it")
-    parser.add_argument(
-        "--bleu_tokenize",
-        choices=get_args(BleuTokenizer),
-        help="what BLEU counts (default: as in training, or by the language)",
-    )
-    parser.add_argument(
-        "--attention", type=Path, metavar="FILE", help="draw where the model looked: .png, .pdf or .svg"
-    )
-    parser.add_argument("--n_best", type=int, default=1, metavar="N",
-                        help=r"most outputs a text: number, score, text with \t for a tab and \\ for \ ")  # fmt: skip
-    parser.add_argument("--scores", action="store_true", help="print number and score before each output")
-    parser.add_argument("--threads", type=int, metavar="N", help="CPU threads")
-    parser.add_argument("--device", default="cpu", help="cpu or cuda (default %(default)s)")
+    add = parser.add_argument
+    add("text", nargs="*", help="text to translate")
+    add("--checkpoint", type=Path, required=True, metavar="FILE", help="a checkpoint trained on text")
+    add("--input", type=Path, metavar="FILE", help="file of text, one segment a line")
+    add("--output", type=Path, metavar="FILE",
+        help="file to write, whole or not at all; a pipe or device is written through")  # fmt: skip
+    add("--reference", type=Path, metavar="FILE", help="print BLEU, chrF, TER and others against it")
+    add("--bleu_tokenize", choices=get_args(BleuTokenizer),
+        help="what BLEU counts (default: as in training, or by the language)")  # fmt: skip
+    add("--attention", type=Path, metavar="FILE", help="draw where the model looked: .png, .pdf or .svg")
+    add("--n_best", type=int, default=1, metavar="N",
+        help=r"most outputs a text: number, score, text with \t for a tab and \\ for \ ")  # fmt: skip
+    add("--scores", action="store_true", help="print number and score before each output")
+    add("--threads", type=int, metavar="N", help="CPU threads")
+    add("--device", default="cpu", help="cpu or cuda (default %(default)s)")
     group = parser.add_argument_group("decoding")
     defaults = Decoding()
     group.add_argument("--method", choices=("beam", "greedy", "sample", "mbr"), default=defaults.method,
