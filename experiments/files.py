@@ -1,10 +1,11 @@
 """Folders that one process has to itself, and files that are whole or not there."""
 
 import contextlib
+import csv
 import fcntl
 import functools
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, TextIO
@@ -51,6 +52,12 @@ def open_output(path: Path, option: str, stack: ExitStack) -> TextIO:
         return stack.enter_context(partial.open("w", encoding="utf-8"))
     except OSError as error:
         raise UsageError(f"{option}: cannot write {path}: {error.strerror}") from None
+
+
+def write_csv(path: Path, names: Sequence[str], rows: Iterable[Iterable[Any]]) -> None:
+    """Write a table below the names of its columns, whole or not at all."""
+    with whole_file(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file, lineterminator="\n").writerows([names, *rows])
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:

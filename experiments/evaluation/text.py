@@ -1,6 +1,5 @@
 """The test split of a text task: decoded, scored as a whole and by source length, and kept sentence by sentence."""
 
-import csv
 import json
 import math
 from collections.abc import Callable
@@ -8,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from analysis.tables.schema import ALL, SENTENCES
+from analysis.tables.schema import ALL
 from data.datamodule import Seq2SeqDataModule
 from experiments.evaluation.text_metrics import corpus_bleu, sentence_scores, signatures, text_metrics
 from experiments.evaluation.text_units import Units, units_of
@@ -137,12 +136,6 @@ def summary_of_text(data: Seq2SeqDataModule, decoding: Decoding, results: TextRe
         "test_name": data.test_name,
         "attention": bool(results.attention),
     }
-
-
-def write_sentences(path: Path, sentences: list[tuple[Any, ...]]) -> None:
-    """Write the table of sentences, whole or not at all."""
-    with whole_file(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file, lineterminator="\n").writerows([SENTENCES.names, *sentences])
 
 
 def write_attention(path: Path, arch: str, label: str, sentences: list[dict[str, Any]]) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from analysis.tables.schema import GRADIENTS
-from experiments.files import whole_file
+from experiments.files import write_csv
 from lit_models import LitSeq2Seq
 from lit_models.probes.gradient_flow import Point
 
@@ -77,8 +77,7 @@ def variant(model: LitSeq2Seq, **further: Any) -> str:
 
 def write_table(path: Path, rows: Iterable[Row]) -> None:
     """Write gradients.csv, whole or not at all."""
-    with whole_file(path) as partial, partial.open("w", newline="") as file:
-        csv.writer(file, lineterminator="\n").writerows([GRADIENTS.names, *map(cells, rows)])
+    write_csv(path, GRADIENTS.names, map(cells, rows))
 
 
 def append_rows(path: Path, rows: Iterable[Row]) -> None:

@@ -1,7 +1,6 @@
 """The folder that a probe fills: its table, and beside it what was measured, and with what."""
 
 import contextlib
-import csv
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -9,7 +8,7 @@ from analysis.errors import ReportError
 from analysis.tables.architectures import Architecture, Architectures
 from analysis.tables.schema import ARCHITECTURES
 from experiments.errors import UsageError
-from experiments.files import exclusive_lock, whole_file
+from experiments.files import exclusive_lock, write_csv
 from experiments.trial.environment import write_environment
 from lit_models import LitSeq2Seq
 
@@ -48,6 +47,5 @@ def write_origin(folder: Path, models: Iterable[type[LitSeq2Seq]], device: str) 
         Architecture(model.__name__, *(getattr(model, name) for name in Architecture._fields[1:]))
         for model in dict.fromkeys(models)
     ]
-    with whole_file(folder / ARCHITECTURES.file) as partial, partial.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file, lineterminator="\n").writerows([ARCHITECTURES.names, *stated])
+    write_csv(folder / ARCHITECTURES.file, ARCHITECTURES.names, stated)
     return Architectures(stated)

@@ -10,8 +10,8 @@ from lightning.pytorch.loggers import WandbLogger
 
 from analysis.errors import ReportError
 from analysis.figures.attention.pair import draw_attention
+from analysis.figures.chart import save_figure
 from analysis.figures.registry import section_charts
-from analysis.figures.style import paper_style
 from analysis.tables.architectures import Architectures, stated_by
 from analysis.tables.gradient_tables import read_gradients
 from analysis.tables.schema import ATTENTION, GRADIENTS, SENTENCES
@@ -110,6 +110,5 @@ def _log_gradient_figures(logger: WandbLogger, folder: Path, drawn: Path, archit
         return
     for chart in charts:
         path = drawn / f"{chart.name}.png"
-        with paper_style():
-            chart.figure.savefig(path, dpi=200)
+        save_figure(chart.figure, path, {})
         _log_image(logger, f"gradients/{chart.name}", path, chart.caption)

@@ -12,8 +12,8 @@ import lightning.pytorch as pl
 from analysis.tables.schema import ALL, ATTENTION, CHANCE, RESULTS, SENTENCES
 from data.datamodule import Seq2SeqDataModule
 from experiments.evaluation.symbol_attention import symbol_attention
-from experiments.evaluation.text import Row, evaluate_text, summary_of_text, write_attention, write_sentences
-from experiments.files import whole_file
+from experiments.evaluation.text import Row, evaluate_text, summary_of_text, write_attention
+from experiments.files import whole_file, write_csv
 from experiments.machine import is_nonzero_rank
 from lit_models import LitSeq2Seq
 from lit_models.decoding.decoder import Decoding
@@ -106,7 +106,7 @@ def _rows_by_length(model: LitSeq2Seq, data: Seq2SeqDataModule) -> list[Row]:
 def write_evaluation(folder: Path, arch: str, evaluation: Evaluation) -> None:
     """Write sentences.csv and attention.json as far as there are any, and results.csv, each whole or not at all."""
     if evaluation.sentences is not None:
-        write_sentences(folder / SENTENCES.file, evaluation.sentences)
+        write_csv(folder / SENTENCES.file, SENTENCES.names, evaluation.sentences)
     if evaluation.attention:
         write_attention(folder / ATTENTION.file, arch, evaluation.label, evaluation.attention)
     with whole_file(folder / RESULTS.file) as partial, partial.open("w", newline="") as file:
