@@ -44,7 +44,7 @@ def capacity_figure(results: pd.DataFrame, trials: pd.DataFrame, architectures: 
         axes.set(xlabel="Hidden size", xlim=(0, 1.05 * shown["hidden_size"].max()))
         axes.set_ylim(bottom=min(0, shown["mean"].min()))
         axes.grid(True)
-        label_leftmost(axes, "Most bits recovered (a sequence)")
+        label_leftmost(axes, LABELS[0])
         axes.set_title(str(setting), loc="left")
     legend(figure, list(looks.values()), [PRESENTED])
     caption = (
@@ -57,11 +57,9 @@ def capacity_figure(results: pd.DataFrame, trials: pd.DataFrame, architectures: 
 
 
 @register(
-    "capacity_by_context",
-    "bottleneck",
-    3,
+    "capacity_by_context", "bottleneck", 3,
     "What a number of the context is worth: the size of the state against its kind.",
-)
+)  # fmt: skip
 def context_figure(results: pd.DataFrame, trials: pd.DataFrame, architectures: Architectures) -> Chart | None:
     """Most bits recovered against the numbers that a fixed context holds, and the bits for each of these numbers.
 
