@@ -141,9 +141,9 @@ def test_lengths_fill_their_range_and_padding_stands_behind(task: str) -> None:
 @pytest.mark.parametrize("task", TASKS)
 def test_a_task_says_how_many_outputs_it_has(task: str) -> None:
     examples = some(task)
-    each = bool((examples.target_lengths == examples.source_lengths).all())
+    as_many = bool((examples.target_lengths == examples.source_lengths).all())
     one = bool((examples.target_lengths == 1).all())
-    assert TASKS[task].outputs == ("each" if each else "one" if one else "other")
+    assert TASKS[task].outputs == ("each" if as_many else "one" if one else "other")
 
 
 @pytest.mark.parametrize("task", ALIGNED)

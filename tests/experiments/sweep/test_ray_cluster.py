@@ -39,9 +39,9 @@ def node() -> dict[str, int]:
     """A node of one core. Its ports are settled: Ray waits only so long for its processes to choose theirs."""
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in PORTS]
-        for each in sockets:
-            each.bind(("", 0))
-        ports = {name: each.getsockname()[1] for name, each in zip(PORTS, sockets, strict=True)}
+        for opened in sockets:
+            opened.bind(("", 0))
+        ports = {name: opened.getsockname()[1] for name, opened in zip(PORTS, sockets, strict=True)}
     return {"num_cpus": 1, "object_store_memory": 80 * 2**20, **ports}
 
 
@@ -80,7 +80,7 @@ def test_a_node_is_lost_and_its_trial_is_continued_on_another(cluster: Any, tmp_
     assert "3 trials done" in printed
     assert len(lost) == 1, printed
     assert len(set(nodes_of(lost[0].folder))) == 2
-    [whole] = [each for each in make_trials(path, tmp_path / "whole", None, 0)[0] if each.name == lost[0].name]
+    [whole] = [trial for trial in make_trials(path, tmp_path / "whole", None, 0)[0] if trial.name == lost[0].name]
     run(whole)
     assert (results(lost[0]), history(lost[0])) == (results(whole), history(whole))
 

@@ -13,6 +13,7 @@ from tests.helpers.text_files import stand_in_corpora
 from tests.helpers.trials import run_sweep, sweep_file
 
 ROOT = Path(__file__).parents[3]
+SHORT = {"trainer__max_steps": {"value": 10}}
 
 
 def summaries(output: Path) -> dict[str, int]:
@@ -21,11 +22,12 @@ def summaries(output: Path) -> dict[str, int]:
 
 def test_a_sweep_runs_what_is_missing_and_tells_what_happened(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     output = tmp_path / "runs"
-    assert run_sweep(sweep_file(tmp_path, model={"values": ["GRU", "LuongGlobal"]}), output, "--workers", "2") == 0
+    smaller = sweep_file(tmp_path, model={"values": ["GRU", "LuongGlobal"]}, **SHORT)
+    assert run_sweep(smaller, output, "--workers", "2") == 0
     first = summaries(output)
     assert {name.partition("-")[0] for name in first} == {"GRU", "LuongGlobal"}
     assert "2 trials done" in capsys.readouterr().err
-    larger = sweep_file(tmp_path, model={"values": ["GRU", "LuongGlobal", "VanillaRNN"]})
+    larger = sweep_file(tmp_path, model={"values": ["GRU", "LuongGlobal", "VanillaRNN"]}, **SHORT)
     assert run_sweep(larger, output, "--workers", "2") == 0
     printed = capsys.readouterr().err
     assert "3 trials in" in printed
@@ -36,7 +38,7 @@ def test_a_sweep_runs_what_is_missing_and_tells_what_happened(tmp_path: Path, ca
 
 
 def test_a_sweep_gives_the_same_numbers_as_the_trial_alone(tmp_path: Path) -> None:
-    path = sweep_file(tmp_path, model={"values": ["Transformer"]})
+    path = sweep_file(tmp_path, model={"values": ["Transformer"]}, **SHORT)
     run_sweep(path, tmp_path / "sweep", "--workers", "1")
     (trial,), _, _ = make_trials(path, tmp_path / "alone", None, 0)
     arguments = [f"--config={tmp_path / 'sweep' / trial.name / 'config.yaml'}", f"--runs={tmp_path / 'alone'}"]
@@ -49,7 +51,9 @@ def test_a_trial_that_diverges_is_recorded_and_does_not_stop_the_others(
     tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
     output = tmp_path / "runs"
-    path = sweep_file(tmp_path, model={"values": ["Transformer"]}, model__learning_rate={"values": [1e30, 0.001]})
+    path = sweep_file(
+        tmp_path, model={"values": ["Transformer"]}, model__learning_rate={"values": [1e30, 0.001]}, **SHORT
+    )
     assert run_sweep(path, output, "--workers", "1") == 1
     assert len(summaries(output)) == 1
     (failure,) = output.glob("*/failure.json")
@@ -119,11 +123,16 @@ def committed_sweeps() -> list[Path]:
 
 @pytest.mark.parametrize("path", committed_sweeps(), ids=lambda path: path.name)
 def test_every_committed_sweep_resolves(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every combination of models, tasks and configurations, with the least and the greatest of numbers."""
     stand_in_corpora(tmp_path, monkeypatch)
     (tmp_path / "experiments").symlink_to(ROOT / "experiments")  # sweeps name their configurations from the root
     content = yaml.safe_load(path.read_text())
-    seeds = content["parameters"]["seed_everything"]
-    seeds["values"] = seeds.pop("values", [seeds.pop("value", None)])[:1]  # further seeds only repeat the same
+    for name, settings in content["parameters"].items():
+        values = settings.get("values", [None])
+        if name == "seed_everything":
+            settings["values"] = [settings.pop("value", values[0])]  # further seeds only repeat the same
+        elif all(isinstance(value, int | float) for value in values):
+            settings["values"] = sorted({min(values), max(values)})
     (tmp_path / path.name).write_text(yaml.safe_dump(content))
     trials, _, _ = make_trials(tmp_path / path.name, tmp_path, count=None, seed=0)
     assert len({trial.name for trial in trials}) == len(trials) >= 7

@@ -27,8 +27,8 @@ def points(folder: Path, parameters: dict, method: str = "grid", count: int | No
 
 
 def test_a_grid_is_the_product_of_its_values_in_the_files_order(tmp_path: Path) -> None:
-    found = points(tmp_path, {"model": {"values": ["GRU", "LSTM"]}, "data.length": {"values": [5, 10]}})
-    assert found == [
+    trials = points(tmp_path, {"model": {"values": ["GRU", "LSTM"]}, "data.length": {"values": [5, 10]}})
+    assert trials == [
         {"model": "GRU", "data.length": 5},
         {"model": "GRU", "data.length": 10},
         {"model": "LSTM", "data.length": 5},
@@ -43,11 +43,11 @@ def test_nested_and_dotted_parameters_mean_the_same(tmp_path: Path) -> None:
 
 
 def test_a_grid_enumerates_whole_numbers_and_steps(tmp_path: Path) -> None:
-    found = points(
+    trials = points(
         tmp_path, {"a": {"min": 2, "max": 4}, "b": {"distribution": "q_uniform", "min": 0, "max": 1.5, "q": 0.5}}
     )
-    assert [point["a"] for point in found[::3]] == [2, 3, 4]
-    assert [point["b"] for point in found[:3]] == [0.0, 0.5, 1.0]
+    assert [point["a"] for point in trials[::3]] == [2, 3, 4]
+    assert [point["b"] for point in trials[:3]] == [0.0, 0.5, 1.0]
 
 
 def test_repeated_points_run_once_and_count_caps_a_grid(tmp_path: Path) -> None:
@@ -65,8 +65,8 @@ def test_a_repeated_point_keeps_its_first_place(tmp_path: Path) -> None:
 
 
 def test_true_one_and_the_text_of_it_are_different_values(tmp_path: Path) -> None:
-    found = points(tmp_path, {"a": {"values": [1, "1", True, None, [1, 40]]}})
-    assert [repr(point["a"]) for point in found] == ["1", "'1'", "True", "None", "[1, 40]"]
+    trials = points(tmp_path, {"a": {"values": [1, "1", True, None, [1, 40]]}})
+    assert [repr(point["a"]) for point in trials] == ["1", "'1'", "True", "None", "[1, 40]"]
 
 
 def test_random_draws_depend_on_the_seed_and_not_on_the_count(tmp_path: Path) -> None:
@@ -103,8 +103,8 @@ CONTINUOUS = [
 
 @pytest.mark.parametrize(("name", "settings", "cumulative"), CONTINUOUS, ids=[name for name, *_ in CONTINUOUS])
 def test_random_values_follow_their_distribution(name: str, settings: dict, cumulative: Any, tmp_path: Path) -> None:
-    found = points(tmp_path, {"x": {"distribution": name, **settings}}, "random", count=2000)
-    ranks = np.sort([cumulative(point["x"]) for point in found])
+    trials = points(tmp_path, {"x": {"distribution": name, **settings}}, "random", count=2000)
+    ranks = np.sort([cumulative(point["x"]) for point in trials])
     # Kolmogorov-Smirnov: beyond this distance with a probability of one in a thousand.
     assert np.abs(ranks - (np.arange(2000) + 0.5) / 2000).max() < 1.95 / math.sqrt(2000)
 
@@ -132,15 +132,15 @@ def test_stepped_values_are_the_plain_ones_rounded(name: str, tmp_path: Path) ->
 
 def test_categories_follow_their_probabilities(tmp_path: Path) -> None:
     weighted = {"values": ["a", "b", "c"], "probabilities": [0.7, 0.2, 0.1]}
-    found = points(tmp_path, {"x": weighted, "y": {"min": 0.0, "max": 1.0}}, "random", count=4000)
-    counts = Counter(point["x"] for point in found)
+    trials = points(tmp_path, {"x": weighted, "y": {"min": 0.0, "max": 1.0}}, "random", count=4000)
+    counts = Counter(point["x"] for point in trials)
     for value, share in zip("abc", [0.7, 0.2, 0.1], strict=True):
         assert abs(counts[value] / 4000 - share) < 4 * math.sqrt(share * (1 - share) / 4000)
 
 
 def test_whole_numbers_include_both_bounds(tmp_path: Path) -> None:
-    found = points(tmp_path, {"x": {"min": 1, "max": 3}, "y": {"min": 0.0, "max": 1.0}}, "random", count=300)
-    assert {point["x"] for point in found} == {1, 2, 3}
+    trials = points(tmp_path, {"x": {"min": 1, "max": 3}, "y": {"min": 0.0, "max": 1.0}}, "random", count=300)
+    assert {point["x"] for point in trials} == {1, 2, 3}
 
 
 def test_the_files_command_gives_the_fixed_arguments(tmp_path: Path) -> None:
@@ -341,12 +341,12 @@ parameters:
   learning_rate: {distribution: uniform, min: 0, max: 0.1}
   batch_size: {distribution: q_log_uniform_values, q: 8, min: 32, max: 256}
 """
-    found = expand(read_sweep(written(tmp_path, text)), count=2000)
-    assert {point["optimizer"] for point in found} == {"adam", "sgd"}
-    assert {point["dropout"] for point in found} == {0.3, 0.4, 0.5}
-    assert {point["epochs"] for point in found} == {1}
-    assert all(0 <= point["learning_rate"] <= 0.1 for point in found)
-    assert {point["batch_size"] for point in found} == set(range(32, 257, 8))
+    trials = expand(read_sweep(written(tmp_path, text)), count=2000)
+    assert {point["optimizer"] for point in trials} == {"adam", "sgd"}
+    assert {point["dropout"] for point in trials} == {0.3, 0.4, 0.5}
+    assert {point["epochs"] for point in trials} == {1}
+    assert all(0 <= point["learning_rate"] <= 0.1 for point in trials)
+    assert {point["batch_size"] for point in trials} == set(range(32, 257, 8))
 
 
 def test_early_termination_is_left_to_the_server_and_said_so(tmp_path: Path) -> None:
