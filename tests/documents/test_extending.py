@@ -52,6 +52,7 @@ def added(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         del sys.modules[name]
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_figure_and_the_probe_of_the_page_stand_in_a_report(added: None, tmp_path: Path) -> None:
     runs = tmp_path / "runs"
     write_trial(runs, "GRU", rows=[(10, None, "loss", 1.5), (10, None, "greedy_token_accuracy", 0.9)])

@@ -162,9 +162,9 @@ def write_text_trial(
     longest = max(sentence["source_length"] for sentence in sentences)
     lines = [f"test,{longest},all,,loss,2.5\n"]
     for name in ("all", *dict.fromkeys(bucket_name(sentence["source_length"]) for sentence in sentences)):
-        own = [row for row in sentences if name in ("all", bucket_name(row["source_length"]))]
+        inside = [row for row in sentences if name in ("all", bucket_name(row["source_length"]))]
         last = longest if name == "all" or name.endswith("+") else int(name.partition("-")[2])
-        lines += [f"test,{last},{name},,{metric},{value!r}\n" for metric, value in text_metrics(own).items()]
+        lines += [f"test,{last},{name},,{metric},{value!r}\n" for metric, value in text_metrics(inside).items()]
     (folder / "results.csv").write_text(HEADER.replace("position", "bucket,position") + "".join(lines))
     return folder
 

@@ -34,7 +34,7 @@ def table_of(*curves):
 
 
 def seeds_of(arch, norms, phase="initial", step=0, quantity="embedding_gradient"):
-    return [row for seed, own in enumerate(norms) for row in rows_of(arch, own, None, seed, phase, step, quantity)]
+    return [row for seed, curve in enumerate(norms) for row in rows_of(arch, curve, None, seed, phase, step, quantity)]
 
 
 def training_rows(arch, seed, steps=(100, 200)):
@@ -54,11 +54,11 @@ def seven_architectures():
     curves = []
     for arch in ARCHITECTURES:
         for seed in range(3):
-            own = exponential(DECAYS[arch][seed]) if arch in DECAYS else flat()
+            norms = exponential(DECAYS[arch][seed]) if arch in DECAYS else flat()
             for phase, step in (("initial", 0), ("training", 100), ("trained", 200)):
-                curves.append(rows_of(arch, own**0.5 if step else own, seed=seed, phase=phase, step=step))
+                curves.append(rows_of(arch, norms**0.5 if step else norms, seed=seed, phase=phase, step=step))
                 if arch in DECAYS:
-                    curves.append(rows_of(arch, own, seed=seed, phase=phase, step=step, quantity="jacobian"))
+                    curves.append(rows_of(arch, norms, seed=seed, phase=phase, step=step, quantity="jacobian"))
             curves.append(training_rows(arch, seed))
     return table_of(*curves)
 

@@ -55,6 +55,7 @@ def test_without_saying_what_it_is_it_decides_nothing(sweep):
     assert finding.parts[0].measured == "none was run" and finding.answer == Answer.UNTOLD
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_it_is_drawn_and_tabulated(sweep, tmp_path, capsys):
     assert report([str(sweep), "--output", str(tmp_path)]) == 0
     text = (tmp_path / "report.md").read_text(encoding="utf-8")

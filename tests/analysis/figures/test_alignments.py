@@ -130,9 +130,9 @@ def test_points_hold_every_weight_drawn(tmp_path):
     assert list(points.columns) == [
         "arch", "label", "id", "target_position", "target", "source_position", "source", "weight",
     ]  # fmt: skip
-    own = points[points["label"] == "Luong, dot"]
-    np.testing.assert_array_equal(own["weight"].to_numpy().reshape(3, 3), shown(panels(chart)[1]))
-    place = own[(own["target_position"] == 2) & (own["source_position"] == 3)].iloc[0]
+    drawn = points[points["label"] == "Luong, dot"]
+    np.testing.assert_array_equal(drawn["weight"].to_numpy().reshape(3, 3), shown(panels(chart)[1]))
+    place = drawn[(drawn["target_position"] == 2) & (drawn["source_position"] == 3)].iloc[0]
     assert (place["target"], place["source"], place["id"]) == ("Spieler", "runs", 12)
 
 
@@ -195,8 +195,8 @@ def test_heads_are_columns_and_layers_are_rows(tmp_path):
     assert len({y for y, _ in corners}) == 2 and len({x for _, x in corners}) == 3
     assert corners == sorted(corners, key=lambda corner: (-corner[0], corner[1]))
     np.testing.assert_array_equal(shown(panels(chart)[5]), weights(4, 4, seed=30))
-    own = chart.points[(chart.points["layer"] == 2) & (chart.points["head"] == 10)]
-    np.testing.assert_array_equal(own["weight"], np.ravel(weights(4, 4, seed=30)))
+    drawn = chart.points[(chart.points["layer"] == 2) & (chart.points["head"] == 10)]
+    np.testing.assert_array_equal(drawn["weight"], np.ravel(weights(4, 4, seed=30)))
 
 
 def test_only_outer_heads_carry_words_and_none_is_cut_off(tmp_path):
@@ -223,7 +223,7 @@ def test_a_model_without_heads_has_no_figure_of_heads(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "fault"),
     [
         ({"attention": [[1.0, 0.0, 0.0, 0.0]]}, "sentence 12: 'attention' is not 4 rows of 4 numbers"),
         ({"attention": [[1.0], [0.5, 0.5], [1.0], [1.0]]}, "'attention' is not 4 rows"),
@@ -239,16 +239,16 @@ def test_a_model_without_heads_has_no_figure_of_heads(tmp_path):
         ({"heads": [1]}, "'heads' is neither null nor an object"),
     ],
 )
-def test_malformed_sentences_are_errors_that_name_the_file_and_what_is_wrong(tmp_path, change, said):
+def test_malformed_sentences_are_errors_that_name_the_file_and_what_is_wrong(tmp_path, change, fault):
     path = write_trial(tmp_path, [sentence() | change])
     with pytest.raises(ReportError) as caught:
         read_attention(path)
     message = str(caught.value)
-    assert str(path) in message and said in message and "\n" not in message
+    assert str(path) in message and fault in message and "\n" not in message
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         (b"{", "no valid JSON"),
         (b"\xff", "not a text file"),
@@ -258,10 +258,10 @@ def test_malformed_sentences_are_errors_that_name_the_file_and_what_is_wrong(tmp
         (b'{"arch": "A", "label": "A", "sentences": [3]}', "a sentence is 3, not an object"),
     ],
 )
-def test_malformed_files_are_errors(tmp_path, content, said):
+def test_malformed_files_are_errors(tmp_path, content, message):
     path = tmp_path / "attention.json"
     path.write_bytes(content)
-    with pytest.raises(ReportError, match=said):
+    with pytest.raises(ReportError, match=message):
         read_attention(path)
 
 

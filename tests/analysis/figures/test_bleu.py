@@ -71,9 +71,9 @@ def test_points_are_the_mean_over_seeds_of_bleu_in_the_bucket(chart):
         scores, lengths = [], []
         for seed in (0, 1):
             sentences = plausible_sentences(point["arch"], point["train_length"], seed)
-            own = [each for each in sentences if bucket_name(each["source_length"]) == point["bucket"]]
-            scores.append(bleu(own))
-            lengths = [each["source_length"] for each in own]
+            bucket = [row for row in sentences if bucket_name(row["source_length"]) == point["bucket"]]
+            scores.append(bleu(bucket))
+            lengths = [row["source_length"] for row in bucket]
         assert point["mean"] == pytest.approx(np.mean(scores))
         assert point["low"] < point["mean"] < point["high"]
         assert point["mean_source_length"] == pytest.approx(np.mean(lengths))
@@ -92,8 +92,8 @@ def test_figure_draws_the_points_of_its_csv(chart, tmp_path):
     lines = drawn(axes)
     saved = pd.read_csv(save_chart(chart, tmp_path)["csv"])
     assert set(lines) == set(saved["name"]) == {"GRU-30", "GRU-50", "Bahdanau-30", "Bahdanau-50"}
-    for name, own in saved.groupby("name"):
-        np.testing.assert_allclose(lines[name], own[["mean_source_length", "mean"]].to_numpy())
+    for name, points in saved.groupby("name"):
+        np.testing.assert_allclose(lines[name], points[["mean_source_length", "mean"]].to_numpy())
 
 
 def test_train_lengths_are_dashed_and_named_in_the_legend(chart):
@@ -137,9 +137,9 @@ def test_both_ends_of_a_bucket_belong_to_it(tmp_path, length, bucket):
     ]
     write_text_trial(tmp_path, sentences=sentences)
     [comparison] = comparisons(load_runs([tmp_path]))
-    found = {bucket.name: bucket for bucket in comparison.buckets}
-    assert set(found) == {bucket, "21-30"}
-    assert (found[bucket].sentences, found[bucket].mean_source_length) == (20, length)
+    buckets = {bucket.name: bucket for bucket in comparison.buckets}
+    assert set(buckets) == {bucket, "21-30"}
+    assert (buckets[bucket].sentences, buckets[bucket].mean_source_length) == (20, length)
 
 
 def test_buckets_stand_in_order_of_length(tmp_path):
@@ -153,8 +153,8 @@ def test_length_ratio_is_words_of_outputs_over_words_of_references(runs):
     points = points_by_length(comparisons(runs), Architectures(), length_ratio).set_index(
         ["arch", "train_length", "bucket"]
     )
-    own = [each for each in plausible_sentences("GRU", 30, 0) if bucket_name(each["source_length"]) == "41-50"]
-    expected = sum(each["output_words"] for each in own) / sum(each["reference_words"] for each in own)
+    bucket = [row for row in plausible_sentences("GRU", 30, 0) if bucket_name(row["source_length"]) == "41-50"]
+    expected = sum(row["output_words"] for row in bucket) / sum(row["reference_words"] for row in bucket)
     assert expected < 0.9
     assert points.loc[("GRU", 30, "41-50"), "mean"] == pytest.approx(expected)  # the same for both seeds
     assert points.loc[("Bahdanau", 30, "41-50"), "mean"] == 1.0
@@ -205,10 +205,10 @@ def test_trials_that_read_the_source_in_other_tokens_are_refused(tmp_path):
 def test_attention_is_paired_with_every_fixed_context_at_the_longest_bucket(tmp_path):
     runs = load_runs([write_text_sweep(tmp_path, ("LSTM", "GRU", "Bahdanau"), lengths=(30,))])
     [comparison] = comparisons(runs)
-    found = bleu_pairs(comparison)
-    assert [(pair.attention, pair.fixed) for pair in found] == [("Bahdanau", "LSTM"), ("Bahdanau", "GRU")]
+    pairs = bleu_pairs(comparison)
+    assert [(pair.attention, pair.fixed) for pair in pairs] == [("Bahdanau", "LSTM"), ("Bahdanau", "GRU")]
     means = points_by_length([comparison], Architectures()).set_index(["arch", "bucket"])["mean"]
-    for pair in found:
+    for pair in pairs:
         expected = means["Bahdanau", "41-50"] - means[pair.fixed, "41-50"]
         assert pair.difference.mean == pytest.approx(expected)
         assert 0 < pair.difference.low < expected < pair.difference.high
@@ -229,7 +229,7 @@ def test_claim_states_the_shares_of_bleu_kept(runs):
     shares = []
     for seed in (0, 1):
         sentences = plausible_sentences("GRU", 30, seed)
-        of = {name: [each for each in sentences if bucket_name(each["source_length"]) == name] for name in SHOWN}
+        of = {name: [row for row in sentences if bucket_name(row["source_length"]) == name] for name in SHOWN}
         shares.append(bleu(of["41-50"]) / bleu(of["1-10"]))
     assert claim.fixed is not None and claim.attention is not None and claim.advantage is not None
     assert claim.fixed.mean == pytest.approx(np.mean(shares))
@@ -238,13 +238,13 @@ def test_claim_states_the_shares_of_bleu_kept(runs):
 
 def short_and_long(sentences, lost):
     """The same sentences twice, as short ones and as long ones, of whose right n-grams a share is lost."""
-    short = [{**each, "source_length": 5} for each in sentences]
+    short = [{**row, "source_length": 5} for row in sentences]
     return short + [
         {
-            **each, "line": each["line"] + len(sentences), "source_length": 45,
-            **{f"bleu_correct_{n}": round((1 - lost) * each[f"bleu_correct_{n}"]) for n in range(1, 5)},
+            **row, "line": row["line"] + len(sentences), "source_length": 45,
+            **{f"bleu_correct_{n}": round((1 - lost) * row[f"bleu_correct_{n}"]) for n in range(1, 5)},
         }
-        for each in sentences
+        for row in sentences
     ]  # fmt: skip
 
 
@@ -292,6 +292,7 @@ def test_one_range_of_lengths_leaves_the_claim_open(tmp_path):
     assert length_claim(comparisons(load_runs([tmp_path]))[0])[:2] == (Answer.UNTOLD, "one range of lengths")
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_report_without_a_bucket_of_enough_sentences_can_be_made(tmp_path, capsys):
     write_text_trial(tmp_path, sentences=same_source_length(15, 5))
     assert report([str(tmp_path)]) == 0

@@ -62,9 +62,9 @@ def test_accuracy_panels_show_the_points_of_the_csv(charts, panel, metric):
     axes = chart.figure.axes[panel]
     looks = styles(points["arch"], architectures=Architectures())
     assert set(drawn(axes)) == {look.name for look in looks.values()}
-    for arch, own in points.groupby("arch"):
-        np.testing.assert_array_equal(drawn(axes)[looks[arch].name], own[["length", "mean"]])
-        np.testing.assert_allclose(bars(axes)[looks[arch].name], own[["low", "high"]], atol=1e-12)
+    for arch, curve in points.groupby("arch"):
+        np.testing.assert_array_equal(drawn(axes)[looks[arch].name], curve[["length", "mean"]])
+        np.testing.assert_allclose(bars(axes)[looks[arch].name], curve[["low", "high"]], atol=1e-12)
 
 
 def test_chance_is_what_trials_say_it_is_or_that_of_a_uniform_guess(tmp_path):
@@ -106,9 +106,9 @@ def test_intervals_of_proportions_stay_within_0_and_1(tmp_path):
 
 def test_bits_lie_against_bits_presented(charts):
     chart = charts["bits"]
-    own = chart.points[chart.points["arch"] == "LSTM"]
-    np.testing.assert_array_equal(own["bits_presented"], [25.0, 50.0])
-    np.testing.assert_array_equal(drawn(chart.figure.axes[0])["LSTM"], own[["bits_presented", "mean"]])
+    curve = chart.points[chart.points["arch"] == "LSTM"]
+    np.testing.assert_array_equal(curve["bits_presented"], [25.0, 50.0])
+    np.testing.assert_array_equal(drawn(chart.figure.axes[0])["LSTM"], curve[["bits_presented", "mean"]])
 
 
 def test_position_map_has_a_row_an_architecture_and_a_column_a_position(charts):
@@ -126,9 +126,9 @@ def test_length_generalisation_has_a_panel_a_train_length(charts):
     assert [axes.get_title(loc="left").splitlines()[1] for axes in chart.figure.axes] == [
         "trained up to 5", "trained up to 10",
     ]  # fmt: skip
-    own = chart.points.query("arch == 'GRU' and train_length == 5")
-    np.testing.assert_array_equal(drawn(chart.figure.axes[0])["GRU"], own[["eval_length", "mean"]])
-    assert own["eval_length"].tolist() == [5, 10, 20]
+    curve = chart.points.query("arch == 'GRU' and train_length == 5")
+    np.testing.assert_array_equal(drawn(chart.figure.axes[0])["GRU"], curve[["eval_length", "mean"]])
+    assert curve["eval_length"].tolist() == [5, 10, 20]
 
 
 def test_no_length_generalisation_without_other_lengths(tmp_path):

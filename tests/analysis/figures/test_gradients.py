@@ -55,9 +55,9 @@ def test_the_norm_figure_shows_geometric_means_over_seeds_relative_to_the_neares
     looks = styles(chart.points["arch"], architectures=Architectures())
     for axes, phase in zip(chart.figure.axes, ("initial", "trained"), strict=True):
         for arch, look in looks.items():
-            own = table[(table["quantity"] == "embedding_gradient") & (table["arch"] == arch)]
-            own = own[own["phase"] == phase]
-            curves = np.log(own.pivot_table(index="distance", columns="seed", values="mean").to_numpy(float))
+            measured = table[(table["quantity"] == "embedding_gradient") & (table["arch"] == arch)]
+            measured = measured[measured["phase"] == phase]
+            curves = np.log(measured.pivot_table(index="distance", columns="seed", values="mean").to_numpy(float))
             expected = [np.exp(mean_interval(line)[:3]) for line in curves - curves[0]]
             points = chart.points[(chart.points["arch"] == arch) & (chart.points["phase"] == phase)]
             np.testing.assert_allclose(points[["mean", "low", "high"]], expected, rtol=1e-9)
@@ -80,13 +80,13 @@ def test_the_jacobian_figure_has_recurrent_encoders_only_and_is_not_relative(cha
 
 def test_the_map_shows_the_mean_of_log10_norms_at_every_step_and_distance(charts):
     chart = charts["gradient_heatmap"]
-    own = chart.points[chart.points["arch"] == "GRU"]
+    points = chart.points[chart.points["arch"] == "GRU"]
     np.testing.assert_array_equal(
         np.asarray(chart.figure.axes[2].collections[0].get_array()).reshape(30, 3),
-        own.pivot_table(index="distance", columns="step", values="log10_norm"),
+        points.pivot_table(index="distance", columns="step", values="log10_norm"),
     )
     expected = np.mean([np.log10(exponential(decay)[9]) for decay in DECAYS["GRU"]])
-    assert own.query("step == 0 and distance == 10")["log10_norm"].item() == pytest.approx(expected)
+    assert points.query("step == 0 and distance == 10")["log10_norm"].item() == pytest.approx(expected)
 
 
 def test_training_norms_are_means_over_seeds_at_every_step(charts):

@@ -67,7 +67,7 @@ def graph() -> list[dict]:
 
 
 def table_of(*rows: list[dict]) -> pd.DataFrame:
-    return pd.DataFrame([each for some in rows for each in some], columns=PARALLELISM.names)
+    return pd.DataFrame([measured for some in rows for measured in some], columns=PARALLELISM.names)
 
 
 @pytest.fixture
@@ -144,8 +144,8 @@ def test_a_count_is_written_as_a_function_of_the_length(counts, text) -> None:
 
 
 def test_two_power_laws_cross_where_they_are_equal() -> None:
-    found = crossing(LENGTHS, [(n / 50) ** 2 for n in LENGTHS], [n / 50 for n in LENGTHS])
-    assert found == pytest.approx(50)
+    length = crossing(LENGTHS, [(n / 50) ** 2 for n in LENGTHS], [n / 50 for n in LENGTHS])
+    assert length == pytest.approx(50)
 
 
 @pytest.mark.parametrize("first", [0.5, 2.0])
@@ -192,9 +192,9 @@ def test_crossings_outside_the_lengths_say_so(results) -> None:
 
 
 def test_speedups_are_over_one_worker_with_amdahls_fraction(results) -> None:
-    found = speedups(results).query("arch == 'GRU'").set_index("workers")
-    assert found["speedup"].to_dict() == {1: 1.0, 2: 1.6}
-    assert found.loc[2, "serial_fraction"] == pytest.approx(0.25)
+    workers = speedups(results).query("arch == 'GRU'").set_index("workers")
+    assert workers["speedup"].to_dict() == {1: 1.0, 2: 1.6}
+    assert workers.loc[2, "serial_fraction"] == pytest.approx(0.25)
     assert serial_table(results, Architectures()).rows[0] == ("GRU", "cpu, 32-true", "2 threads", "1.60", "0.25")
 
 
@@ -203,8 +203,8 @@ def test_batches_timed_with_different_threads_are_different_lines() -> None:
         row({**CPU, "threads": threads}, "batch", "GRU", 8, "tokens_per_second", speed, batch_size)
         for threads, batch_size, speed in ((1, 1, 10.0), (1, 4, 20.0), (2, 1, 10.0), (2, 4, 40.0))
     ]
-    found = speedups(table_of(rows)).set_index(["threads", "workers"])["speedup"]
-    assert found.to_dict() == {(1, 1): 1, (1, 4): 2, (2, 1): 1, (2, 4): 4}
+    speedup = speedups(table_of(rows)).set_index(["threads", "workers"])["speedup"]
+    assert speedup.to_dict() == {(1, 1): 1, (1, 4): 2, (2, 1): 1, (2, 4): 4}
 
 
 def test_figures_show_the_rows_they_are_made_of(results) -> None:
@@ -212,7 +212,9 @@ def test_figures_show_the_rows_they_are_made_of(results) -> None:
     assert list(charts) == ["step_time", "sequential_depth", "memory", "speedup"]
     assert set(charts["step_time"].points["metric"]) == {"step_seconds"}
     containers: Any = charts["step_time"].figure.axes[0].containers
-    drawn = {each.get_label(): np.column_stack(each.lines[0].get_data()).astype(float) for each in containers}
+    drawn = {
+        container.get_label(): np.column_stack(container.lines[0].get_data()).astype(float) for container in containers
+    }
     for arch, look in styles(["GRU", "Transformer"], architectures=Architectures()).items():
         np.testing.assert_allclose(drawn[look.name], [(n, seconds(arch, n)) for n in LENGTHS])
     containers = charts["memory"].figure.axes[0].containers
@@ -223,7 +225,7 @@ def test_figures_show_the_rows_they_are_made_of(results) -> None:
 def test_devices_never_share_a_panel() -> None:
     both = table_of(measurements(CPU), measurements(CUDA))
     chart = next(
-        each for each in section_charts("parallelism", Architectures(), parallelism=both) if each.name == "step_time"
+        chart for chart in section_charts("parallelism", Architectures(), parallelism=both) if chart.name == "step_time"
     )
     assert len(chart.figure.axes) == 4
     for axes in chart.figure.axes:

@@ -81,12 +81,12 @@ def test_trials_that_nothing_tells_apart_are_refused(tmp_path):
 
 def test_remedies_are_judged_by_intervals_of_decay_and_of_accuracy(measured):
     table, results = measured
-    found = {one.variant: one for one in remedies(table, results, Architectures())}
-    assert set(found) == {"", IDENTITY, NO_CLIPPING}
-    assert {variant: (one.slower, one.better) for variant, one in found.items()} == {
+    by_variant = {one.variant: one for one in remedies(table, results, Architectures())}
+    assert set(by_variant) == {"", IDENTITY, NO_CLIPPING}
+    assert {variant: (one.slower, one.better) for variant, one in by_variant.items()} == {
         "": (None, None), IDENTITY: (True, True), NO_CLIPPING: (None, None),
     }  # fmt: skip
-    trained = found[IDENTITY].trained
+    trained = by_variant[IDENTITY].trained
     assert trained is not None and trained.decay is not None
     assert trained.decay.mean == pytest.approx(np.exp(np.log([0.9, 0.91, 0.92]).mean()))
 
@@ -144,6 +144,7 @@ def test_a_variant_without_its_baseline_stays_in_the_figure_of_all_architectures
     assert set(chart.points["name"]) == {"GRU [reverse_source=True]"}
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_report_has_a_section_on_gradient_flow_with_its_figures(sweep):
     assert main([str(sweep)]) == 0
     report = (sweep / "report.md").read_text()
@@ -155,6 +156,7 @@ def test_the_report_has_a_section_on_gradient_flow_with_its_figures(sweep):
     assert all((sweep / link).is_file() for link in links)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_report_of_runs_without_gradients_has_no_such_section(tmp_path):
     write_trial(tmp_path)
     assert main([str(tmp_path)]) == 0

@@ -19,6 +19,8 @@ from tests.helpers.analysis_tables import (
 from tests.helpers.gradient_tables import seven_architectures, written
 from tests.helpers.report_folders import write_parallelism
 
+# But for the report that the tests below share, and for the one that is compared with it.
+pytestmark = pytest.mark.usefixtures("undrawn")
 LENGTHS = (4, 40)
 
 
@@ -163,19 +165,19 @@ def test_overview_goes_to_the_terminal(sweep, tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    ("sizes", "widths", "said"),
+    ("sizes", "widths", "statement"),
     [
         ((100, 110), (64, 32), "parameter counts matched within 10% (largest/smallest = 1.10)"),
         ((100, 111), (64, 32), "NOT matched: largest/smallest parameter count = 1.11"),
         ((100, 400), (64, 64), "matched hidden size (64), parameter counts NOT matched: largest/smallest = 4.00"),
     ],
 )
-def test_matching_of_sizes_is_stated(tmp_path, sizes, widths, said):
+def test_matching_of_sizes_is_stated(tmp_path, sizes, widths, statement):
     for arch, size, width in zip(("GRU", "LSTM"), sizes, widths, strict=True):
         write_trial(tmp_path, arch, num_params=size, model={"hidden_size": width})
-    assert matching(load_runs([tmp_path]).trials) == said
+    assert matching(load_runs([tmp_path]).trials) == statement
     assert main([str(tmp_path)]) == 0
-    assert said in (tmp_path / "report.md").read_text()
+    assert statement in (tmp_path / "report.md").read_text()
 
 
 def test_options_in_which_trials_of_an_architecture_differ_are_named_with_all_values(tmp_path):
@@ -299,7 +301,8 @@ def test_plain_tables_are_left_as_they_are(tmp_path):
     assert (tmp_path / "report/report.html").is_file() and (tmp_path / "results.csv").read_bytes() == before
 
 
-def test_figures_alone_are_those_of_the_report(report, sweep, tmp_path, capsys):
+def test_figures_alone_are_those_of_the_report(report, sweep, tmp_path, monkeypatch, capsys):
+    monkeypatch.undo()  # is drawn
     assert main([str(sweep), "--output", str(tmp_path), "--figures", "bits"]) == 0
     assert [path.name for path in tmp_path.iterdir()] == ["figures"]
     assert sorted(path.name for path in (tmp_path / "figures").iterdir()) == ["bits.csv", "bits.pdf", "bits.png"]

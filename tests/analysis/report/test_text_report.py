@@ -90,6 +90,7 @@ def with_short_references(sentences, least):
     ]
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_where_bleu_is_undefined_chrf_and_exact_match_lead_and_no_zero_stands_for_it(tmp_path, capsys):
     write_text_trial(tmp_path, sentences=with_short_references(plausible_sentences("GRU", 30, 0), 999))
     assert main([str(tmp_path), "--output", str(tmp_path / "out")]) == 0

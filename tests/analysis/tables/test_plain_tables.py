@@ -25,8 +25,8 @@ def text_of(path) -> str:
 
 def tables_of(path, folder):
     """The plain tables of what lies below a path."""
-    found = gather([str(path)])
-    write_tables(folder, found.tables)
+    evidence = gather([str(path)])
+    write_tables(folder, evidence.tables)
     return folder
 
 
@@ -124,7 +124,7 @@ def broken(tables, tmp_path, name, change):
 
 
 @pytest.mark.parametrize(
-    ("name", "change", "said"),
+    ("name", "change", "message"),
     [
         ("results.csv", lambda text: text[:-2], r"results.csv: ends in the middle of a line"),
         ("results.csv", lambda text: text.replace("metric", "measure", 1), r"results.csv: has no column 'metric'"),
@@ -157,8 +157,8 @@ def broken(tables, tmp_path, name, change):
         ),
     ],
 )
-def test_a_table_that_cannot_be_read_is_named(tables, tmp_path, name, change, said):
-    with pytest.raises(ReportError, match=said) as caught:
+def test_a_table_that_cannot_be_read_is_named(tables, tmp_path, name, change, message):
+    with pytest.raises(ReportError, match=message) as caught:
         gather([str(broken(tables, tmp_path, name, change))])
     assert "\n" not in str(caught.value)
 

@@ -32,7 +32,7 @@ WORDS = 8  # of the vocabulary; with the four reserved ids these are VOCAB_SIZE
 def test_sequences_fill_the_batch_and_end_in_eos() -> None:
     batch = uniform_batch(3, 5, WORDS, CPU)
     assert batch.source.shape == batch.target_in.shape == batch.target_out.shape == (3, 5)
-    assert not any((each == PAD).any() for each in (batch.source, batch.target_in, batch.target_out))
+    assert not any((ids == PAD).any() for ids in (batch.source, batch.target_in, batch.target_out))
     assert (batch.target_in[:, 0] == BOS).all()
     assert (batch.target_out[:, -1] == EOS).all()
     torch.testing.assert_close(batch.target_in[:, 1:], batch.target_out[:, :-1])
@@ -131,9 +131,9 @@ def test_the_table_has_every_point_with_its_machine(tmp_path, capsys, monkeypatc
     assert "report:" in capsys.readouterr().out
     assert (tmp_path / "figures" / "step_time.pdf").exists()
     assert json.loads((tmp_path / "environment.json").read_text())["device"] == "cpu"
-    said = pd.read_csv(tmp_path / "architectures.csv").set_index("arch")
-    assert said["sequential_operations"].to_dict() == {"GRU": "O(n)", "Transformer": "O(1)"}
-    assert said["attends"].to_dict() == {"GRU": False, "Transformer": True}
+    described = pd.read_csv(tmp_path / "architectures.csv").set_index("arch")
+    assert described["sequential_operations"].to_dict() == {"GRU": "O(n)", "Transformer": "O(1)"}
+    assert described["attends"].to_dict() == {"GRU": False, "Transformer": True}
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,10 @@ from analysis.errors import ReportError
 from analysis.report.command import main as report
 from analysis.tables import wandb_mirror as wandb_runs
 from analysis.tables.trial_folders import Runs, load_runs
+from experiments.config.trial import Trial
 from experiments.errors import UsageError
 from experiments.main import main
-from tests.helpers.trials import arguments, results, run, small_trial, text_trial
+from tests.helpers.trials import arguments, copied, results, run, small_trial, text_trial
 from tests.helpers.wandb.server import KEY, WandbServer, wandb_server
 from tests.helpers.wandb.state import ENTITY, StoredRun
 
@@ -99,11 +100,11 @@ def test_a_run_shows_flat_keys_curves_tables_and_images_and_comes_back_as_the_sa
         assert report([PROJECT]) == 0
         mirror = tmp_path / "runs" / "wandb" / ENTITY / "lengthwise"
         assert (mirror / "report.md").exists()
-        said, mirrored = (
+        local, mirrored = (
             json.loads((folder / trial.name / "summary.json").read_text())["architecture"]
             for folder in (tmp_path / "local", mirror)
         )
-        assert mirrored == said and said["attends"] is True
+        assert mirrored == local and local["attends"] is True
         assert not secret_files(tmp_path)
     wandb_runs.mirror.cache_clear()
     capsys.readouterr()
@@ -155,21 +156,21 @@ def complete_run(name: str, positions: int = 3, **changes: Any) -> StoredRun:
 
 
 def test_all_rows_of_all_finished_runs_are_read_and_no_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    runs = [
+    stored = [
         complete_run("long", positions=2345),
         complete_run("short", sweep="sweep1"),
         complete_run("running", states=["running"]),
         complete_run("foreign", summary={"loss": 1.0}),
     ]
     with wandb_server(page=1) as server:
-        server.state.runs = {stored.id: stored for stored in runs}
+        server.state.runs = {run.id: run for run in stored}
         use(server, monkeypatch)
-        found = load_runs([PROJECT])
-        assert found.trials["trial"].tolist() == ["long", "short"]
-        by_position = found.results[found.results["position"].notna() & (found.results["trial"] == "long")]
+        runs = load_runs([PROJECT])
+        assert runs.trials["trial"].tolist() == ["long", "short"]
+        by_position = runs.results[runs.results["position"].notna() & (runs.results["trial"] == "long")]
         assert by_position["position"].tolist() == list(range(1, 2346))
         assert by_position["value"].tolist() == [n / 7 for n in range(1, 2346)]
-        assert float("inf") in found.results["value"].tolist()
+        assert float("inf") in runs.results["value"].tolist()
         assert load_runs([f"{PROJECT}/sweep1"]).trials["trial"].tolist() == ["short"]
 
 
@@ -254,6 +255,7 @@ def failed_run(name: str, **changes: Any) -> StoredRun:
     return StoredRun(**{"id": name, "project": "lengthwise", "states": ["failed"], "summary": summary, **changes})
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_report_from_wandb_names_the_trials_that_diverged(monkeypatch: pytest.MonkeyPatch) -> None:
     with wandb_server() as server:
         stopped = failed_run("stopped", summary={"trial": "stopped", "arch": "GRU"})
@@ -273,7 +275,7 @@ def test_a_trial_counts_by_its_last_complete_run_and_failed_only_where_it_has_no
     whole, failed = complete_run("twice"), failed_run("twice", id="failed")
     again = failed_run("twice", id="again", summary={**failed.summary, "step": 9})
 
-    def found() -> tuple[list[str], list[int]]:
+    def complete_and_failed() -> tuple[list[str], list[int]]:
         wandb_runs.mirror.cache_clear()
         runs = load_runs([PROJECT])
         return runs.trials["trial"].tolist(), runs.failures["step"].tolist()
@@ -286,14 +288,13 @@ def test_a_trial_counts_by_its_last_complete_run_and_failed_only_where_it_has_no
             ([failed, again], ([], [9])),
         ):
             server.state.runs = {run.id: run for run in stored}
-            assert found() == expected
+            assert complete_and_failed() == expected
 
 
 def test_an_agent_gets_its_run_of_a_trial_that_was_complete_already(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    finished: Callable[..., Trial], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    trial = small_trial(tmp_path / "local")
-    run(trial)
+    trial = copied(finished(), tmp_path / "local")
     with wandb_server() as server:
         server.state.runs = {"handed": StoredRun("handed", "lengthwise", ["pending"], sweep="sweep1")}
         use(server, monkeypatch, WANDB_SWEEP_ID="sweep1", WANDB_RUN_ID="handed")
@@ -322,12 +323,14 @@ def stop_once_there(path: Path, number: signal.Signals) -> None:
 @pytest.mark.usefixtures("hears_ctrl_c")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_trial_told_to_stop_ends_its_run_and_continues_to_the_same_numbers(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, number: signal.Signals
+    finished: Callable[..., Trial],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
+    number: signal.Signals,
 ) -> None:
-    options = {"trainer__max_steps": 320, "data__train_examples": 4000}
-    whole = small_trial(tmp_path / "whole", **options)
-    stopped = small_trial(tmp_path / "stopped", wandb="true", **options)
-    run(whole)
+    options = {"trainer__max_steps": 160, "data__train_examples": 4000}
+    whole, stopped = finished(**options), small_trial(tmp_path / "stopped", wandb="true", **options)
     last = stopped.folder / "checkpoints" / "last.ckpt"
     with wandb_server() as server:
         use(server, monkeypatch)
@@ -343,7 +346,7 @@ def test_a_trial_told_to_stop_ends_its_run_and_continues_to_the_same_numbers(
     assert results(stopped) == results(whole)
     first, second = server.state.runs.values()
     curve = [row for row in second.history if "train/loss" in row]
-    assert [row["trainer/global_step"] for row in curve] == list(range(5, 321, 5))
+    assert [row["trainer/global_step"] for row in curve] == list(range(5, 161, 5))
     assert second.states[-1] == "finished"
     assert len([row for row in first.history if "train/loss" in row]) < len(curve)
 
@@ -352,7 +355,7 @@ def test_a_trial_told_to_stop_ends_its_run_and_continues_to_the_same_numbers(
 def test_offline_runs_of_a_task_that_ctrl_c_stopped_and_that_was_continued_are_whole_after_wandb_sync(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    options = {"wandb": "true", "trainer__max_steps": 320, "data__train_examples": 4000}
+    options = {"wandb": "true", "trainer__max_steps": 160, "data__train_examples": 4000}
     trial = small_trial(tmp_path / "local", **options)
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("WANDB_API_KEY", KEY)
@@ -378,7 +381,7 @@ def test_offline_runs_of_a_task_that_ctrl_c_stopped_and_that_was_continued_are_w
             [row["trainer/global_step"] for row in stored.history if "train/loss" in row]
             for stored in (stopped, complete)
         ]
-        assert steps[1] == list(range(5, 321, 5))
+        assert steps[1] == list(range(5, 161, 5))
         assert 0 < len(steps[0]) < len(steps[1])
         assert "samples" in keys(complete)
         assert_same(load_runs([tmp_path / "local"]), load_runs([PROJECT]))

@@ -33,9 +33,9 @@ def workplace(tmp_path: Path) -> Path:
 
 
 def environment(workplace: Path, server: WandbServer) -> dict[str, str]:
-    own = {name: value for name, value in os.environ.items() if not name.startswith("WANDB_")}
+    others = {name: value for name, value in os.environ.items() if not name.startswith("WANDB_")}
     home = {"HOME": str(workplace / "home"), "PATH": f"{workplace / 'bin'}:{os.environ['PATH']}"}
-    return {**own, **home, **server.environment(), "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    return {**others, **home, **server.environment(), "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
 
 
 def sweep_file(workplace: Path) -> Path:
@@ -79,12 +79,12 @@ def agent(sweep: str, workplace: Path, server: WandbServer) -> Iterator[subproce
 
 def trainings(workplace: Path) -> list[int]:
     """Processes that train in this folder."""
-    found = []
+    training = []
     for entry in Path("/proc").iterdir():
         with contextlib.suppress(OSError):
             if b"experiments.main" in (entry / "cmdline").read_bytes() and (entry / "cwd").resolve() == workplace:
-                found.append(int(entry.name))
-    return found
+                training.append(int(entry.name))
+    return training
 
 
 @pytest.mark.slow

@@ -53,7 +53,7 @@ def test_n_best_outputs_come_with_falling_scores(trained: Trial, capsys: pytest.
     lines = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
     assert [number for number, _, _ in lines] == ["1"] * 3 + ["2"] * 3
     for number in ("1", "2"):
-        scores = [float(score) for each, score, _ in lines if each == number]
+        scores = [float(score) for line, score, _ in lines if line == number]
         assert scores == sorted(scores, reverse=True) and scores[0] <= 0
 
 
