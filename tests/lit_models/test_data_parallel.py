@@ -23,6 +23,7 @@ def table(folder: Path) -> dict[tuple[str, ...], float]:
 def test_two_processes_give_the_numbers_of_one(tmp_path: Path) -> None:
     # Lengths vary, so the two halves of a batch hold different numbers of tokens; some batches have an odd row.
     changes = {"model__dropout": 0.0, "data__min_length": 2, "data__eval_lengths": "[3]", "data__test_examples": 41}
+    changes |= {"trainer__max_steps": 10, "trainer__val_check_interval": 5}
     alone = small_trial(tmp_path / "alone", **changes)
     run(alone)
     shared = small_trial(tmp_path / "shared", **changes)
