@@ -125,17 +125,17 @@ def export(evidence: Evidence, paths: Sequence[str], folder: Path, made_by: str,
         kind = "trial" if trial_folders.is_trial(names) else "report"
         raise ReportError(f"--export: {folder} is the folder of a {kind}; give one of its own")
     shutil.rmtree(folder / "attention", ignore_errors=True)  # of an earlier export; it would be read back
-    write_evidence(evidence, folder)
+    write_evidence(evidence, folder, compress=True)
     plain_tables.write_origin(folder, _origin(evidence, trial_folders.read_probe_environments(paths), made_by, command))
 
 
-def write_evidence(evidence: Evidence, folder: Path) -> None:
-    """Everything that was found, as plain tables, and the attention of test sentences as it was.
+def write_evidence(evidence: Evidence, folder: Path, compress: bool = False) -> None:
+    """Everything that was found, as plain tables, large ones compressed or not, and attention as it was.
 
     Raises:
         OSError: the folder cannot be written.
     """
-    plain_tables.write_tables(folder, evidence.tables)
+    plain_tables.write_tables(folder, evidence.tables, compress)
     for number, file in enumerate(evidence.attention, start=1):
         copy = folder / "attention" / str(number) / file.path.name
         if copy.resolve() != file.path.resolve():

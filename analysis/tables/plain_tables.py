@@ -6,6 +6,7 @@ parallelism.csv and architectures.csv, all of them in analysis.tables.schema; an
 tables came from.
 """
 
+import gzip
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -19,13 +20,14 @@ from analysis.errors import ReportError
 from analysis.files import replacing
 from analysis.tables import schema
 from analysis.tables.architectures import Architecture, options_of
-from analysis.tables.readers import read_csv
+from analysis.tables.readers import compressed, is_there, read_csv
 from analysis.tables.schema import Table
 from analysis.tables.trial_folders import Runs, files_named, join_runs, walk
 
 REPORT = "report.md"
 TABLES = "report_tables"  # the folder below a report that keeps all it was made from; no walk enters it
 ORIGIN = "origin.json"
+LARGE = 1_000_000  # bytes of a table, above which an export compresses it
 
 
 class Tables(NamedTuple):
@@ -82,23 +84,36 @@ def read_architectures(paths: Sequence[str | Path]) -> list[Architecture]:
     return [Architecture(*row) for table in tables for row in table.itertuples(index=False, name=None)]
 
 
-def write_tables(folder: Path, tables: Mapping[Table, pd.DataFrame]) -> None:
+def write_tables(folder: Path, tables: Mapping[Table, pd.DataFrame], compress: bool = False) -> None:
     """Write all tables that have rows, each under the name that its schema gives it; the same rows give the same bytes.
+
+    Args:
+        folder: where to; what an earlier report or export left of these tables goes.
+        tables: what to write.
+        compress: whether tables of more than a megabyte are compressed, a tenth as large.
 
     Raises:
         OSError: the folder cannot be written.
     """
     for kind, table in tables.items():
+        path = folder / kind.file
         if table.empty:
-            (folder / kind.file).unlink(missing_ok=True)  # of an earlier report; it would be read back
+            path.unlink(missing_ok=True)
+            compressed(path).unlink(missing_ok=True)
             continue
         in_json = {
             column.name: [json.dumps(value) if isinstance(value, dict) else "" for value in table[column.name]]
             for column in kind.columns
             if column.kind is dict
         }
-        with replacing(folder / kind.file) as temporary:
-            table.assign(**in_json).to_csv(temporary, index=False, lineterminator="\n")
+        content = table.assign(**in_json).to_csv(index=False, lineterminator="\n").encode()
+        written, other = path, compressed(path)
+        if compress and len(content) > LARGE:
+            content = gzip.compress(content, mtime=0)
+            written, other = other, written
+        with replacing(written) as temporary:
+            temporary.write_bytes(content)
+        other.unlink(missing_ok=True)
 
 
 def _read_folder(folder: Path) -> Tables:
@@ -132,7 +147,7 @@ def _read_folder(folder: Path) -> Tables:
 
 def _optional(folder: Path, table: Table) -> pd.DataFrame:
     path = folder / table.file
-    return read_csv(path, table) if path.is_file() else pd.DataFrame(columns=table.names)
+    return read_csv(path, table) if is_there(path) else pd.DataFrame(columns=table.names)
 
 
 def _trials_of(results: pd.DataFrame) -> pd.DataFrame:

@@ -4,8 +4,10 @@ What is wrong is said in one way: file, line, column, value, and what to do.
 """
 
 import csv
+import gzip
 import io
 import json
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,8 @@ import pandas as pd
 
 from analysis.errors import ReportError
 from analysis.tables.schema import Table
+
+COMPRESSED = ".gz"
 
 
 def corrupt(path: Path, problem: str, table: Table) -> ReportError:
@@ -89,9 +93,23 @@ def joined(columns: list[str], frames: Iterable[pd.DataFrame]) -> pd.DataFrame:
     return pd.concat(filled, ignore_index=True)[columns] if filled else pd.DataFrame(columns=columns)
 
 
+def is_there(path: Path) -> bool:
+    """Whether there is a file, as it is or compressed."""
+    return path.is_file() or compressed(path).is_file()
+
+
+def compressed(path: Path) -> Path:
+    """Where a large table lies compressed: results.csv.gz in place of results.csv."""
+    return path.with_name(path.name + COMPRESSED)
+
+
 def _text(path: Path, table: Table) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        if path.exists() or not compressed(path).is_file():
+            return path.read_text(encoding="utf-8")
+        return gzip.decompress(compressed(path).read_bytes()).decode("utf-8")
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise corrupt(compressed(path), "is no whole gzip file", table) from error
     except OSError as error:
         raise ReportError(f"{path} cannot be read: {error.strerror}") from error
     except ValueError as error:

@@ -15,7 +15,7 @@ import pandas as pd
 from analysis.errors import ReportError
 from analysis.tables import schema
 from analysis.tables.architectures import Architectures, stated_by
-from analysis.tables.readers import check_keys, corrupt, joined, read_csv, read_json
+from analysis.tables.readers import COMPRESSED, check_keys, corrupt, joined, read_csv, read_json
 from analysis.tables.schema import Table
 from analysis.tables.wandb_mirror import local_folder
 
@@ -142,7 +142,8 @@ def walk(paths: Sequence[str | Path]) -> Iterator[tuple[Path, list[str], list[st
     """Every folder at or below the paths, each once, in the order of the paths and by name.
 
     Yields:
-        The folder, its subfolders, to be cleared where they need not be searched, and its files.
+        The folder, its subfolders, to be cleared where they need not be searched, and its files, compressed ones by
+        the names that they have uncompressed.
 
     Raises:
         ReportError: a path that does not exist or is no folder.
@@ -159,7 +160,7 @@ def walk(paths: Sequence[str | Path]) -> Iterator[tuple[Path, list[str], list[st
                 subfolders.clear()  # what was left out of it then is left out now
                 continue
             seen.add(folder.resolve())
-            yield folder, subfolders, files
+            yield folder, subfolders, [file.removesuffix(COMPRESSED) for file in files]
 
 
 def files_named(name: str, paths: Sequence[str | Path]) -> list[Path]:

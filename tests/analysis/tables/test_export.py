@@ -4,10 +4,13 @@ import json
 import shutil
 from datetime import UTC, datetime
 
+import pandas as pd
 import pytest
 
+from analysis.errors import ReportError
 from analysis.figures.registry import draw
 from analysis.report.command import main
+from analysis.tables import plain_tables
 from analysis.tables.evidence import gather
 from tests.helpers.analysis_tables import write_trial
 from tests.helpers.report_folders import write_everything, write_parallelism
@@ -52,6 +55,24 @@ def test_only_tables_are_written_and_where_they_came_from(runs, kept):
         "device": ["cpu"],
         "processor": ["AMD EPYC"],
     }
+
+
+def test_large_tables_are_compressed_and_read_back(runs, kept, tmp_path, monkeypatch):
+    monkeypatch.setattr(plain_tables, "LARGE", 20_000)
+    for _ in range(2):  # over an earlier export, too, and to the same bytes
+        assert main([str(runs), "--export", str(tmp_path), "--made_by", MADE_BY]) == 0
+        names = {path.name for path in tmp_path.iterdir()}
+        assert {"results.csv.gz", "trials.csv"} < names and not {"results.csv", "trials.csv.gz"} & names
+    packed = tmp_path / "results.csv.gz"
+    assert pd.read_csv(packed).equals(pd.read_csv(kept / "everything/results.csv"))
+    assert gather([str(tmp_path)]).loaded.results.equals(gather([str(kept / "everything")]).loaded.results)
+    written = packed.read_bytes()
+    packed.write_bytes(written[:-9])
+    with pytest.raises(ReportError, match=r"results\.csv\.gz: is no whole gzip file; "):
+        gather([str(tmp_path)])
+    monkeypatch.undo()
+    assert main([str(runs), "--export", str(tmp_path)]) == 0
+    assert (tmp_path / "results.csv").is_file() and not packed.exists()
 
 
 def test_what_a_probe_ran_on_is_kept_with_its_table(tmp_path):
