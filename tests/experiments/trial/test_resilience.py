@@ -67,8 +67,8 @@ def tables(trials: list[Trial]) -> dict[str, Any]:
 @pytest.mark.slow
 def test_a_sweep_killed_at_random_moments_ends_with_the_same_tables(tmp_path: Path) -> None:
     path = sweep_file(
-        tmp_path, model={"values": ["GRU", "Bahdanau", "Transformer"]}, trainer__max_steps={"value": 12},
-        trainer__val_check_interval={"value": 4}, data__eval_lengths={"value": [3]},
+        tmp_path, model={"values": ["GRU", "Bahdanau", "Transformer"]}, trainer__max_steps={"value": 20},
+        trainer__val_check_interval={"value": 5}, data__eval_lengths={"value": [3]},
     )  # fmt: skip
     whole, killed = (make_trials(path, tmp_path / name, None, 0)[0] for name in ("whole", "killed"))
     assert kill_workers(whole, killed) >= 20
