@@ -141,6 +141,7 @@ class History(callbacks.Callback):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.started = self.interval_start = time.perf_counter()
         self.written = trainer.global_step  # its row stands before the checkpoint that training goes on from
+        self.losses = [(step, loss.to(pl_module.device)) for step, loss in self.losses]
         if not trainer.is_global_zero:
             return
         resumed = trainer.global_step > 0 and self.path.exists()
@@ -209,10 +210,12 @@ class History(callbacks.Callback):
             )
 
     def state_dict(self) -> dict[str, Any]:
-        return {"seconds": self.seconds}
+        # A checkpoint between two rows takes with it what the next row is the mean of.
+        return {"seconds": self.seconds, "losses": [(step, loss.cpu()) for step, loss in self.losses]}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.seconds_before = state_dict["seconds"]
+        self.losses = state_dict.get("losses", [])  # checkpoints of earlier versions have none
 
 
 def rows_until(path: Path, step: int) -> list[list[str]]:

@@ -102,6 +102,15 @@ def test_a_second_process_is_refused_until_the_first_one_is_killed_and_then_cont
     assert tables([trial]) == tables([whole])
 
 
+def test_a_checkpoint_between_two_rows_of_the_curves_takes_the_losses_along(tmp_path: Path) -> None:
+    intervals = {"trainer__max_steps": 12, "trainer__val_check_interval": 4, "trainer__log_every_n_steps": 5}
+    whole, cut = (small_trial(tmp_path / name, **intervals) for name in ("whole", "cut"))
+    run(whole)
+    run_until(cut, 6)  # the checkpoint is that of step 4, the next row is the mean of steps 1 to 5
+    run(cut)
+    assert tables([cut]) == tables([whole])
+
+
 def test_a_crashed_sweep_copied_elsewhere_is_continued_there(finished: Finished, tmp_path: Path) -> None:
     values = {"model": {"values": ["GRU", "LuongGlobal"]}}
     path = sweep_file(tmp_path, **values)
