@@ -27,7 +27,7 @@ QUERY_FILE = "query.json"
 # Files of a trial that are read as they are; the others are found in the run's summary and history.
 KEPT_FILES = (SENTENCES.file, GRADIENTS.file, ATTENTION.file)
 # The file that says how a trial ended, by the status in its run's summary.
-ENDINGS = {"complete": SUMMARY.file, "failed": FAILURE.file, "diverged": FAILURE.file}
+ENDINGS = {"complete": SUMMARY.file, **dict.fromkeys(("failed", "diverged", "stopped"), FAILURE.file)}
 TIMEOUT_SECONDS = 30
 
 

@@ -56,6 +56,11 @@ class Trial:
         return Path(self.config["runs"]) / self.name
 
     @property
+    def kind(self) -> tuple[str, str, int]:
+        """Trials that take about as long share it: architecture, task and length."""
+        return self.labels["arch"], self.labels["task"], self.labels["train_length"]
+
+    @property
     def portable(self) -> dict[str, Any]:
         """The configuration without where this machine keeps trials."""
         return {key: value for key, value in self.config.items() if key not in ("config", "runs")}

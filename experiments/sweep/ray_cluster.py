@@ -4,13 +4,15 @@ Every machine needs this suite and its data at the same paths, and one file syst
 that is started again elsewhere continues from the last checkpoint in its folder.
 """
 
+import itertools
 import logging
 import os
 import sys
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from experiments.errors import UsageError
 from experiments.sweep.workers import Job, Outcome, Watcher, Work, in_one_line, log_output
@@ -19,12 +21,13 @@ RETRIES = 5  # starts of a trial after the first, for machines and processes tha
 
 
 def run_on_ray(
-    jobs: Sequence[Job], work: Work, address: str, cpus: int, gpus: float, watcher: Watcher
+    jobs: Iterable[Job], work: Work, address: str, cpus: int, gpus: float, watcher: Watcher
 ) -> list[Outcome]:
     """Run every job as a task of a Ray cluster.
 
     Args:
-        jobs: what to run.
+        jobs: what to run; a sequence is placed at once, of anything else as many as have room, and the next when one
+            has ended.
         work: a function of a module, called on some machine as work(payload, folder, report).
         address: of the cluster: host:port, or auto.
         cpus: cores a job takes.
@@ -50,8 +53,9 @@ def run_on_ray(
         _check_share(max(node["Resources"].get("CPU", 0) for node in ray.nodes() if node["Alive"]), "cpus", cpus)
         _check_share(max(node["Resources"].get("GPU", 0) for node in ray.nodes() if node["Alive"]), "gpus", gpus)
         task = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=RETRIES, max_calls=1)(_work_in_folder)
-        running = {task.remote(job, work, Path.cwd()): job for job in jobs}
-        return _collect(running, watcher)
+        room = len(jobs) if isinstance(jobs, Sequence) else _room(ray.cluster_resources(), cpus, gpus)
+        here, waiting = Path.cwd(), iter(jobs)
+        return _collect(waiting, room, lambda job: task.remote(job, work, here), watcher)
     finally:
         ray.shutdown()  # which also ends what still runs
 
@@ -61,12 +65,19 @@ def _check_share(most: float, option: str, asked: float) -> None:
         raise UsageError(f"--{option}: {asked:g} is more than any machine of the cluster has, {most:g}")
 
 
-def _collect(running: dict, watcher: Watcher) -> list[Outcome]:
+def _room(resources: dict[str, float], cpus: int, gpus: float) -> int:
+    """How many jobs a cluster holds at a time."""
+    room = resources.get("CPU", 0) // cpus
+    return max(1, int(min(room, resources.get("GPU", 0) / gpus) if gpus else room))
+
+
+def _collect(waiting: Iterator[Job], room: int, start: Callable[[Job], Any], watcher: Watcher) -> list[Outcome]:
     import ray  # type: ignore[import-not-found]
     from ray.exceptions import RayError  # type: ignore[import-not-found]
 
     outcomes = []
     try:
+        running = {start(job): job for job in itertools.islice(waiting, room)}
         while running:
             [ended], _ = ray.wait(list(running), num_returns=1)
             job = running.pop(ended)
@@ -77,6 +88,7 @@ def _collect(running: dict, watcher: Watcher) -> list[Outcome]:
             outcomes.append(Outcome(job, "failed" if reason else "done", reason, seconds))
             watcher.started(job)
             watcher.ended(outcomes[-1])
+            running |= {start(job): job for job in itertools.islice(waiting, 1)}
     except KeyboardInterrupt:
         pass
     return outcomes

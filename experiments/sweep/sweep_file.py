@@ -1,7 +1,7 @@
 """Reading a W&B sweep file, and the trials it stands for.
 
-The format is that of `wandb sweep`, so one file serves the server and this machine. What only the server can do
-(bayes, early_terminate) is refused or said so.
+The format is that of `wandb sweep`, so one file serves the server and this machine. objective.py reads its keys metric
+and early_terminate.
 """
 
 import difflib
@@ -19,8 +19,9 @@ from typing import Any
 import numpy as np
 import yaml
 
-from experiments.errors import UsageError
+from experiments.errors import UsageError, refuse_unknown
 from experiments.sweep.distributions import DISTRIBUTIONS, SETTINGS, grid_size, grid_values
+from experiments.sweep.objective import Hyperband, Metric, read_hyperband, read_metric
 
 TOP_LEVEL = (
     "method", "parameters", "program", "command", "name", "description", "project", "entity", "metric",
@@ -51,11 +52,13 @@ class Sweep:
     Attributes:
         path: the file.
         name: its name, or the file's.
-        method: grid or random.
+        method: grid, random or bayes.
         parameters: in the file's order.
         command: what the file's command has after `fit`; ARGUMENTS stands for the parameters.
         run_cap: most trials, or None.
-        notes: what of the file is left to the W&B server.
+        notes: what means something else here than people may think.
+        metric: what trials are compared by; None where each runs to its end whatever the others do.
+        hyperband: when worse trials are stopped; None for never.
     """
 
     path: Path
@@ -65,6 +68,8 @@ class Sweep:
     command: tuple[str, ...]
     run_cap: int | None
     notes: tuple[str, ...]
+    metric: Metric | None = None
+    hyperband: Hyperband | None = None
 
 
 def read_sweep(path: Path) -> Sweep:
@@ -74,12 +79,11 @@ def read_sweep(path: Path) -> Sweep:
         UsageError: one line that names the file and the key.
     """
     content = _load(path)
-    _refuse_unknown(path, "key", content, TOP_LEVEL)
+    refuse_unknown(path, "key", content, TOP_LEVEL)
     method = content.get("method")
-    if method == "bayes":
-        raise UsageError(f"{path}: method bayes needs the W&B server: wandb sweep {path}, then wandb agent")
-    if method not in ("grid", "random"):
-        raise UsageError(f"{path}: method: {'missing' if method is None else repr(method)}; choose grid or random")
+    if method not in ("grid", "random", "bayes"):
+        what = "missing" if method is None else repr(method)
+        raise UsageError(f"{path}: method: {what}; choose grid, random or bayes")
     parameters = content.get("parameters")
     if not isinstance(parameters, dict) or not parameters:
         raise UsageError(f"{path}: parameters: missing; name at least one")
@@ -92,8 +96,20 @@ def read_sweep(path: Path) -> Sweep:
     if run_cap is not None and (not isinstance(run_cap, int) or isinstance(run_cap, bool) or run_cap < 1):
         raise UsageError(f"{path}: run_cap: {run_cap!r} is not a positive integer")
     notes = list(filter(None, map(_meant_as_values, read)))
-    if "early_terminate" in content:
-        notes.append("early_terminate is the W&B server's; here every trial runs to its end")
+    stops = "early_terminate" in content
+    hyperband = read_hyperband(path, content["early_terminate"]) if stops else None
+    wants_target = isinstance(content.get("metric"), dict) and "target" in content["metric"]
+    compared = [name for name, given in (("method: bayes", method == "bayes"), ("early_terminate", stops),
+                                         ("target", wants_target)) if given]  # fmt: skip
+    metric = read_metric(path, content, compared[0]) if compared else None
+    if stops and metric is not None and not metric.name.startswith("validation/"):
+        raise UsageError(
+            f"{path}: metric: {metric.name} is known at the end only; early_terminate needs validation/..."
+        )
+    differences = ["bayes is Optuna's tree-structured Parzen estimator, W&B's a Gaussian process"] * (method == "bayes")
+    differences += ["early_terminate is Optuna's Hyperband, asynchronous, counted in validations"] * stops
+    if differences:
+        notes.append(f"unlike the W&B server: {'; '.join(differences)}")
     return Sweep(
         path=path,
         name=str(content.get("name") or path.stem),
@@ -102,6 +118,8 @@ def read_sweep(path: Path) -> Sweep:
         command=_command(path, content.get("command")),
         run_cap=run_cap,
         notes=tuple(notes),
+        metric=metric,
+        hyperband=hyperband,
     )
 
 
@@ -110,14 +128,17 @@ def expand(sweep: Sweep, count: int | None = None, seed: int = 0) -> list[dict[s
 
     Args:
         sweep: what `read_sweep` gave.
-        count: most configurations; a random sweep needs it, or the file's run_cap. The smaller of the two counts.
+        count: most configurations; a sweep without a grid needs it, or the file's run_cap. The smaller of the two
+            counts.
         seed: what a random sweep draws from. A larger count begins with the same configurations.
 
+    Of a bayes sweep, whose configurations depend on results, it gives as many random ones.
+
     Raises:
-        UsageError: a grid over something that has no list of values, a random sweep without a count, or more than
+        UsageError: a grid over something that has no list of values, a sweep without end or count, or more than
             MOST_TRIALS.
     """
-    count = min((limit for limit in (count, sweep.run_cap) if limit is not None), default=None)
+    count = most_trials(sweep, count)
     points = _grid(sweep, count) if sweep.method == "grid" else _draws(sweep, count, seed)
     unique: dict[str, dict[str, Any]] = {}
     for point in points:
@@ -125,6 +146,23 @@ def expand(sweep: Sweep, count: int | None = None, seed: int = 0) -> list[dict[s
             break
         unique.setdefault(json.dumps(point, sort_keys=True), point)
     return list(unique.values())
+
+
+def most_trials(sweep: Sweep, count: int | None) -> int | None:
+    """The smaller of a count and the file's run_cap; None for a grid that has neither.
+
+    Raises:
+        UsageError: a sweep without end has neither, or they are too large.
+    """
+    count = min((limit for limit in (count, sweep.run_cap) if limit is not None), default=None)
+    if sweep.method != "grid":
+        if count is None:
+            raise UsageError(f"{sweep.path}: a {sweep.method} sweep has no end; give --count or run_cap")
+        if count > MOST_TRIALS:
+            raise UsageError(
+                f"{sweep.path}: a {sweep.method} sweep of {count} trials; --count and run_cap go up to {MOST_TRIALS}"
+            )
+    return count
 
 
 def _grid(sweep: Sweep, count: int | None) -> Iterator[dict[str, Any]]:
@@ -152,19 +190,20 @@ def _grid(sweep: Sweep, count: int | None) -> Iterator[dict[str, Any]]:
 
 def _draws(sweep: Sweep, count: int | None, seed: int) -> Iterator[dict[str, Any]]:
     """Random configurations. Philox gives a larger count the same first rows."""
-    if count is None:
-        raise UsageError(f"{sweep.path}: a random sweep has no end; give --count or run_cap")
-    if count > MOST_TRIALS:
-        raise UsageError(f"{sweep.path}: a random sweep of {count} trials; --count and run_cap go up to {MOST_TRIALS}")
     if not 0 <= seed <= LARGEST_SEED:
         raise UsageError(f"--seed: {seed} must lie between 0 and 2^128 - 1")
     generator = np.random.Generator(np.random.Philox(key=seed))
-    for _ in range(count):
+    for _ in range(count or 0):
         pairs = zip(sweep.parameters, generator.random(len(sweep.parameters)), strict=True)
-        yield {parameter.name: _draw(sweep.path, parameter, float(u)) for parameter, u in pairs}
+        yield {parameter.name: draw(sweep.path, parameter, float(u)) for parameter, u in pairs}
 
 
-def _draw(path: Path, parameter: Parameter, u: float) -> Any:
+def draw(path: Path, parameter: Parameter, u: float) -> Any:
+    """The value of a parameter at u, a number in (0, 1).
+
+    Raises:
+        UsageError: it is too large to hold.
+    """
     try:
         return DISTRIBUTIONS[parameter.distribution].draw(parameter.settings, u)
     except OverflowError:
@@ -247,7 +286,7 @@ def _parameters(path: Path, block: dict[str, Any], prefix: str) -> Iterator[Para
 
 
 def _parameter(path: Path, name: str, settings: dict[str, Any]) -> Parameter:
-    _refuse_unknown(path, f"{name}: setting", settings, SETTINGS)
+    refuse_unknown(path, f"{name}: setting", settings, SETTINGS)
     kind = settings.get("distribution") or _implied(path, name, settings)
     if not isinstance(kind, str) or kind not in DISTRIBUTIONS:
         near = difflib.get_close_matches(str(kind), DISTRIBUTIONS, n=1)
@@ -348,11 +387,3 @@ def _variable(path: Path, name: str) -> str:
     if name not in os.environ:
         raise UsageError(f"{path}: command: the environment variable {name} is not set; set it, or write its value")
     return os.environ[name]
-
-
-def _refuse_unknown(path: Path, what: str, block: dict[str, Any], valid: tuple[str, ...]) -> None:
-    for key in block:
-        if key not in valid:
-            near = difflib.get_close_matches(str(key), valid, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"they are {', '.join(valid)}"
-            raise UsageError(f"{path}: {what} {key} is unknown; {hint}")

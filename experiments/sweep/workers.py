@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -33,12 +33,14 @@ class Job:
         folder: where it works; its output goes to log.txt there.
         payload: what `work` gets; anything that can be pickled.
         size: relative cost, for the estimate of the time left.
+        kind: jobs that take about as long share it, those that are somewhat alike its first part.
     """
 
     name: str
     folder: Path
     payload: Any
     size: float = 1.0
+    kind: tuple[Any, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -77,12 +79,12 @@ Work = Callable[[Any, Path, Callable[[float, str], None]], None]
 
 
 def run_jobs(
-    jobs: Sequence[Job], work: Work, workers: int, preload: Sequence[str] = (), watcher: Watcher | None = None
+    jobs: Iterable[Job], work: Work, workers: int, preload: Sequence[str] = (), watcher: Watcher | None = None
 ) -> list[Outcome]:
     """Run every job, at most `workers` at a time, in the given order.
 
     Args:
-        jobs: what to run.
+        jobs: what to run; each is asked for when a worker is free, and after `watcher` has heard of what ended before.
         work: a function of a module, called in the worker as work(payload, folder, report); it tells its progress
             by report(share, note).
         workers: processes at a time.
@@ -101,12 +103,16 @@ def run_jobs(
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(preload))
     watcher = watcher or Watcher()
-    waiting, running, outcomes = list(reversed(jobs)), [], []
+    waiting, running, outcomes, more = iter(jobs), [], [], True
     with _stop_requests() as stopped, contextlib.ExitStack() as at_the_end:
         at_the_end.callback(_stop, running)  # whatever goes wrong here, nothing trains on unseen
-        while (waiting or running) and not stopped.is_set():
-            while waiting and len(running) < workers:
-                running.append(_start(context, waiting.pop(), work))
+        while (more or running) and not stopped.is_set():
+            while more and len(running) < workers:
+                job = next(waiting, None)
+                if job is None:
+                    more = False
+                    break
+                running.append(_start(context, job, work))
                 watcher.started(running[-1].job)
             wait([worker.pipe for worker in running] + [worker.process.sentinel for worker in running], timeout=0.5)
             for worker in list(running):

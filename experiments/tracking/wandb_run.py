@@ -26,7 +26,7 @@ from experiments.tracking.agent import agent_is_gone, in_sweep
 from lit_models import LitSeq2Seq
 
 # W&B takes a run that exits with 255 for one that was killed and can be continued.
-EXIT_CODES = {"complete": 0, "interrupted": 255, "failed": 1, "diverged": 1}
+EXIT_CODES = {"complete": 0, "interrupted": 255, "failed": 1, "diverged": 1, "stopped": 0}
 
 
 class Tracker:
@@ -50,7 +50,7 @@ class Tracker:
         """Instead of all others, where the trial was complete already."""
 
     def end_run(self, status: str, **failure: Any) -> None:
-        """At the end: complete, interrupted, failed or diverged, and for the latter two the reason."""
+        """At the end: complete, interrupted, failed, diverged or stopped, and for the latter three the reason."""
 
 
 def tracker_of(trial: Trial, folder: Path) -> Tracker:

@@ -31,6 +31,14 @@ class TrialDiverged(Exception):
         self.step = step
 
 
+class TrialStopped(Exception):
+    """A sweep has stopped the trial, which fell behind others. Carries the step."""
+
+    def __init__(self, metric: str, value: float, step: int) -> None:
+        super().__init__(f"stopped early by the sweep at step {step}, {metric} {value:.4g}")
+        self.step = step
+
+
 def _is_bad(loss: float) -> bool:
     return not loss < EXPLODED  # so that NaN is caught too
 

@@ -1,4 +1,4 @@
-"""What the folder of a trial says of its end: complete, failed or diverged."""
+"""What the folder of a trial says of its end: complete, failed, diverged or stopped by its sweep."""
 
 import contextlib
 import json
@@ -10,7 +10,7 @@ import torch
 from analysis.tables.schema import FAILURE, RESULTS, SUMMARY
 from experiments.errors import UsageError
 from experiments.files import write_json
-from experiments.trial.callbacks import TrialDiverged
+from experiments.trial.callbacks import TrialDiverged, TrialStopped
 
 
 def read_summary(folder: Path) -> dict[str, Any] | None:
@@ -34,15 +34,27 @@ def write_failure(folder: Path, failure: dict[str, Any]) -> None:
 
 
 def failure_of(error: Exception) -> dict[str, Any]:
-    """Whether a trial failed or diverged, why, and for the latter the step."""
-    step = error.step if isinstance(error, TrialDiverged) else None
-    return {"status": "failed" if step is None else "diverged", "reason": reason(error), "step": step}
+    """Whether a trial failed, diverged or was stopped by its sweep, why, and for the latter two the step."""
+    statuses = {TrialDiverged: "diverged", TrialStopped: "stopped"}
+    return {
+        "status": statuses.get(type(error), "failed"),
+        "reason": reason(error),
+        "step": getattr(error, "step", None) if type(error) in statuses else None,
+    }
+
+
+def was_stopped(folder: Path) -> bool:
+    """Whether its sweep has stopped the trial of a folder."""
+    try:
+        return json.loads((folder / FAILURE.file).read_text())["status"] == "stopped"
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def reason(error: BaseException) -> str:
     """Why a trial ended, in one line."""
     message = str(error).strip().partition("\n")[0]
-    if isinstance(error, TrialDiverged | UsageError):
+    if isinstance(error, TrialDiverged | TrialStopped | UsageError):
         return message
     refused = out_of_memory(error)
     if refused is not None:

@@ -4,7 +4,7 @@ leaves in its folder."""
 import contextlib
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -36,10 +36,16 @@ from lit_models.decoding.decoder import Decoding
 Report = Callable[[float, str], None]
 
 
-def run_trial(trial: Trial, folder: Path, report: Report) -> dict[str, Any]:
+def run_trial(trial: Trial, folder: Path, report: Report, callbacks: Sequence[pl.Callback] = ()) -> dict[str, Any]:
     """Train, evaluate at every length, and leave the results in the folder.
 
     A trial that was stopped half way continues from its last checkpoint; one that is complete is left alone.
+
+    Args:
+        trial: what to run.
+        folder: where its results go.
+        report: is told the share of the work done, with a note.
+        callbacks: are told of training behind the trial's own.
 
     Returns:
         The summary.
@@ -47,6 +53,7 @@ def run_trial(trial: Trial, folder: Path, report: Report) -> dict[str, Any]:
     Raises:
         UsageError: the folder cannot be written, or another process runs this trial.
         TrialDiverged: the loss is no longer finite, or has exploded; failure.json says at which step.
+        TrialStopped: one of the callbacks has raised it; likewise.
         MemoryError: an allocation was refused.
         KeyboardInterrupt: Ctrl-C; the trial can be continued.
         Exception: whatever else went wrong; failure.json says what.
@@ -62,7 +69,7 @@ def run_trial(trial: Trial, folder: Path, report: Report) -> dict[str, Any]:
                 left.unlink(missing_ok=True)
         ending: dict[str, Any] = {"status": "interrupted"}
         try:
-            summary = _train_and_evaluate(trial, folder, report, tracker)
+            summary = _train_and_evaluate(trial, folder, report, tracker, callbacks)
             ending = {"status": "complete"}
             return summary
         except (KeyboardInterrupt, SystemExit):  # Lightning makes the latter of Ctrl-C and of SIGTERM
@@ -79,7 +86,9 @@ def run_trial(trial: Trial, folder: Path, report: Report) -> dict[str, Any]:
             tracker.end_run(**ending)
 
 
-def _train_and_evaluate(trial: Trial, folder: Path, report: Report, tracker: Tracker) -> dict[str, Any]:
+def _train_and_evaluate(
+    trial: Trial, folder: Path, report: Report, tracker: Tracker, callbacks: Sequence[pl.Callback]
+) -> dict[str, Any]:
     keep_freed_memory()
     if trial.config["threads"] is not None:
         torch.set_num_threads(trial.config["threads"])
@@ -90,7 +99,13 @@ def _train_and_evaluate(trial: Trial, folder: Path, report: Report, tracker: Tra
     assert isinstance(data, Seq2SeqDataModule)
     trainer.strategy.checkpoint_io = WholeCheckpoints()
     history = History(folder / HISTORY.file)
-    before = [*_probes(trial, folder, model, data), history, Progress(report), CarriedSettings(trial.portable)]
+    before = [
+        *_probes(trial, folder, model, data),
+        history,
+        Progress(report),
+        CarriedSettings(trial.portable),
+        *callbacks,
+    ]
     trainer.callbacks[:0] = before  # type: ignore[attr-defined]
     device = device_name(trainer.strategy.root_device)
     if trial.config["compile"]:

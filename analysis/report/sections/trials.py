@@ -20,13 +20,15 @@ def what_was_run(report: Report) -> Iterator[Block]:
     runs, trials = report.runs, report.runs.trials
     if trials.empty:
         return
+    stopped = int((runs.failures["status"] == "stopped").sum())
     yield Heading("What was run")
     yield Listing([
         f"Tasks: {'; '.join(task_name(*task) for task, _ in trials.groupby(TASK))}",
         f"Source lengths in training: {values(trials['train_length'])} tokens{_ranges(trials)}",
         f"Architectures: {listing(report.architectures.names(trials['arch']).values())}",
         f"Seeds: {values(trials['seed'])}",
-        f"Trials: {len(trials)} complete, {len(runs.failures)} failed or diverged, {len(runs.unfinished)} unfinished",
+        f"Trials: {len(trials)} complete, {len(runs.failures) - stopped} failed or diverged, "
+        f"{f'{stopped} stopped early by their sweep, ' if stopped else ''}{len(runs.unfinished)} unfinished",
         f"Training: {span(trials['steps'])} steps a trial, {_hours(trials['train_seconds'])} in all{_endings(trials)}",
         f"Device: {values(trials['device'])}; threads: {values(trials['threads'])}; "
         f"precision: {values(trials['precision'])}",
