@@ -44,7 +44,7 @@ class RecurrentSeq2Seq(LitSeq2Seq):
         dropout: on embeddings, between layers and before the output layer.
         reverse_source: read the source from its end to its beginning (Sutskever et al. 2014).
         recurrent_init: the recurrent weights of encoder and decoder, gate by gate: default as torch draws them,
-            orthogonal (Saxe et al. 2014), or identity with zero biases (IRNN, Le, Jaitly & Hinton 2015).
+            orthogonal (Saxe et al. 2014), or identity with zero biases (IRNN: Le, Jaitly & Hinton 2015).
         forget_bias: initial bias of an LSTM's forget gate (Gers et al. 2000; Jozefowicz et al. 2015); 0 leaves it as
             torch draws it.
         tied_embeddings: one matrix for source, target and output layer (Press & Wolf 2017); the vocabularies must be

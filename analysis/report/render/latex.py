@@ -1,10 +1,11 @@
 """LaTeX for those who paste into a paper: a snippet for each figure, and each table of the report.
 
-They need the packages graphicx and booktabs.
+They need the packages graphicx and booktabs, and cite by the keys of docs/references.bib.
 """
 
 import math
 import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 
 from markdown_it import MarkdownIt
@@ -24,6 +25,8 @@ ESCAPES = {
 COLUMN_LETTERS, PAGE_LETTERS = 45, 95  # what fits into one column of a page, and into both, in small type
 SHORT_CELL = 3.5  # the root of the letters that any column has room for
 WORD_ENDS = re.compile(r"[\s-]+")
+# Works as texts name them: Vaswani et al. 2017, Karp & Flatt (1990, ...; one author alone could be any word.
+WORK = re.compile(r"([^\W\d_][\w-]+)(?: et al\.|(?:, [\w-]+)* & [\w-]+),?\s\(?((?:19|20)\d\d[a-z]?)\b")
 INLINE = MarkdownIt("zero").enable(["emphasis", "backticks"])
 
 
@@ -110,6 +113,20 @@ def column_types(lines: Sequence[Sequence[str]]) -> tuple[str, bool]:
 def escaped(text: str) -> str:
     """Text, with Markdown's emphasis taken off, as LaTeX prints it."""
     plain = "".join(token.content for token in INLINE.parseInline(text)[0].children or ())
-    safe = "".join(ESCAPES.get(letter, letter) for letter in plain)
+    safe, end = "", 0
+    for work in WORK.finditer(plain):
+        safe += f"{_safe(plain[end : work.end()])} \\cite{{{citation_key(*work.groups())}}}"
+        end = work.end()
+    safe += _safe(plain[end:])
     # A row that begins with a bracket would be read as an option of the line break before it.
     return f"{{}}{safe}" if safe.startswith("[") else safe
+
+
+def _safe(text: str) -> str:
+    return "".join(ESCAPES.get(letter, letter) for letter in text)
+
+
+def citation_key(author: str, year: str) -> str:
+    """The key of a work in docs/references.bib: its first author, in plain letters, and its year."""
+    letters = unicodedata.normalize("NFKD", author).encode("ascii", "ignore").decode()
+    return letters.lower() + year

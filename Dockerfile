@@ -1,0 +1,7 @@
+# The quickstart in a container: docker build -t lengthwise . && docker run -v "$PWD/runs:/lengthwise/runs" lengthwise
+FROM python:3.11-slim
+RUN apt-get update && apt-get install --yes --no-install-recommends make && rm -rf /var/lib/apt/lists/*
+WORKDIR /lengthwise
+COPY . .
+RUN make .venv/.ready
+CMD ["make", "quickstart"]
