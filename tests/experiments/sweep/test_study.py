@@ -133,6 +133,7 @@ def test_without_optuna_the_sweep_says_what_to_install(tmp_path: Path, monkeypat
         Folder(tmp_path, 2)
 
 
+@pytest.mark.slow
 def test_a_bayes_sweep_runs_stops_and_names_its_best_trial(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     """Trials with a learning rate of nothing fall behind; the same command again has nothing left to do."""
     path = sweep_file(tmp_path, model__learning_rate={"values": [1e-9, 0.02]}, model__dropout={"min": 0.0, "max": 0.2})
