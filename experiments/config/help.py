@@ -12,8 +12,8 @@ from experiments.config.parser import trial_parser, typed_actions
 from lit_models import architectures
 
 COMMON = (
-    "--config", "--seed_everything", "--runs", "--parameter_budget", "--threads", "--wandb", "--wandb_artifacts",
-    "--compile",
+    "--config", "--seed_everything", "--runs", "--parameter_budget", "--threads", "--logger", "--wandb",
+    "--wandb_artifacts", "--compile",
 )  # fmt: skip
 TRAINING = (
     "--trainer.max_steps", "--trainer.val_check_interval", "--trainer.gradient_clip_val", "--trainer.precision",

@@ -109,6 +109,12 @@ class TrialCLI(LightningCLI):
             default=None,
             help="choose model.hidden_size so that the model has this many parameters, within 10%%",
         )
+        parser.add_argument(
+            "--logger",
+            type=Literal["wandb", "tensorboard", "mlflow", "csv"] | None,
+            default=None,
+            help="log to wandb, tensorboard, mlflow or csv as well as to the trial's folder",
+        )
         parser.add_argument("--wandb", type=bool, default=False, help="log to W&B; WANDB_MODE says how")
         parser.add_argument(
             "--wandb_artifacts", type=bool, default=False, help="give W&B the best checkpoint and the tokenizer too"

@@ -20,7 +20,7 @@ from lit_models import architectures
 from lit_models.decoding.decoder import Decoding
 
 # What says where and how a trial runs, not what it computes: not part of its name.
-NOT_IN_NAME = ("config", "runs", "wandb", "wandb_artifacts", "threads", "parameter_budget", "gradients")
+NOT_IN_NAME = ("config", "runs", "logger", "wandb", "wandb_artifacts", "threads", "parameter_budget", "gradients")
 NOT_IN_NAME_TRAINER = (
     "accelerator", "strategy", "devices", "num_nodes", "logger", "callbacks", "default_root_dir", "enable_progress_bar",
     "enable_model_summary", "enable_checkpointing", "profiler", "log_every_n_steps",

@@ -88,8 +88,8 @@ class _Compare(Callback):
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if trainer.state.fn != "fit" or not trainer.is_global_zero:
             return
-        interval = trainer.val_check_interval
-        count = math.ceil(trainer.global_step / int(interval))
+        interval = int(trainer.val_check_interval) / trainer.accumulate_grad_batches  # Lightning counts batches
+        count = math.ceil(trainer.global_step / interval)
         if count in self.told:
             return
         self.told.add(count)

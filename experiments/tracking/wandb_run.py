@@ -21,7 +21,6 @@ from data.datamodule import Seq2SeqDataModule
 from experiments.config.options import options_of
 from experiments.config.trial import Trial
 from experiments.errors import UsageError
-from experiments.machine import is_nonzero_rank
 from experiments.tracking.agent import agent_is_gone, in_sweep
 from lit_models import LitSeq2Seq
 
@@ -53,14 +52,6 @@ class Tracker:
         """At the end: complete, interrupted, failed, diverged or stopped, and for the latter three the reason."""
 
 
-def tracker_of(trial: Trial, folder: Path) -> Tracker:
-    """W&B, where the options or a sweep's agent ask for it, and then only the first of several processes."""
-    wanted = trial.config["wandb"] or in_sweep()
-    if wanted and os.environ.get("WANDB_MODE") != "disabled" and not is_nonzero_rank():
-        return WandbTracker(trial, folder)
-    return Tracker()
-
-
 class WandbTracker(Tracker):
     """A run in W&B."""
 
@@ -75,7 +66,7 @@ class WandbTracker(Tracker):
         super().begin_run(trainer, model, curves)
 
     def log_trial(self, summary: dict[str, Any], model: LitSeq2Seq, data: Seq2SeqDataModule) -> None:
-        from experiments.tracking.wandb_media import log_artifacts, log_files, log_samples  # drawing is slow to import
+        from experiments.tracking.media import log_artifacts, log_files, log_samples  # drawing is slow to import
 
         assert self.logger is not None
         log_results(self.logger, self.folder, summary)
@@ -87,7 +78,7 @@ class WandbTracker(Tracker):
 
     def log_complete_trial(self, summary: dict[str, Any]) -> None:
         """A W&B agent waits for the run it has handed out; nobody else does."""
-        from experiments.tracking.wandb_media import log_files
+        from experiments.tracking.media import log_files
 
         if not in_sweep():
             return
@@ -148,13 +139,18 @@ def begin_run(trial: Trial, folder: Path, options: dict[str, Any], num_params: i
         raise UsageError(f"--wandb: {reason}; log in with wandb login, or set WANDB_MODE=offline") from None
     run.define_metric("trainer/global_step")
     run.define_metric("*", step_metric="trainer/global_step", step_sync=True)
-    settings = {option.name: option.value for option in options_of({**trial.config, "model": options})}
-    flat = {**trial.labels, "num_params": num_params, "trial": trial.name}  # a run may be renamed, its trial not
-    settings |= flat
+    settings, flat = settings_of(trial, options, num_params)
     given = set(run.config.keys())  # the sweep's, which are locked, or those of a run that is taken up again
     run.config.update({key: value for key, value in settings.items() if key not in given})
     run.summary.update(flat)
     return WandbLogger(experiment=run)
+
+
+def settings_of(trial: Trial, options: dict[str, Any], num_params: int) -> tuple[dict[str, Any], dict[str, Any]]:
+    """All options of a trial by dotted names, with its labels, and the latter alone."""
+    flat = {**trial.labels, "num_params": num_params, "trial": trial.name}  # a run may be renamed, its trial not
+    settings = {option.name: option.value for option in options_of({**trial.config, "model": options})}
+    return {**settings, **flat}, flat
 
 
 def log_history(logger: Logger, rows: Iterable[list[str]]) -> None:
@@ -188,16 +184,20 @@ def log_results(logger: WandbLogger, folder: Path, summary: dict[str, Any]) -> N
             run.define_metric(name, step_metric=axis, summary="none")
         for point in points:
             run.log(point)
-    totals = {
-        f"test/{row['metric']}/{row['bucket'] or row['eval_length']}": float(row["value"])
-        for row in rows
-        if not row["position"]
-    }
-    run.summary.update({**totals, **summary})
+    run.summary.update({**totals(rows), **summary})
     for name in KEPT_FILES:
         if (folder / name).exists():
             # A copy, as offline runs are synchronised later, perhaps elsewhere.
             run.save(shutil.copy(folder / name, Path(run.dir, name)), base_path=run.dir, policy="now")
+
+
+def totals(rows: list[dict[str, str]]) -> dict[str, float]:
+    """The rows of results.csv that are of no position, by metric and test length or bucket."""
+    return {
+        f"test/{row['metric']}/{row['bucket'] or row['eval_length']}": float(row["value"])
+        for row in rows
+        if not row["position"]
+    }
 
 
 def _curves(rows: list[dict[str, str]]) -> Iterable[tuple[str, list[dict[str, Any]]]]:

@@ -24,7 +24,8 @@ from experiments.files import exclusive_lock, whole_file, write_json
 from experiments.machine import is_nonzero_rank, keep_freed_memory
 from experiments.probes.gradient_callback import GradientFlow
 from experiments.probes.gradient_table import Subject, variant
-from experiments.tracking.wandb_run import Tracker, tracker_of
+from experiments.tracking.loggers import tracker_of
+from experiments.tracking.wandb_run import Tracker
 from experiments.trial.callbacks import EarlyStopping, History, Progress, rows_until
 from experiments.trial.checkpoints import CarriedSettings, WholeCheckpoints, fits, load_weights, read_checkpoint
 from experiments.trial.environment import device_name, write_environment

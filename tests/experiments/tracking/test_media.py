@@ -1,4 +1,4 @@
-"""Pictures in W&B name an architecture as every other figure does."""
+"""Pictures in loggers name an architecture as every other figure does."""
 
 from pathlib import Path
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from lightning.pytorch.loggers import WandbLogger
 
-from experiments.tracking import wandb_media
+from experiments.tracking import media
 from tests.helpers.trials import run, small_trial
 
 
@@ -17,7 +17,7 @@ def test_gradient_figures_name_an_architecture_as_its_summary_does(
     summary = run(trial)
     summary["architecture"] |= {"display_name": "Newcomer's net"}
     legends: dict[str, list[str]] = {}
-    draw = wandb_media.section_charts
+    draw = media.section_charts
 
     def remember(*args: Any, **tables: Any) -> Any:
         charts = draw(*args, **tables)
@@ -25,7 +25,7 @@ def test_gradient_figures_name_an_architecture_as_its_summary_does(
             legends[chart.name] = [text.get_text() for legend in chart.figure.legends for text in legend.get_texts()]
         return charts
 
-    monkeypatch.setattr(wandb_media, "section_charts", remember)
-    monkeypatch.setattr(wandb_media, "_log_image", lambda *_: None)
-    wandb_media.log_files(WandbLogger(offline=True), trial.folder, summary)
+    monkeypatch.setattr(media, "section_charts", remember)
+    monkeypatch.setattr(media, "_log_image", lambda *_: None)
+    media.log_files(WandbLogger(offline=True), trial.folder, summary)
     assert "Newcomer's net" in legends["gradient_norm"]

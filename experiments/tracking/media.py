@@ -1,4 +1,4 @@
-"""What a trial's run in W&B shows besides numbers: sample outputs, attention, gradient flow, and artifacts."""
+"""What a trial's run in a logger shows besides numbers: sample outputs, attention, gradient flow, and artifacts."""
 
 import csv
 import json
@@ -6,7 +6,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from lightning.pytorch.loggers import WandbLogger
+import numpy as np
+from lightning.pytorch.loggers import Logger, MLFlowLogger, TensorBoardLogger, WandbLogger
+from PIL import Image
 
 from analysis.errors import ReportError
 from analysis.figures.attention.pair import draw_attention
@@ -26,7 +28,7 @@ MOST_MAPS = 4
 SENTENCE_COLUMNS = SENTENCES.names[:5]  # what of a sentence people read; the counts behind them are for BLEU
 
 
-def log_samples(logger: WandbLogger, model: LitSeq2Seq, data: Seq2SeqDataModule) -> None:
+def log_samples(logger: Logger, model: LitSeq2Seq, data: Seq2SeqDataModule) -> None:
     """A table of what the model makes of test examples of a task on symbols, and its attention in the longest
     that can be shown."""
     samples = symbol_samples(model, data, SAMPLES_PER_LENGTH)
@@ -41,7 +43,7 @@ def log_samples(logger: WandbLogger, model: LitSeq2Seq, data: Seq2SeqDataModule)
         ])  # fmt: skip
 
 
-def log_files(logger: WandbLogger, folder: Path, summary: dict[str, Any]) -> None:
+def log_files(logger: Logger, folder: Path, summary: dict[str, Any]) -> None:
     """Sentences, attention and gradient flow of a trial, as far as its folder has them."""
     if (path := folder / SENTENCES.file).exists():
         with path.open(newline="", encoding="utf-8") as file:
@@ -82,13 +84,21 @@ def _longest_shown(samples: list[Sample]) -> list[Sample]:
     return [first[length] for length in sorted(first)[-MOST_MAPS:]]
 
 
-def _log_table(logger: WandbLogger, columns: list[Any], rows: list[Any]) -> None:
-    import wandb
+def _log_table(logger: Logger, columns: list[Any], rows: list[Any]) -> None:
+    if isinstance(logger, WandbLogger):
+        import wandb
 
-    logger.experiment.log({"samples": wandb.Table(columns=columns, data=rows)})
+        logger.experiment.log({"samples": wandb.Table(columns=columns, data=rows)})
+    elif isinstance(logger, TensorBoardLogger):
+        lines = ["\t".join(map(str, row)) for row in (columns, *rows)]
+        logger.experiment.add_text("samples", "\n".join(f"    {line}" for line in lines))  # indented: code in Markdown
+    elif isinstance(logger, MLFlowLogger):
+        logger.experiment.log_table(logger.run_id, {
+            name: [row[column] for row in rows] for column, name in enumerate(columns)
+        }, "samples.json")  # fmt: skip
 
 
-def _log_maps(logger: WandbLogger, folder: Path, maps: list[tuple[list[str], list[str], Any, str]]) -> None:
+def _log_maps(logger: Logger, folder: Path, maps: list[tuple[list[str], list[str], Any, str]]) -> None:
     """Heatmaps of attention; one picture for each (source, output, weights (T, S), name)."""
     for number, (source, output, weights, name) in enumerate(maps):
         path = folder / f"{number}.png"
@@ -96,13 +106,18 @@ def _log_maps(logger: WandbLogger, folder: Path, maps: list[tuple[list[str], lis
         _log_image(logger, f"attention/{name}", path, "Columns: the source. Rows: the model's own output.")
 
 
-def _log_image(logger: WandbLogger, key: str, path: Path, caption: str) -> None:
-    import wandb
+def _log_image(logger: Logger, key: str, path: Path, caption: str) -> None:
+    if isinstance(logger, WandbLogger):
+        import wandb
 
-    logger.experiment.log({key: wandb.Image(str(path), caption=caption)})
+        logger.experiment.log({key: wandb.Image(str(path), caption=caption)})
+    elif isinstance(logger, TensorBoardLogger):
+        logger.experiment.add_image(key, np.asarray(Image.open(path).convert("RGB")), dataformats="HWC")
+    elif isinstance(logger, MLFlowLogger):
+        logger.experiment.log_artifact(logger.run_id, str(path), key)
 
 
-def _log_gradient_figures(logger: WandbLogger, folder: Path, drawn: Path, architectures: Architectures) -> None:
+def _log_gradient_figures(logger: Logger, folder: Path, drawn: Path, architectures: Architectures) -> None:
     """The figures that the gradients.csv of a single trial gives."""
     try:
         charts = section_charts("gradients", architectures, gradients=read_gradients([folder]))
