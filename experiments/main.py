@@ -26,6 +26,7 @@ VERBS = {
     "gradients": "what reaches a source token of the learning signal, by distance",
     "report": "rebuild figures and report from finished runs",
     "parallelism": "time, memory and sequential depth of a training step against length",
+    "reproduce": "published results by length, theirs beside ours",
     "sizes": "print parameter counts and the widths at which they match",
 }
 TRAINING_VERBS = ("fit", "validate", "test", "predict")
@@ -36,6 +37,7 @@ MODULES = {
     "gradients": "experiments.verbs.gradients",
     "report": "analysis.report.command",
     "parallelism": "experiments.verbs.parallelism",
+    "reproduce": "experiments.verbs.reproduce",
     "sizes": "experiments.verbs.sizes",
 }
 

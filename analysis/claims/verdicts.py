@@ -18,6 +18,15 @@ class Answer(StrEnum):
     UNTOLD = "cannot be told from these runs"
 
 
+class Agreement(StrEnum):
+    """What the runs say of a published result."""
+
+    AGREES = "agrees"
+    DIRECTION = "agrees in direction"
+    DISAGREES = "does not agree"
+    UNTOLD = "cannot be told"
+
+
 class Part(NamedTuple):
     """One thing that a claim says, and what was measured of it; `measured` gives each number its n."""
 

@@ -7,12 +7,12 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple, TypeAlias
 
-from analysis.claims.verdicts import Answer
+from analysis.claims.verdicts import Agreement, Answer
 from analysis.figures.chart import Chart
 from analysis.statistics.intervals import MeanInterval
 from analysis.statistics.words import interval
 
-Cell: TypeAlias = str | float | MeanInterval | Answer | None
+Cell: TypeAlias = str | float | MeanInterval | Answer | Agreement | None
 
 
 class Heading(NamedTuple):
@@ -26,7 +26,7 @@ class Paragraph(NamedTuple):
     """Text that ends in an answer where there is one."""
 
     text: str
-    answer: Answer | None = None
+    answer: Answer | Agreement | None = None
 
 
 class Listing(NamedTuple):

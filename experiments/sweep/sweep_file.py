@@ -11,17 +11,17 @@ import math
 import os
 import re
 import sys
-from collections.abc import Hashable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
 from experiments.errors import UsageError, refuse_unknown
 from experiments.sweep.distributions import DISTRIBUTIONS, SETTINGS, grid_size, grid_values
 from experiments.sweep.objective import Hyperband, Metric, read_hyperband, read_metric
+from experiments.yaml_files import load_yaml
 
 TOP_LEVEL = (
     "method", "parameters", "program", "command", "name", "description", "project", "entity", "metric",
@@ -78,7 +78,19 @@ def read_sweep(path: Path) -> Sweep:
     Raises:
         UsageError: one line that names the file and the key.
     """
-    content = _load(path)
+    return checked_sweep(path, load_yaml(path, "not a sweep file; it needs the keys method and parameters"))
+
+
+def checked_sweep(path: Path, content: dict[str, Any]) -> Sweep:
+    """Check what a sweep file holds.
+
+    Args:
+        path: how messages name it.
+        content: as YAML gives it.
+
+    Raises:
+        UsageError: one line that names the file and the key.
+    """
     refuse_unknown(path, "key", content, TOP_LEVEL)
     method = content.get("method")
     if method not in ("grid", "random", "bayes"):
@@ -230,42 +242,6 @@ def _meant_as_values(parameter: Parameter) -> str | None:
         f"{parameter.name}: {kind} takes natural logarithms, and these draw {drawn[0]:.4g} to {drawn[1]:.4g}; "
         f"{kind}_values takes the values themselves"
     )
-
-
-class _UniqueKeys(yaml.SafeLoader):
-    """A loader that refuses a key given twice, where YAML would silently keep the last."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        seen = set()
-        for key, _ in node.value:
-            if not isinstance(key, yaml.ScalarNode):
-                raise yaml.constructor.ConstructorError(None, None, "a key must be a word", key.start_mark)
-            if key.value in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"{key.value} is given twice", key.start_mark)
-            seen.add(key.value)
-        return super().construct_mapping(node, deep)
-
-
-def _load(path: Path) -> dict[str, Any]:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise UsageError(f"{path}: not a text file in UTF-8") from None
-    try:
-        content = yaml.load(text, _UniqueKeys)
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise UsageError(f"{path}:{line}: not valid YAML: {error.problem}") from None
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: what looks like a date and is none
-        detail = "" if isinstance(error, yaml.YAMLError) else f": {error}"
-        raise UsageError(f"{path}: not valid YAML{detail}") from None
-    except RecursionError:
-        raise UsageError(f"{path}: nested too deeply") from None
-    if not isinstance(content, dict):
-        raise UsageError(f"{path}: not a sweep file; it needs the keys method and parameters")
-    return content
 
 
 def _parameters(path: Path, block: dict[str, Any], prefix: str) -> Iterator[Parameter]:

@@ -17,7 +17,7 @@ ALLOWED = {
     "lit_models": {"data.batch", "lit_models"},
 }
 # The way of the data through analysis: a part imports those before it. What is not named here comes first of all.
-ORDER = ("tables", "statistics", "claims", "figures", "report")
+ORDER = ("tables", "statistics", "claims", "figures", "report", "reproductions")
 # Reading tables must not wait for torch.
 FOREIGN = {"analysis": {"lightning", "pytorch_lightning", "torch"}}
 

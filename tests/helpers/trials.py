@@ -1,5 +1,6 @@
-"""Trials and sweeps small enough for a test."""
+"""Trials, sweeps and reproductions small enough for a test."""
 
+import copy
 import csv
 import shutil
 from dataclasses import replace
@@ -8,8 +9,10 @@ from typing import Any
 
 import yaml
 
+from analysis.reproductions.published import Reproduction
 from experiments.config.trial import Trial, resolve_trial
 from experiments.main import main
+from experiments.reproductions.reproduction_file import read_reproduction
 from experiments.trial.run import run_trial
 from tests.helpers.text_files import write_corpus
 
@@ -127,3 +130,48 @@ def rows_of(path: Path) -> list[dict[str, str]]:
     """The rows of a CSV table."""
     with path.open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
+
+
+REPRODUCTION: dict[str, Any] = {
+    "title": "Attention copies what a fixed context loses.",
+    "source": {"paper": "Somebody 2015", "where": "table 1", "link": "https://example.org"},
+    "differs": "Smaller.",
+    "cost": "seconds",
+    "measure": "Greedy token accuracy",
+    "metric": "greedy_token_accuracy",
+    "x": "length",
+    "axis": "Length (tokens)",
+    "lines": {"attention": {"model": "Bahdanau"}, "fixed": {"model": "GRU"}},
+    "published": {
+        "read": "from a table", "measure": "BLEU",
+        "points": [{"line": "attention", "x": 10, "value": 26.75}, {"line": "fixed", "value": 17.82}],
+    },
+    "claims": [{"says": "Attention is better.", "order": ["attention at 10", "fixed at 10"]}],
+    "sweep": {
+        "method": "grid",
+        "parameters": {"model": {"values": ["GRU", "Bahdanau"]}, "data.length": {"value": 10}},
+        "command": ["lengthwise", "fit", "${args}"],
+    },
+    "paper": {"cost": "days", "sweep": {"parameters": {"data.length": {"value": 50}}}},
+}  # fmt: skip
+
+
+def reproduction_file(folder: Path, **changes: Any) -> Path:
+    """A valid file with some keys changed; None leaves a key out, double underscores go into mappings."""
+    content = copy.deepcopy(REPRODUCTION)
+    for name, value in changes.items():
+        *parents, key = name.split("__")
+        block = content
+        for parent in parents:
+            block = block[parent]
+        block[key] = value
+        if value is None:
+            del block[key]
+    path = folder / "somebody2015-copy.yaml"
+    path.write_text(yaml.safe_dump(content, sort_keys=False))
+    return path
+
+
+def reproduction(folder: Path, **changes: Any) -> Reproduction:
+    """The same as it is read."""
+    return read_reproduction(reproduction_file(folder, **changes))

@@ -10,13 +10,16 @@ from importlib.resources import files
 from jinja2 import Environment, StrictUndefined
 from markdown_it import MarkdownIt
 
-from analysis.claims.verdicts import Answer
+from analysis.claims.verdicts import Agreement, Answer
 from analysis.figures.chart import Chart
 from analysis.figures.style import paper_style
 from analysis.report.blocks import Block, Code, Heading, Listing, Paragraph, Table, cell_text
 from analysis.report.render.svg import inline_svg, sizes
 
-CLASSES = {Answer.HOLDS: "holds", Answer.IN_PART: "part", Answer.FAILS: "fails", Answer.UNTOLD: "untold"}
+CLASSES = {
+    **{Answer.HOLDS: "holds", Answer.IN_PART: "part", Answer.FAILS: "fails", Answer.UNTOLD: "untold"},
+    **dict(zip(Agreement, ("holds", "part", "fails", "untold"), strict=True)),
+}
 INLINE = MarkdownIt("commonmark", {"html": False})
 
 
@@ -29,7 +32,7 @@ def page(blocks: Sequence[Block], names: Sequence[str] = ()) -> str:
     """
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined)
     kinds = {"heading": Heading, "paragraph": Paragraph, "listing": Listing, "code": Code, "table": Table}
-    for name, kind in (kinds | {"answer": Answer}).items():
+    for name, kind in (kinds | {"answer": Answer | Agreement}).items():
         environment.tests[name] = lambda value, kind=kind: isinstance(value, kind)
     environment.filters |= {"inline": INLINE.renderInline, "cell_text": cell_text}
     environment.filters |= {"svg": lambda chart: inline_svg(chart.figure, chart.name), "png": _png, "sizes": sizes}

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from analysis.claims.verdicts import Answer
+from analysis.claims.verdicts import Agreement, Answer
 from analysis.report.blocks import Block, Cell, Code, Figure, Heading, Listing, Paragraph, Table, cell_text
 
 
@@ -13,7 +13,7 @@ def document(blocks: Iterable[Block]) -> str:
 
 def marked(cell: Cell) -> str:
     """A cell as text; an answer is printed bold."""
-    return f"**{cell}**" if isinstance(cell, Answer) else cell_text(cell)
+    return f"**{cell}**" if isinstance(cell, Answer | Agreement) else cell_text(cell)
 
 
 def _block(block: Block) -> str:

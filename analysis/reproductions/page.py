@@ -1,0 +1,170 @@
+"""The page of a reproduction, and reproduction.json, the little of it that is kept."""
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from analysis.claims.verdicts import Agreement
+from analysis.errors import ReportError
+from analysis.figures.chart import save_chart
+from analysis.files import replacing
+from analysis.report.blocks import Block, Code, Figure, Heading, Listing, Paragraph, Table
+from analysis.report.render import markdown, terminal
+from analysis.report.render.html import page
+from analysis.report.render.latex import figure_snippet, table_snippets
+from analysis.reproductions.figure import published_phrase, reproduction_figure
+from analysis.reproductions.observations import observe, points
+from analysis.reproductions.published import Reproduction
+from analysis.reproductions.rules import (
+    CROSSING_RULE,
+    ORDER_RULE,
+    RANGE_RULE,
+    TOGETHER_RULE,
+    Judged,
+    judge,
+    together,
+    words,
+)
+from analysis.statistics.summaries import STOPPED, interval_of
+from analysis.tables.trial_folders import load_runs, read_probe_environments
+
+KEPT = "reproduction.json"
+NOT_RUN = "not run yet"
+
+
+def write_page(reproduction: Reproduction, folder: Path, command: str) -> str:
+    """Write reproduction.md and .html, figures/, latex/ and, last, reproduction.json of what a folder holds.
+
+    Args:
+        reproduction: what was to be measured.
+        folder: with its trials or the table of its probe.
+        command: what makes it again.
+
+    Returns:
+        The tables and the answer, for a terminal.
+
+    Raises:
+        ReportError: a file that cannot be understood.
+        OSError: the folder cannot be written.
+    """
+    observed = observe(reproduction, folder)
+    measured = points(observed, reproduction)
+    judged = judge(reproduction, observed)
+    chart = reproduction_figure(reproduction, measured)
+    blocks = list(_blocks(reproduction, measured, judged, command))
+    snippets = table_snippets(blocks)
+    if chart is not None:
+        link = f"[PDF](figures/{chart.name}.pdf), [points (CSV)](figures/{chart.name}.csv)"
+        blocks.insert(3, Figure(chart, (Paragraph(f"*{chart.caption}* {link}"),)))
+        save_chart(chart, folder / "figures")
+        snippets[chart.name] = figure_snippet(chart)
+    for name, snippet in snippets.items():
+        _write(folder / "latex" / f"{name}.tex", snippet)
+    _write(folder / "reproduction.md", markdown.document(blocks))
+    _write(folder / "reproduction.html", page(blocks, [line.name for line in reproduction.lines]))
+    _write(folder / KEPT, json.dumps(_kept(reproduction, measured, judged, folder, command), indent=1) + "\n")
+    shown = [points_table(reproduction, measured), *(_claim(one) for one in judged), Paragraph(_answer(judged))]
+    return terminal.plain_text(shown)
+
+
+def points_table(reproduction: Reproduction, measured: pd.DataFrame) -> Table:
+    """Theirs beside ours: a row for each line and place that was measured or published."""
+    theirs = {(point.line, point.x): point.value for point in reproduction.published.points}
+    ours = {(row["line"], row["x"]): row for _, row in measured.iterrows()}
+    unit = f", {reproduction.published.measure}" if reproduction.published.measure else ""
+    header = ("line", reproduction.axis, f"published{unit}", "measured", "best seed", "not converged")
+    rows = []
+    names = [line.name for line in reproduction.lines]
+    keys = sorted({*theirs, *ours}, key=lambda key: (names.index(key[0]), -1.0 if key[1] is None else key[1]))
+    for line, x in keys:
+        row = ours.get((line, x))
+        found = ["-"] * 3
+        if row is not None:
+            found = [words(interval_of(row)), f"{row['best']:.4g}", int(row[STOPPED])]
+        published = theirs.get((line, x))
+        rows.append((line, "all" if x is None else f"{x:g}", "-" if published is None else f"{published:g}", *found))
+    return Table(header, rows, name=f"{reproduction.name}_points")
+
+
+def states(folder: Path, names: Sequence[str]) -> dict[str, str]:
+    """The answer kept below a folder for each reproduction of these names, or that it was not run.
+
+    Raises:
+        ReportError: a file that cannot be understood.
+    """
+    return {name: str(_read_kept(folder / name / KEPT).get("answer", NOT_RUN)) for name in names}
+
+
+def _read_kept(path: Path) -> Mapping[str, Any]:
+    if not path.is_file():
+        return {}
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return {"answer": Agreement(content["answer"])}
+    except (ValueError, KeyError, TypeError) as error:
+        raise ReportError(f"{path}: not what lengthwise reproduce writes ({error}); remove it") from None
+
+
+def _blocks(
+    reproduction: Reproduction, measured: pd.DataFrame, judged: Sequence[Judged], command: str
+) -> Iterator[Block]:
+    answer = together([one.answer for one in judged])
+    where = f"[{reproduction.paper}]({reproduction.link}), {reproduction.where}"
+    yield Heading(reproduction.title, 1)
+    yield Paragraph(f"{where}. {published_phrase(reproduction)} What differs here: {reproduction.differs}")
+    yield Paragraph("What was measured here, beside what was published: it ", answer)
+    yield Heading("Claims")
+    yield Table(("Claim", "Answer", "Measured"), judged_rows(judged), prose=True)
+    if reproduction.tried and answer != Agreement.AGREES:
+        yield Paragraph(f"**What was tried.** {reproduction.tried}")
+    yield Heading("Points")
+    yield points_table(reproduction, measured)
+    yield Heading("How it was decided")
+    yield Listing((ORDER_RULE, RANGE_RULE, CROSSING_RULE, TOGETHER_RULE))
+    yield Heading("How it was made")
+    yield Paragraph(f"Size: {reproduction.size}, {reproduction.cost}. The command continues where it was stopped.")
+    yield Code(command)
+
+
+def judged_rows(judged: Sequence[Judged]) -> list[tuple[str, Agreement, str]]:
+    """A row for each claim."""
+    return [(one.says, one.answer, one.measured) for one in judged]
+
+
+def _claim(judged: Judged) -> Paragraph:
+    return Paragraph(f"{judged.says}\n  {judged.answer}: {judged.measured}")
+
+
+def _answer(judged: Sequence[Judged]) -> str:
+    return f"together: {together([one.answer for one in judged])}"
+
+
+def _kept(
+    reproduction: Reproduction, measured: pd.DataFrame, judged: Sequence[Judged], folder: Path, command: str
+) -> dict[str, Any]:
+    ran_on = pd.concat([load_runs([folder]).environments, read_probe_environments([folder])])
+    origin = {key: sorted(set(ran_on[key].dropna())) for key in ("commit", "device", "processor")}
+    return {
+        "size": reproduction.size,
+        "answer": together([one.answer for one in judged]),
+        "claims": [one._asdict() for one in judged],
+        "points": [dict(zip(measured, map(_short, row), strict=True)) for row in measured.itertuples(index=False)],
+        "command": command,
+        **origin,
+    }
+
+
+def _short(value: Any) -> Any:
+    """A number in six significant digits; None where it is missing."""
+    if not isinstance(value, float):
+        return value
+    return float(f"{value:.6g}") if math.isfinite(value) else None
+
+
+def _write(path: Path, text: str) -> None:
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")

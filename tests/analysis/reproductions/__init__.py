@@ -1,0 +1,1 @@
+"""Tests of rules on made-up measurements. Begin with test_rules.py."""

@@ -1,0 +1,122 @@
+"""`lengthwise reproduce`: the list, one reproduction from its file to its page, and its sweep as a file."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import yaml
+
+from analysis.reproductions.page import write_page
+from experiments.main import main
+from experiments.reproductions.reproduction_file import names, read_reproduction
+from experiments.sweep.sweep_file import read_sweep
+from experiments.sweep.workers import Job, Outcome, Watcher, Work
+from experiments.verbs import sweep
+from tests.helpers.analysis_tables import write_trial
+from tests.helpers.gradient_tables import seven_architectures, written
+from tests.helpers.trials import SMALL, reproduction, reproduction_file
+
+
+def test_the_list_has_every_reproduction_and_its_state(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "britz2017-copy").mkdir()
+    (tmp_path / "britz2017-copy" / "reproduction.json").write_text('{"answer": "does not agree"}')
+    assert main(["reproduce", "--output", str(tmp_path)]) == 0
+    printed = capsys.readouterr().out
+    assert len(names()) >= 10 and all(f"{name}: " in printed for name in names())
+    assert "britz2017-copy: does not agree\n" in printed and printed.count(": not run yet") == len(names()) - 1
+
+
+def test_a_state_that_cannot_be_read_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "britz2017-copy" / "reproduction.json"
+    path.parent.mkdir()
+    path.write_text("{")
+    assert main(["reproduce", "--output", str(tmp_path)]) == 2
+    assert f"error: {path}: not what lengthwise reproduce writes" in capsys.readouterr().err
+
+
+def run_here(jobs: Sequence[Job], work: Work, watcher: Watcher, **_: Any) -> list[Outcome]:
+    """Run jobs one after the other in this process."""
+    for job in jobs:
+        watcher.started(job)
+        work(job.payload, job.folder, lambda share, note: None)
+        watcher.ended(Outcome(job, "done"))
+    return [Outcome(job, "done") for job in jobs]
+
+
+def test_a_reproduction_runs_once_and_shows_theirs_beside_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sweep, "run_jobs", run_here)
+    options = {**SMALL, "trainer.max_steps": 2, "trainer.val_check_interval": 2}
+    parameters = {name: {"value": value} for name, value in options.items()} | {"seed_everything": {"values": [0, 1]}}
+    path = reproduction_file(
+        tmp_path, sweep__parameters=parameters, lines={"attention": {"model": "Bahdanau"}, "fixed": {"model": "GRU"}},
+        claims=[{"says": "It copies.", "number": "fixed at 5", "between": [0.9, 1.0]}], steps="fixed",
+    )  # fmt: skip
+    command = ["reproduce", str(path), "--output", str(tmp_path), "--workers", "1"]
+    assert main(command) == 0
+    assert "does not agree: fixed at 5" in capsys.readouterr().out
+    folder = tmp_path / "somebody2015-copy"
+    kept = json.loads((folder / "reproduction.json").read_text())
+    assert kept["answer"] == "does not agree" and kept["points"][0]["line"] == "fixed" and kept["processor"]
+    chart = "reproduction_somebody2015_copy"
+    for name in (f"figures/{chart}.png", f"figures/{chart}.pdf", f"latex/{chart}.tex", "reproduction.html"):
+        assert (folder / name).stat().st_size > 100
+    points = pd.read_csv(folder / "figures" / f"{chart}.csv")
+    assert set(points["source"]) == {"measured", "published"} and 26.75 in set(points["mean"])
+    assert "| attention | 10 | 26.75 | - | - | - |" in (folder / "reproduction.md").read_text()
+    assert main(command) == 0
+    assert "2 of them complete already" in capsys.readouterr().err
+
+
+def test_lines_take_the_trials_and_the_metric_that_their_settings_name(tmp_path: Path) -> None:
+    for width, accuracy in ((16, 0.25), (64, 0.75)):
+        for seed in (0, 1):
+            rows = [(10, None, "greedy_token_accuracy", accuracy), (10, None, "greedy_exact_match", 0.5)]
+            model = {"hidden_size": width}
+            write_trial(tmp_path / "runs", seed=seed, rows=rows, model=model, suffix=str(width))
+    lines = {
+        "wide": {"model": "GRU", "model.hidden_size": 64},
+        "exact": {"model": "GRU", "metric": "greedy_exact_match"},
+    }
+    claims = [{"says": "It grows.", "number": "wide at 64", "between": [0.7, 0.8]}]
+    read = reproduction(tmp_path, lines=lines, claims=claims, x="model.hidden_size", published=None)
+    printed = write_page(read, tmp_path / "runs", "lengthwise reproduce")
+    assert "agrees: wide at 64: 0.75" in printed
+    points = pd.read_csv(tmp_path / "runs" / "figures" / "reproduction_somebody2015_copy.csv")
+    shown = list(points[["line", "x", "mean"]].itertuples(index=False, name=None))
+    assert shown == [("wide", 64, 0.75), ("exact", 16, 0.5), ("exact", 64, 0.5)]
+
+
+def test_what_was_tried_stands_on_the_page_of_a_disagreement(tmp_path: Path) -> None:
+    claims = [{"says": "It copies.", "number": "fixed at 10", "between": [0.99, 1.0]}]
+    for seed in (0, 1):
+        write_trial(tmp_path / "runs", seed=seed)
+    write_page(reproduction(tmp_path, claims=claims, tried="Twice the width."), tmp_path / "runs", "again")
+    assert "**What was tried.** Twice the width." in (tmp_path / "runs" / "reproduction.md").read_text()
+
+
+def test_the_sweep_is_a_file_that_wandb_and_the_local_runner_read(tmp_path: Path) -> None:
+    path = tmp_path / "sweep.yaml"
+    assert main(["reproduce", "grazzi2024-parity", "--sweep-file", str(path)]) == 0
+    written = read_sweep(path)
+    assert written.name == "reproduce-grazzi2024-parity" and yaml.safe_load(path.read_text())["project"] == "lengthwise"
+    assert {parameter.name for parameter in written.parameters} >= {"data.task", "model.negative_eigenvalues"}
+
+
+def test_a_probe_has_no_sweep(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["reproduce", "pascanu2013-vanishing", "--sweep-file", str(tmp_path / "sweep.yaml")]) == 2
+    assert "--sweep-file: pascanu2013-vanishing trains nothing; lengthwise gradients" in capsys.readouterr().err
+
+
+def test_the_gradient_of_a_probe_is_a_share_of_that_at_the_least_distance(tmp_path: Path) -> None:
+    written(seven_architectures(), tmp_path / "runs")
+    claims = [{"says": "It decays.", "ratio": ["RNN at 2", "RNN at 1"], "between": [0, 0.99]}]
+    path = reproduction_file(
+        tmp_path, sweep=None, paper=None, probe=["gradients"], x="distance", metric="embedding_gradient",
+        lines={"RNN": {"model": "VanillaRNN"}}, claims=claims, published=None,
+    )  # fmt: skip
+    assert "agrees: RNN at 2" in write_page(read_reproduction(path), tmp_path / "runs", "again")
