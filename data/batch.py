@@ -3,12 +3,32 @@
 Shapes: B sequences a batch, S source positions, T target positions (EOS included).
 """
 
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
 PAD, BOS, EOS, UNK = 0, 1, 2, 3
 FIRST_TOKEN = 4  # the first id that stands for a word of the vocabulary
+
+
+@dataclass(frozen=True)
+class OnHost:
+    """What a model branches on, in memory of the host wherever the batch lies: to ask another device means to wait.
+
+    Attributes:
+        source_lengths: (B,) number of source tokens.
+        padded: whether a source ends before the widest.
+        longest: tokens of the longest source and target together, EOS included.
+    """
+
+    source_lengths: Tensor
+    padded: bool
+    longest: int
+
+    def to(self, *device: Any, **options: Any) -> "OnHost":
+        """Itself: what moves a batch to a device leaves this where it is."""
+        return self
 
 
 class Batch(NamedTuple):
@@ -31,6 +51,7 @@ class Batch(NamedTuple):
         examples: (B,) number of each row in its split, from 0; or None.
         decode_limits: (B,) most tokens a free-running decoder may produce for each row, EOS included; None where
             the length of the target is known beforehand: then as many as the batch's targets have.
+        on_host: lengths for the host to branch on; None asks the tensors above.
     """
 
     source: Tensor
@@ -42,3 +63,4 @@ class Batch(NamedTuple):
     target_bits: Tensor | None = None
     examples: Tensor | None = None
     decode_limits: Tensor | None = None
+    on_host: OnHost | None = None

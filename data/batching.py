@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from data.batch import BOS, EOS, PAD, Batch
+from data.batch import BOS, EOS, PAD, Batch, OnHost
 from data.tasks import Examples
 
 # Batches whose rows are sorted by length together: many enough to waste little padding, few enough to keep
@@ -70,9 +70,11 @@ class ExampleStore:
         if idle:
             rank_rows = index[:1]
         target_out = self.target_out[rank_rows, :target_width]
+        source_lengths = self.source_lengths[rank_rows]
+        longest = int((source_lengths + self.target_lengths[rank_rows]).max())
         return Batch(
             source=self.source[rank_rows, :source_width],
-            source_lengths=self.source_lengths[rank_rows],
+            source_lengths=source_lengths,
             target_in=self.target_in[rank_rows, :target_width],
             target_out=torch.full_like(target_out, PAD) if idle else target_out,
             loss_tokens=tokens / ranks,
@@ -80,6 +82,7 @@ class ExampleStore:
             target_bits=None if self.target_bits is None else self.target_bits[rank_rows] * (not idle),
             examples=rank_rows,
             decode_limits=None if self.decode_limits is None else self.decode_limits[rank_rows],
+            on_host=OnHost(source_lengths, bool((source_lengths < source_width).any()), longest),
         )
 
 

@@ -131,7 +131,7 @@ class Bahdanau(RecurrentSeq2Seq):
         return BahdanauState(layers, memory.states, self.score.keys(memory.states), blocked)
 
     def forward(self, batch: Batch, need_attention: bool = True) -> Output:
-        state = self.start(self.encode(batch.source, batch.source_lengths))
+        state = self.start(self.encode(batch.source, batch.source_lengths, batch.on_host))
         logits, attention, _ = self._decode(batch.target_in, state)
         return Output(logits, attention)
 

@@ -11,7 +11,7 @@ import torch
 from lightning_utilities.core.apply_func import apply_to_collection
 from torch import Tensor, nn
 
-from data.batch import Batch
+from data.batch import Batch, OnHost
 
 
 class Memory(NamedTuple):
@@ -146,7 +146,10 @@ class Seq2Seq(nn.Module, metaclass=_RecordsOptions):
 
     @abstractmethod
     def encode(self, source: Tensor, source_lengths: Tensor) -> Memory:
-        """Read the source: (B, S) ids and (B,) lengths."""
+        """Read the source: (B, S) ids and (B,) lengths.
+
+        The architectures here also take `batch.on_host`, by which their `forward` spares a GPU a wait.
+        """
 
     @abstractmethod
     def forward(self, batch: Batch, need_attention: bool = True) -> Output:
@@ -220,9 +223,17 @@ def require(condition: bool, option: str, value: object, message: str) -> None:
         raise ValueError(f"model.{option}: {value} {message}")
 
 
-def padding_mask(lengths: Tensor, width: int) -> Tensor | None:
-    """(B, width) true behind the end of each row; None where every row is full, which spares all masking."""
-    if bool((lengths == width).all()):
+def is_padded(lengths: Tensor, width: int, on_host: OnHost | None) -> bool:
+    """Whether a row is not full. Without `on_host` the lengths are asked, for which a GPU has to be waited for."""
+    return bool((lengths < width).any()) if on_host is None else on_host.padded
+
+
+def padding_mask(lengths: Tensor, width: int, padded: bool | None = None) -> Tensor | None:
+    """(B, width) true behind the end of each row; None where every row is full, which spares all masking.
+
+    `padded` says whether there are others, as `is_padded` finds out.
+    """
+    if not (is_padded(lengths, width, None) if padded is None else padded):
         return None
     return torch.arange(width, device=lengths.device)[None, :] >= lengths[:, None]
 

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple, cast
 import torch
 from torch import Tensor, nn
 
-from data.batch import PAD, Batch
-from lit_models.contract import Memory, padding_mask
+from data.batch import PAD, Batch, OnHost
+from lit_models.contract import Memory, is_padded, padding_mask
 from lit_models.kernels.target_cache import TargetCache
 from lit_models.layers.transformer_layers import SelfAttentionLayer
 from lit_models.layers.transformer_seq2seq import TransformerSeq2Seq, allowed_at, at, joined, side_by_side
@@ -77,15 +77,18 @@ class DecoderOnly(TransformerSeq2Seq):
 
     def teacher_forced(self, batch: Batch, shown: range) -> tuple[Tensor, list[Tensor]]:
         lengths, (source_size, target_size) = batch.source_lengths, (batch.source.shape[1], batch.target_in.shape[1])
-        blocked, width = padding_mask(lengths, source_size), source_size + target_size
-        if blocked is not None:  # no row need be as long as the longest source and the longest target together
-            width = max(source_size, int((lengths + (batch.target_in != PAD).sum(dim=1)).max()))
+        width, on_host = source_size + target_size, batch.on_host
+        padded = is_padded(lengths, source_size, on_host)
+        blocked = padding_mask(lengths, source_size, padded)
+        if padded:  # no row need be as long as the longest source and the longest target together
+            longest = (lengths + (batch.target_in != PAD).sum(dim=1)).max() if on_host is None else on_host.longest
+            width = max(source_size, int(longest))
         source, target = (
             self.embed(self.source_embedding, batch.source),
             self.embed(self.target_embedding, batch.target_in),
         )
         positions = self.order(width, lengths, drawn=self.training)
-        hidden = self.place(joined(source, target, lengths, width), positions, width)
+        hidden = self.place(joined(source, target, lengths, width, padded), positions, width)
         mask = self.attention_positions.causal_mask(width, positions.device)
         rotation = self.attention_positions.rotation(positions)
         # Where the target tokens stand; those of its padding may not be there.
@@ -101,7 +104,7 @@ class DecoderOnly(TransformerSeq2Seq):
                 kept.append(layer.weights_on(at(entering, places), cache.keys[:, :, :source_size], on_source, turned))
         return self.output(self.norm(at(hidden, places))), kept
 
-    def encode(self, source: Tensor, source_lengths: Tensor) -> Memory:
+    def encode(self, source: Tensor, source_lengths: Tensor, on_host: OnHost | None = None) -> Memory:
         """The prefill: the source passes through the stack, and leaves the keys and values of each layer."""
         size = source.shape[1]
         positions = self.order(size, source_lengths)
@@ -112,7 +115,8 @@ class DecoderOnly(TransformerSeq2Seq):
         for layer in self._layers:
             hidden, cache = layer.looking_back(hidden, None, None, mask, rotation)
             caches.append(cache.in_use())
-        return Memory(hidden, source_lengths, padding_mask(source_lengths, size), cache=tuple(caches))
+        blocked = padding_mask(source_lengths, size, is_padded(source_lengths, size, on_host))
+        return Memory(hidden, source_lengths, blocked, cache=tuple(caches))
 
     def start(self, memory: Memory) -> DecoderOnlyState:
         size, stride = memory.states.shape[1], self.stride(memory.lengths)

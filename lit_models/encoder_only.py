@@ -8,8 +8,8 @@ from typing import Any, NamedTuple, cast
 import torch
 from torch import Tensor, nn
 
-from data.batch import EOS, Batch
-from lit_models.contract import Memory, padding_mask
+from data.batch import EOS, Batch, OnHost
+from lit_models.contract import Memory, is_padded, padding_mask
 from lit_models.layers.transformer_layers import SelfAttentionLayer
 from lit_models.layers.transformer_seq2seq import TransformerSeq2Seq, allowed_at, at, joined
 
@@ -68,16 +68,18 @@ class EncoderOnly(TransformerSeq2Seq):
         return lengths + 1
 
     def teacher_forced(self, batch: Batch, shown: range) -> tuple[Tensor, list[Tensor]]:
-        states, weights = self._read(batch.source, batch.source_lengths, shown)
+        padded = is_padded(batch.source_lengths, batch.source.shape[1], batch.on_host)
+        states, weights = self._read(batch.source, batch.source_lengths, padded, shown)
         # Where each output is made: at its source token, or at the end token behind them all.
         places = torch.arange(batch.target_in.shape[1], device=batch.source.device).minimum(
             batch.source_lengths[:, None]
         )
         return self.output(at(states, places)), [at(of_layer, places) for of_layer in weights]
 
-    def encode(self, source: Tensor, source_lengths: Tensor) -> Memory:
-        states, weights = self._read(source, source_lengths, range(len(self.layers))[-1:])
-        blocked = padding_mask(source_lengths, source.shape[1])
+    def encode(self, source: Tensor, source_lengths: Tensor, on_host: OnHost | None = None) -> Memory:
+        padded = is_padded(source_lengths, source.shape[1], on_host)
+        states, weights = self._read(source, source_lengths, padded, range(len(self.layers))[-1:])
+        blocked = padding_mask(source_lengths, source.shape[1], padded)
         attention = weights[-1].mean(dim=1)  # (B, S + 1, S)
         end = at(states, source_lengths[:, None])  # (B, 1, D)
         return Memory(states[:, :-1], source_lengths, blocked, final=(end,), cache=(states, attention))
@@ -92,16 +94,16 @@ class EncoderOnly(TransformerSeq2Seq):
         following = state._replace(position=state.position + 1)
         return at(state.logits, places).flatten(0, 1), following, at(state.attention, places).flatten(0, 1)
 
-    def _read(self, source: Tensor, lengths: Tensor, shown: range) -> tuple[Tensor, list[Tensor]]:
+    def _read(self, source: Tensor, lengths: Tensor, padded: bool, shown: range) -> tuple[Tensor, list[Tensor]]:
         """(B, S) ids -> (B, S + 1, D), the end token behind the true end of each row, and (B, N, S + 1, S) weights of
         the layers shown."""
         size = source.shape[1]
         words = self.embed(self.source_embedding, source)
         end = self.embed(self.source_embedding, source.new_full((len(source), 1), EOS))
         positions = self.order(size + 1, lengths, drawn=self.training)
-        hidden = self.place(joined(words, end, lengths, size + 1), positions, size + 1)
+        hidden = self.place(joined(words, end, lengths, size + 1, padded), positions, size + 1)
         order = torch.arange(size + 1, device=source.device)
-        with_end, alone = (allowed_at(padding_mask(lengths + more, size + more)) for more in (1, 0))
+        with_end, alone = (allowed_at(padding_mask(lengths + more, size + more, padded)) for more in (1, 0))
         mask = self.attention_positions.mask(order, order, with_end)
         on_source = self.attention_positions.mask(order, order[:size], alone)
         rotation, of_source = (self.attention_positions.rotation(some) for some in (order, order[:size]))

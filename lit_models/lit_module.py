@@ -5,7 +5,7 @@ Shapes: B sequences, T target positions (EOS included), V target vocabulary.
 
 import math
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import lightning.pytorch as pl
 import torch
@@ -72,6 +72,7 @@ class LitSeq2Seq(Seq2Seq, pl.LightningModule):
         self.label_smoothing = label_smoothing
         self.teacher_forcing = teacher_forcing
         self.test_metrics = nn.ModuleList()
+        self.test_results: list[tuple[dict[str, float], list[float]]] = []
 
     # ------------------------------------------------------------------ training
 
@@ -134,7 +135,7 @@ class LitSeq2Seq(Seq2Seq, pl.LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         # Made here, as those of the test are, since most models are never validated.
-        self.validation_metrics = SequenceMetrics(self.target_vocab_size).to(self.device)
+        self.validation_metrics = SequenceMetrics().to(self.device)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """(B, T') greedy tokens."""
@@ -147,8 +148,13 @@ class LitSeq2Seq(Seq2Seq, pl.LightningModule):
     def on_test_start(self) -> None:
         loaders = self.trainer.test_dataloaders
         count = len(loaders) if isinstance(loaders, list) else 1
-        self.test_metrics = nn.ModuleList(SequenceMetrics(self.target_vocab_size) for _ in range(count))
+        self.test_metrics = nn.ModuleList(SequenceMetrics() for _ in range(count))
         self.test_metrics.to(self.device)
+
+    def on_test_epoch_end(self) -> None:
+        """Behind the test Lightning moves the model to the CPU and ends the group of processes."""
+        metrics = [cast(SequenceMetrics, metrics) for metrics in self.test_metrics]
+        self.test_results = [(one.compute(), one.by_position.compute().tolist()) for one in metrics]
 
     def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Tensor:
         """(B, T') greedy tokens."""

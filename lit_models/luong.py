@@ -144,7 +144,7 @@ class LuongSeq2Seq(RecurrentSeq2Seq):
         return LuongState(layers, fed, torch.zeros_like(memory.lengths), source)
 
     def forward(self, batch: Batch, need_attention: bool = True) -> Output:
-        state = self.start(self.encode(batch.source, batch.source_lengths))
+        state = self.start(self.encode(batch.source, batch.source_lengths, batch.on_host))
         logits, attention, _ = self._decode(batch.target_in, state)
         return Output(logits, attention)
 

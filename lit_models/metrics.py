@@ -1,4 +1,7 @@
-"""What is measured on a set of sequences, teacher-forced and free-running; by torchmetrics where it has it.
+"""What is measured on a set of sequences, teacher-forced and free-running.
+
+Counts stay where the model is until all batches have been seen: a GPU is never waited for in between. Hence masks in
+place of selections, and no checks of arguments.
 
 Shapes: B sequences, T target positions (EOS included), S source positions, V target vocabulary.
 """
@@ -8,8 +11,7 @@ import math
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchmetrics import MeanMetric, Metric
-from torchmetrics.classification import MulticlassAccuracy, MulticlassExactMatch
+from torchmetrics import Metric
 
 from data.batch import EOS, PAD, Batch
 
@@ -27,6 +29,54 @@ def _as_wide(tokens: Tensor, target: Tensor) -> Tensor:
     """Tokens cut or padded to the width of the target."""
     width = target.shape[1]
     return F.pad(tokens[:, :width], (0, max(0, width - tokens.shape[1])), value=PAD)
+
+
+class Share(Metric):
+    """How many of those that count are right."""
+
+    right: Tensor
+    seen: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_state("right", torch.zeros((), dtype=torch.long), dist_reduce_fx="sum")
+        self.add_state("seen", torch.zeros((), dtype=torch.long), dist_reduce_fx="sum")
+
+    def update(self, right: Tensor, counted: Tensor) -> None:
+        """Two masks of one shape."""
+        self.right += (right & counted).sum()
+        self.seen += counted.sum()
+
+    def compute(self) -> Tensor:
+        """()"""
+        return self.right / self.seen
+
+
+class Mean(Metric):
+    """A weighted mean. (That of torchmetrics looks for what is no number, and forgets the weights if told not to.)"""
+
+    total: Tensor
+    weight: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_state("total", torch.zeros(()), dist_reduce_fx="sum")
+        self.add_state("weight", torch.zeros(()), dist_reduce_fx="sum")
+
+    def update(self, values: Tensor, weights: Tensor | None = None) -> None:
+        """Two tensors of one shape; without weights all count the same."""
+        weights = torch.ones_like(values) if weights is None else weights.to(values.dtype)
+        self.total += (values * weights).sum()
+        self.weight += weights.sum()
+
+    def compute(self) -> Tensor:
+        """()"""
+        return self.total / self.weight
+
+
+def _all_right(tokens: Tensor, target: Tensor) -> Tensor:
+    """(B, T), (B, T) -> (B,) whether a row is as the target, whatever stands at its padding."""
+    return ((tokens == target) | (target == PAD)).all(dim=1)
 
 
 class AccuracyByPosition(Metric):
@@ -60,24 +110,16 @@ class AccuracyByPosition(Metric):
 class SequenceMetrics(nn.Module):
     """All figures of one test set. docs/results.md defines each of them."""
 
-    def __init__(self, vocab_size: int) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        accuracy = {"num_classes": vocab_size, "average": "micro", "ignore_index": PAD}
-        self.loss = MeanMetric()
-        self.token_accuracy = MulticlassAccuracy(**accuracy)
-        self.exact_match = MulticlassExactMatch(vocab_size, ignore_index=PAD)
-        self.greedy_token_accuracy = MulticlassAccuracy(**accuracy)
-        self.greedy_exact_match = MulticlassExactMatch(vocab_size, ignore_index=PAD)
-        self.alignment_accuracy = MeanMetric()
-        self.bits_presented = MeanMetric()
-        self.bits_lost = MeanMetric()
-        self.padding = MeanMetric()
+        self.loss, self.padding = Mean(), Mean()
+        self.bits_presented, self.bits_lost = Mean(), Mean()
+        self.token_accuracy, self.exact_match = Share(), Share()
+        self.greedy_token_accuracy, self.greedy_exact_match = Share(), Share()
+        self.greedy_ended_early, self.greedy_ended_late, self.greedy_wrong_content = Share(), Share(), Share()
+        self.forced_length_token_accuracy, self.forced_length_exact_match = Share(), Share()
+        self.alignment_accuracy = Share()
         self.by_position = AccuracyByPosition()
-        self.greedy_ended_early = MeanMetric()
-        self.greedy_ended_late = MeanMetric()
-        self.greedy_wrong_content = MeanMetric()
-        self.forced_length_token_accuracy = MulticlassAccuracy(**accuracy)
-        self.forced_length_exact_match = MulticlassExactMatch(vocab_size, ignore_index=PAD)
 
     def update(
         self,
@@ -101,34 +143,32 @@ class SequenceMetrics(nn.Module):
         counted = target != PAD
         real = counted.any(dim=1)  # a rank without an example of its own carries an empty row
         words = target.masked_fill(target == EOS, PAD)
+        is_word = words != PAD
         forced = logits.argmax(dim=-1)
         losses = F.cross_entropy(logits.flatten(0, 1).float(), target.flatten(), reduction="none")
         losses = losses.view_as(target) * counted
+        tokens = counted.sum()
         self.padding.update((~counted).float())
-        if not real.any():
-            return
-        self.loss.update(losses.sum() / counted.sum(), weight=counted.sum())
-        self.token_accuracy.update(forced, words)
-        self.greedy_token_accuracy.update(decoded, words)
-        self.exact_match.update(forced[real], target[real])
-        self.greedy_exact_match.update(decoded[real], target[real])
+        self.loss.update(losses.sum() / tokens.clamp(min=1), tokens)
+        self.token_accuracy.update(forced == words, is_word)
+        self.greedy_token_accuracy.update(decoded == words, is_word)
+        self.exact_match.update(_all_right(forced, target), real)
+        right = _all_right(decoded, target)
+        self.greedy_exact_match.update(right, real)
         self.by_position.update(decoded, words)
-        ends, expected = end_of(decoded)[real], counted.sum(dim=1)[real]
-        right = ((decoded == target) | ~counted).all(dim=1)[real]
-        self.greedy_ended_early.update((ends < expected).float())
-        self.greedy_ended_late.update((ends > expected).float())
-        self.greedy_wrong_content.update(((ends == expected) & ~right).float())
+        ends, expected = end_of(decoded), counted.sum(dim=1)
+        self.greedy_ended_early.update(ends < expected, real)
+        self.greedy_ended_late.update(ends > expected, real)
+        self.greedy_wrong_content.update((ends == expected) & ~right, real)
         if forced_length is not None:
             forced_length = _as_wide(forced_length, target)
-            self.forced_length_token_accuracy.update(forced_length, words)
-            self.forced_length_exact_match.update(forced_length[real], words[real])
+            self.forced_length_token_accuracy.update(forced_length == words, is_word)
+            self.forced_length_exact_match.update(_all_right(forced_length, words), real)
         if batch.target_bits is not None:
-            self.bits_presented.update(batch.target_bits[real])
-            self.bits_lost.update((losses * (words != PAD)).sum(dim=1)[real] / math.log(2))
+            self.bits_presented.update(batch.target_bits, real)
+            self.bits_lost.update((losses * is_word).sum(dim=1) / math.log(2), real)
         if batch.alignment is not None and attention is not None:
-            aligned = batch.alignment >= 0
-            hit = attention.argmax(dim=-1) == batch.alignment
-            self.alignment_accuracy.update(hit[aligned].float())
+            self.alignment_accuracy.update(attention.argmax(dim=-1) == batch.alignment, batch.alignment >= 0)
 
     def compute(self) -> dict[str, float]:
         """Every figure there was something to count for, by name."""
@@ -144,7 +184,7 @@ class SequenceMetrics(nn.Module):
             values["bits_recovered"] = values["bits_presented"] - self.bits_lost.compute()
         if self.alignment_accuracy.update_called:
             values["alignment_accuracy"] = self.alignment_accuracy.compute()
-        return {name: float(value) for name, value in values.items()}
+        return dict(zip(values, torch.stack(list(values.values())).tolist(), strict=True))  # one wait for all
 
     def reset(self) -> None:
         """Forget everything counted."""

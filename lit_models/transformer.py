@@ -9,8 +9,8 @@ from typing import Any, NamedTuple, cast
 import torch
 from torch import Tensor, nn
 
-from data.batch import Batch
-from lit_models.contract import Memory, padding_mask
+from data.batch import Batch, OnHost
+from lit_models.contract import Memory, is_padded, padding_mask
 from lit_models.kernels.like_lengths import encode_by_length
 from lit_models.kernels.target_cache import KeysAndValues, TargetCache
 from lit_models.layers.positions import Rotation
@@ -115,12 +115,15 @@ class Transformer(TransformerSeq2Seq):
         self.output = self.make_output(self.target_embedding)
         self.initialise()
 
-    def encode(self, source: Tensor, source_lengths: Tensor) -> Memory:
-        return self._encode(source, source_lengths, None)
-
-    def _encode(self, source: Tensor, source_lengths: Tensor, positions: Tensor | None) -> Memory:
-        """As `encode`, at positions (S,) of a training batch, or at those of evaluation."""
-        blocked = padding_mask(source_lengths, source.shape[1])
+    def encode(
+        self,
+        source: Tensor,
+        source_lengths: Tensor,
+        on_host: OnHost | None = None,
+        positions: Tensor | None = None,
+    ) -> Memory:
+        """As in the contract; at positions (S,) of a training batch, or at those of evaluation."""
+        blocked = padding_mask(source_lengths, source.shape[1], is_padded(source_lengths, source.shape[1], on_host))
         states = encode_by_length(partial(self._encoder, positions=positions), source, blocked, source_lengths)
         return Memory(states, source_lengths, blocked)
 
@@ -155,7 +158,7 @@ class Transformer(TransformerSeq2Seq):
         source_size, target_size = batch.source.shape[1], batch.target_in.shape[1]
         positions = self.order(max(source_size, target_size), batch.source_lengths, drawn=self.training)
         drawn = positions[:source_size] if self.training else None
-        state = self._start(self._encode(batch.source, batch.source_lengths, drawn))
+        state = self._start(self.encode(batch.source, batch.source_lengths, batch.on_host, drawn))
         mask = self.decoder_positions.causal_mask(target_size, positions.device)
         positions = positions[..., :target_size]
         logits, _, weights = self._decode(batch.target_in, positions, target_size, None, mask, state, shown)

@@ -5,6 +5,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.helpers.pretend_device import device
+
+device()  # before anything calls backward
+
 
 @pytest.fixture(autouse=True)
 def _small_and_offline(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:

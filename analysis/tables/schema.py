@@ -154,6 +154,7 @@ def _optional(columns: tuple[Column, ...]) -> tuple[Column, ...]:
 _RUN_AGAIN = "remove the trial's summary.json and run it again, or move its folder away"
 _TRIAL = _texts("trial")
 _ENDED = Column("ended", optional=True, default="")  # `converged` or `budget`; earlier versions did not say
+_TF32 = Column("tf32", bool, optional=True, default=False)
 _LABELS = (*_texts("arch", "task"), *_numbers("vocabulary", "train_length", "min_train_length", "seed", "num_params"))
 LABELS = (*_LABELS, *_texts("device"), _ENDED)  # of a trial, in every row of its results
 
@@ -168,7 +169,7 @@ TEXT = Table(  # what the summary of a trial on text says in addition
 SUMMARY = Table(
     "summary.json",
     (
-        *_LABELS, *_texts("device"), *_numbers("threads"), *_texts("precision"), *_numbers("steps"),
+        *_LABELS, *_texts("device"), *_numbers("threads"), *_texts("precision"), _TF32, *_numbers("steps"),
         Column("train_seconds", float), *_texts("version"), _ENDED, Column("model", dict),
         Column("architecture", dict, optional=True),
     ),

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 
+import torch
+
 from analysis import arguments
 from experiments.errors import UsageError
 from lit_models import architectures
@@ -25,6 +27,14 @@ def require_threads(threads: int) -> None:
     """Refuse numbers of threads that no machine has use for, most of which no system could start."""
     if not 1 <= threads <= MOST_THREADS:
         raise UsageError(f"--threads: {threads} must lie between 1 and {MOST_THREADS}")
+
+
+def require_device(name: str) -> None:
+    """Refuse a device on which nothing can be computed here."""
+    try:
+        torch.zeros(1, device=name).tolist()
+    except (RuntimeError, AssertionError, NotImplementedError):
+        raise UsageError(f"--device: {name} is not here; use cpu") from None
 
 
 def require_architectures(names: Iterable[str]) -> None:

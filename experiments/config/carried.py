@@ -14,6 +14,7 @@ from experiments.config.parser import files_of, parse_options
 from experiments.config.trial import checked, settle_trainer
 from experiments.errors import UsageError
 from experiments.trial.checkpoints import Checkpoint
+from experiments.trial.environment import set_arithmetic
 from lit_models.decoding.decoder import Decoding
 
 # Options besides those of the model that a checkpoint has settled.
@@ -71,6 +72,7 @@ def resolve_use(checkpoint: Checkpoint, arguments: list[str], split: str) -> Use
     check_task(type(checkpoint.model), checkpoint.model.options, data)
     settle_trainer(asked)
     check_settings(model, asked)
+    set_arithmetic(asked.tf32, bool(asked.trainer.deterministic))
     return Use(data, decoding, pl.Trainer(**asked.trainer.as_dict()), asked.threads)
 
 

@@ -13,11 +13,11 @@ from lit_models import architectures
 
 COMMON = (
     "--config", "--seed_everything", "--runs", "--parameter_budget", "--threads", "--logger", "--wandb",
-    "--wandb_artifacts", "--compile",
+    "--wandb_artifacts", "--compile", "--accelerator", "--tf32", "--deterministic",
 )  # fmt: skip
 TRAINING = (
     "--trainer.max_steps", "--trainer.val_check_interval", "--trainer.gradient_clip_val", "--trainer.precision",
-    "--trainer.accelerator", "--trainer.devices", "--early_stopping.patience", "--early_stopping.stopping_threshold",
+    "--trainer.devices", "--early_stopping.patience", "--early_stopping.stopping_threshold",
     "--gradients.every",
 )  # fmt: skip
 SHORTER = {
@@ -27,8 +27,8 @@ SHORTER = {
     "--trainer.val_check_interval": "optimiser steps between validations, each of which leaves a checkpoint",
     "--trainer.gradient_clip_val": "largest norm of the gradient",
     "--trainer.precision": "such as bf16-mixed",
-    "--trainer.accelerator": "cpu, gpu or auto",
-    "--trainer.devices": "how many of them",
+    "--accelerator": "cpu, gpu or auto (default cpu)",
+    "--trainer.devices": "how many GPUs, or processes on a CPU",
     "--early_stopping.patience": "validations without improvement before training ends",
     "--early_stopping.stopping_threshold": "validation loss at which the task counts as solved",
 }

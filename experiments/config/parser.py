@@ -39,6 +39,7 @@ TRAINER_DEFAULTS = {
     "check_val_every_n_epoch": None,
     "gradient_clip_val": 1.0,
     "log_every_n_steps": 20,
+    "accelerator": "cpu",  # small models are mostly faster there, and every machine has one
     "devices": 1,
     "logger": False,
     "enable_progress_bar": False,  # the suite's own bar counts steps, not epochs
@@ -120,6 +121,18 @@ class TrialCLI(LightningCLI):
             "--wandb_artifacts", type=bool, default=False, help="give W&B the best checkpoint and the tokenizer too"
         )
         parser.add_argument("--compile", type=bool, default=False, help="torch.compile the model")
+        parser.add_argument(
+            "--accelerator", type=str | None, default=None, help="cpu, gpu or auto; short for --trainer.accelerator"
+        )
+        parser.add_argument(
+            "--tf32", type=bool, default=False, help="let a GPU round the factors of float32 products to TF32"
+        )
+        parser.add_argument(
+            "--deterministic",
+            type=bool,
+            default=False,
+            help="give the same bits again on a GPU too, which exact resuming needs; on a CPU they are the same anyway",
+        )
         parser.add_argument("--threads", type=int | None, default=None, help="CPU threads; null leaves it to torch")
         parser.add_argument(
             "--gradients.every",

@@ -20,7 +20,10 @@ from lit_models import architectures
 from lit_models.decoding.decoder import Decoding
 
 # What says where and how a trial runs, not what it computes: not part of its name.
-NOT_IN_NAME = ("config", "runs", "logger", "wandb", "wandb_artifacts", "threads", "parameter_budget", "gradients")
+NOT_IN_NAME = (
+    "config", "runs", "logger", "wandb", "wandb_artifacts", "threads", "parameter_budget", "gradients", "accelerator",
+    "deterministic",
+)  # fmt: skip
 NOT_IN_NAME_TRAINER = (
     "accelerator", "strategy", "devices", "num_nodes", "logger", "callbacks", "default_root_dir", "enable_progress_bar",
     "enable_model_summary", "enable_checkpointing", "profiler", "log_every_n_steps",
@@ -30,6 +33,7 @@ NOT_IN_NAME_TRAINER = (
 FORMER_OPTIONS, FORMER_TRAINER_OPTIONS = ("optimizer", "lr_scheduler"), ("plugins",)
 # Options that came later, with the default at which they leave the name of a trial as it was before them.
 LATER_OPTIONS = {("early_stopping", "halvings"): 0, ("data", "bleu_tokenize"): None}
+LATER_SWITCHES = ("tf32",)
 
 
 @dataclass(frozen=True)
@@ -142,9 +146,15 @@ def checked(part: str, make: type, options: dict[str, Any]) -> Any:
 def settle_trainer(parsed: Namespace) -> None:
     """Fill in what follows from other options, and check what is counted in steps.
 
+    `accelerator` stands for `trainer.accelerator` and leaves nothing behind; `deterministic` asks the trainer for it.
+
     Raises:
         UsageError: one line that names the option.
     """
+    if parsed.accelerator is not None:
+        parsed.trainer.accelerator, parsed.accelerator = parsed.accelerator, None
+    if parsed.deterministic:
+        parsed.trainer.deterministic = True
     if parsed.trainer.max_steps < 1:
         raise UsageError(
             f"trainer.max_steps: {parsed.trainer.max_steps} must be at least 1; training is counted in steps"
@@ -172,6 +182,7 @@ def _fingerprint(config: dict[str, Any], text_key: str | None) -> str:
     """
     kept = {key: value for key, value in config.items() if key not in NOT_IN_NAME}
     kept |= dict.fromkeys(FORMER_OPTIONS)
+    kept = {key: value for key, value in kept.items() if value or key not in LATER_SWITCHES}
     if text_key is not None:
         kept["data"] = {**config["data"], **dict.fromkeys(SPLITS, text_key)}
     for (group, option), default in LATER_OPTIONS.items():

@@ -110,7 +110,7 @@ class Translator:
 
         Returns:
             The S source pieces, the T target pieces, the weights (T, S) or None, and those of each head by name,
-            empty where there is one alone.
+            empty where there is one alone; the weights on the CPU, wherever the model is.
         """
         [row] = self.encode([text], self.source)
         source, lengths = self._tensors([row])
@@ -119,8 +119,8 @@ class Translator:
         batch = Batch(source, lengths, target_in, target)
         self.model.eval()
         weights = self.model(batch, need_attention=True).attention
-        heads = {name: head[0] for name, head in self.model.attention_heads(batch).items()}
-        return self.source.pieces(row), self.target.pieces(tokens), None if weights is None else weights[0], heads
+        heads = {name: head[0].cpu() for name, head in self.model.attention_heads(batch).items()}
+        return self.source.pieces(row), self.target.pieces(tokens), None if weights is None else weights[0].cpu(), heads
 
     def _tensors(self, rows: list[list[int]]) -> tuple[Tensor, Tensor]:
         """(B, S) ids and (B,) lengths, where the model is."""

@@ -46,6 +46,7 @@ class GradientFlow(Callback):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if not trainer.is_global_zero:
             return
+        self.norms = [norms.to(pl_module.device) for norms in self.norms]  # a checkpoint has them on the CPU
         self._keep_rows(trainer.global_step)
         if trainer.global_step == 0:
             self.norms = []

@@ -12,7 +12,7 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
-from data.batch import BOS, EOS, FIRST_TOKEN, Batch
+from data.batch import BOS, EOS, FIRST_TOKEN, Batch, OnHost
 from lit_models import LitSeq2Seq
 from lit_models.kernels.linear import Linear
 from lit_models.kernels.unfused import unfused
@@ -45,7 +45,8 @@ def uniform_batch(rows: int, length: int, vocabulary: int, device: torch.device)
     target_in = torch.cat([torch.full((rows, 1), BOS), words], dim=1)
     target_out = torch.cat([words, torch.full((rows, 1), EOS)], dim=1)
     lengths = torch.full((rows,), length)
-    return Batch(*(tensor.to(device) for tensor in (source, lengths, target_in, target_out)))
+    on_device = (tensor.to(device) for tensor in (source, lengths, target_in, target_out))
+    return Batch(*on_device, on_host=OnHost(lengths, padded=False, longest=2 * length))
 
 
 class TrainingStep:

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 import traceback
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
@@ -71,6 +72,7 @@ class _Running:
     job: Job
     process: Any
     pipe: Connection
+    card: str | None = None
     begin: float = field(default_factory=time.monotonic)
     ending: str | None = None  # what the worker itself said at its end
 
@@ -79,7 +81,12 @@ Work = Callable[[Any, Path, Callable[[float, str], None]], None]
 
 
 def run_jobs(
-    jobs: Iterable[Job], work: Work, workers: int, preload: Sequence[str] = (), watcher: Watcher | None = None
+    jobs: Iterable[Job],
+    work: Work,
+    workers: int,
+    preload: Sequence[str] = (),
+    watcher: Watcher | None = None,
+    cards: Sequence[str] = (),
 ) -> list[Outcome]:
     """Run every job, at most `workers` at a time, in the given order.
 
@@ -90,6 +97,7 @@ def run_jobs(
         workers: processes at a time.
         preload: modules the server imports once for all of them.
         watcher: is told what happens.
+        cards: GPUs, as CUDA_VISIBLE_DEVICES names them; a job sees the one that fewest others use.
 
     Returns:
         An outcome for each job that was started, in the order in which they ended. Ctrl-C and SIGTERM end the
@@ -112,7 +120,8 @@ def run_jobs(
                 if job is None:
                     more = False
                     break
-                running.append(_start(context, job, work))
+                used = Counter(worker.card for worker in running)
+                running.append(_start(context, job, work, min(cards, key=used.__getitem__, default=None)))
                 watcher.started(running[-1].job)
             wait([worker.pipe for worker in running] + [worker.process.sentinel for worker in running], timeout=0.5)
             for worker in list(running):
@@ -144,12 +153,12 @@ def _stop_requests() -> Iterator[threading.Event]:
             signal.signal(number, handler)
 
 
-def _start(context: Any, job: Job, work: Work) -> _Running:
+def _start(context: Any, job: Job, work: Work, card: str | None) -> _Running:
     mine, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=_worker, args=(job, work, theirs), name=job.name)
+    process = context.Process(target=_worker, args=(job, work, theirs, card), name=job.name)
     process.start()
     theirs.close()
-    return _Running(job, process, mine)
+    return _Running(job, process, mine, card)
 
 
 def _listen(worker: _Running, watcher: Watcher) -> None:
@@ -192,8 +201,10 @@ def _stop(running: list[_Running]) -> None:
             worker.process.join()
 
 
-def _worker(job: Job, work: Work, pipe: Connection) -> None:
+def _worker(job: Job, work: Work, pipe: Connection, card: str | None) -> None:
     """The life of a worker process."""
+    if card is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = card  # read when the GPU is first used
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_end_with_parent, daemon=True).start()

@@ -2,6 +2,7 @@
 source length."""
 
 import csv
+import math
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -62,6 +63,7 @@ def evaluate(
     trainer.test(model, data, verbose=False)
     if trainer.received_sigterm:
         raise KeyboardInterrupt
+    model.to(trainer.strategy.root_device)  # Lightning has moved it to the CPU
     arch = type(model).__name__
     if data.text is None:
         attention = [] if is_nonzero_rank() else symbol_attention(model, data)
@@ -82,23 +84,20 @@ def evaluate(
 
 def _teacher_forced_rows(model: LitSeq2Seq, data: Seq2SeqDataModule) -> list[Row]:
     assert data.text is not None
-    [metrics] = model.test_metrics
-    values = metrics.compute()  # type: ignore[operator]
+    [(values, _)] = model.test_results
     longest = int(data.text.lengths("test").max())
     return [Row(ALL, longest, None, name, value) for name, value in values.items() if name in FORCED]
 
 
 def _rows_by_length(model: LitSeq2Seq, data: Seq2SeqDataModule) -> list[Row]:
     rows: list[Row] = []
-    for length, metrics in zip(data.eval_lengths, model.test_metrics, strict=True):
-        values = metrics.compute()  # type: ignore[operator]
+    for length, (values, by_position) in zip(data.eval_lengths, model.test_results, strict=True):
         rows.extend(Row("", length, None, name, value) for name, value in values.items())
         rows.append(Row("", length, None, CHANCE, data.chance(length)))
-        by_position = metrics.by_position.compute()  # type: ignore[operator, union-attr]
         rows.extend(
-            Row("", length, position, "greedy_token_accuracy_by_position", float(value))
+            Row("", length, position, "greedy_token_accuracy_by_position", value)
             for position, value in enumerate(by_position, start=1)
-            if not value.isnan()
+            if not math.isnan(value)
         )
     return rows
 

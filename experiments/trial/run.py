@@ -28,7 +28,7 @@ from experiments.tracking.loggers import tracker_of
 from experiments.tracking.wandb_run import Tracker
 from experiments.trial.callbacks import EarlyStopping, History, Progress, rows_until
 from experiments.trial.checkpoints import CarriedSettings, WholeCheckpoints, fits, load_weights, read_checkpoint
-from experiments.trial.environment import device_name, write_environment
+from experiments.trial.environment import device_name, set_arithmetic, write_environment
 from experiments.trial.evaluation import evaluate, write_evaluation
 from experiments.trial.outcome import failure_of, out_of_memory, read_summary, write_failure
 from lit_models import LitSeq2Seq
@@ -91,6 +91,7 @@ def _train_and_evaluate(
     trial: Trial, folder: Path, report: Report, tracker: Tracker, callbacks: Sequence[pl.Callback]
 ) -> dict[str, Any]:
     keep_freed_memory()
+    set_arithmetic(trial.config["tf32"], bool(trial.config["trainer"]["deterministic"]))
     if trial.config["threads"] is not None:
         torch.set_num_threads(trial.config["threads"])
     checkpoints = {**trial.config["checkpoint"], "dirpath": str(folder / "checkpoints")}
@@ -134,6 +135,7 @@ def _train_and_evaluate(
         "device": device,
         "threads": torch.get_num_threads(),
         "precision": str(trainer.precision),
+        "tf32": trial.config["tf32"],
         "steps": steps,
         "ended": _how_it_ended(trainer),
         "train_seconds": round(history.seconds, 3),

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 import yaml
+from lightning.pytorch.utilities import move_data_to_device
 from tqdm import tqdm
 
 from analysis.tables.schema import ALL, RESULTS
@@ -166,9 +167,9 @@ def _use(verb: str, path: Path, arguments: list[str]) -> int:
         if data.text is not None and (ALL, "bleu") not in {(row.bucket, row.metric) for row in rows}:
             print(NO_BLEU)
     elif data.text is not None:
-        _predict_text(model, data, decoding)
+        _predict_text(model.to(trainer.strategy.root_device), data, decoding)
     else:
-        _predict(model, data)
+        _predict(model.to(trainer.strategy.root_device), data)
     return 0
 
 
@@ -188,6 +189,6 @@ def _predict(model: LitSeq2Seq, data) -> None:
     print("source\ttarget\toutput")
     for loader in data.predict_dataloader():
         for index, batch in enumerate(loader):
-            outputs = model.predict_step(batch, index)
+            outputs = model.predict_step(move_data_to_device(batch, model.device), index).cpu()
             for row in zip(batch.source, batch.target_out, outputs, strict=True):
                 print("\t".join(" ".join(symbols(tokens.tolist())) for tokens in row))

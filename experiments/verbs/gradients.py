@@ -179,11 +179,15 @@ def measure(probed: Probed, batch: Batch, position: int = 0) -> list[Row]:
     rows = subject.curve(*phase, EMBEDDING_GRADIENT, curve(embedding_gradients(model, batch, position), steps))
     measured = spaced_distances(length, JACOBIAN_DISTANCES)
     few = batch._replace(
-        source=batch.source[:JACOBIAN_SEQUENCES], source_lengths=batch.source_lengths[:JACOBIAN_SEQUENCES]
+        source=batch.source[:JACOBIAN_SEQUENCES],
+        source_lengths=batch.source_lengths[:JACOBIAN_SEQUENCES],
+        on_host=None,
     )
     norms = jacobian_norms(model, few, measured)
     if norms is not None:
-        rows += subject.curve(*phase, JACOBIAN, curve(norms, torch.tensor(measured).expand_as(norms)))
+        rows += subject.curve(
+            *phase, JACOBIAN, curve(norms, torch.tensor(measured, device=norms.device).expand_as(norms))
+        )
     return rows
 
 

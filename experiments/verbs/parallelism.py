@@ -32,7 +32,7 @@ from experiments.probes.timing import (
     time_steps,
     uniform_batch,
 )
-from experiments.trial.environment import device_name
+from experiments.trial.environment import device_name, set_arithmetic
 from lit_models import LitSeq2Seq, architectures
 from lit_models.probes.sequential_depth import path_lengths, sequential_depth
 
@@ -71,6 +71,7 @@ def main(arguments: list[str]) -> int:
         UsageError: bad input, in one line.
     """
     options = _checked(_parser().parse_args(arguments))
+    set_arithmetic()
     try:
         with probe_folder(options.output):
             rows = _measure(options)

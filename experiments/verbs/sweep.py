@@ -7,6 +7,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ from experiments.sweep.progress import SweepProgress, duration
 from experiments.sweep.sweep_file import LARGEST_SEED, MOST_TRIALS, Sweep, expand, most_trials, read_sweep, to_arguments
 from experiments.sweep.workers import Job, Outcome, run_jobs
 from experiments.trial.callbacks import TrialStopped
+from experiments.trial.environment import graphics_cards
 from experiments.trial.outcome import read_summary, was_stopped, write_failure
 from experiments.trial.run import run_trial
 
@@ -38,19 +40,29 @@ def work(payload: tuple[Any, ...], folder: Path, report: Any) -> None:
         print(stopped, file=sys.stderr)
 
 
-def make_trials(path: Path, output: Path | None, count: int | None, seed: int) -> tuple[list[Trial], Path, list[str]]:
+def make_trials(
+    path: Path, output: Path | None, count: int | None, seed: int, accelerator: str | None = None
+) -> tuple[list[Trial], Path, list[str]]:
     """The trials of a sweep file, resolved and checked before anything starts; their folder; notes for the user.
+
+    `accelerator` is that of all trials; None leaves it to the file.
 
     Raises:
         UsageError: one line that names the file, the key or the option.
     """
-    sweep = read_sweep(path)
+    sweep = _read(path, accelerator)
     runs = output or Path("runs") / re.sub(r"[^\w-]+", "-", sweep.name)
     trials: dict[str, Trial] = {}
     for point in expand(sweep, count, seed):
         trial = _resolve(sweep, point, runs)
         trials.setdefault(trial.name, trial)
     return list(trials.values()), runs, list(sweep.notes)
+
+
+def _read(path: Path, accelerator: str | None) -> Sweep:
+    sweep = read_sweep(path)
+    chosen = [] if accelerator is None else [f"--accelerator={accelerator}"]
+    return replace(sweep, command=(*sweep.command, *chosen))
 
 
 def _resolve(sweep: Sweep, point: dict[str, Any], runs: Path) -> Trial:
@@ -71,11 +83,11 @@ def _where_to_start(path: Path, message: str) -> str:
 def main(arguments: list[str]) -> int:
     """Run a sweep; 0 when every trial is complete, 1 when some failed, 130 after Ctrl-C."""
     options = _options(arguments)
-    sweep = read_sweep(options.file)
+    sweep = _read(options.file, options.accelerator)
     count = most_trials(sweep, options.count)
     if sweep.method == "bayes" and not options.dry_run:
         count = 1  # further ones depend on results
-    trials, runs, notes = make_trials(options.file, options.output, count, options.seed)
+    trials, runs, notes = make_trials(options.file, options.output, count, options.seed, options.accelerator)
     cores = available_cores()
     workers = options.workers if options.workers is not None else cores
     threads = max(1, cores // workers)
@@ -93,7 +105,9 @@ def main(arguments: list[str]) -> int:
             how = f"on Ray, {options.cpus} core{'s' * (options.cpus > 1)} each"
             return _run(trials, study, runs.resolve(), place, options.cpus, how)
         preload = ("experiments.verbs.sweep", *(["experiments.sweep.study", "optuna"] if study else []))
-        place = partial(run_jobs, work=work, workers=workers, preload=preload)
+        on_gpu = any(trial.config["trainer"]["accelerator"] != "cpu" for trial in trials)
+        cards = graphics_cards() if on_gpu else []
+        place = partial(run_jobs, work=work, workers=workers, preload=preload, cards=cards)
         return _run(
             trials, study, runs, place, threads, f"{workers} at a time, {threads} thread{'s' * (threads > 1)} each"
         )
@@ -188,6 +202,11 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("file", type=Path, help="sweep file, such as sweep.yaml")
     parser.add_argument("--output", type=Path, metavar="DIR", help="where trials are kept (default runs/NAME)")
     parser.add_argument("--workers", type=int, metavar="N", help="trials at a time (default: one a core)")
+    parser.add_argument(
+        "--accelerator",
+        choices=("auto", "cpu", "gpu"),
+        help="where trials run (default: as the file says, else cpu); several GPUs are shared out among the workers",
+    )
     parser.add_argument(
         "--count", type=int, metavar="N", help="most trials; a random or bayes sweep needs it or a run_cap"
     )

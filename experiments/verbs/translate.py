@@ -21,7 +21,7 @@ from analysis.files import require_writable
 from analysis.statistics.word_alignments import project_to_words, words_from_pieces, words_of_pieces
 from data.datamodule import BleuTokenizer
 from data.parallel_text import MARK, text_of
-from experiments.config.arguments import OneLineParser, require_threads
+from experiments.config.arguments import OneLineParser, require_device, require_threads
 from experiments.errors import UsageError
 from experiments.evaluation.samples import table_cell
 from experiments.evaluation.text_metrics import NO_BLEU, signatures, text_metrics
@@ -29,6 +29,7 @@ from experiments.evaluation.text_units import Units, units_of
 from experiments.evaluation.translator import Translation, Translator
 from experiments.files import open_output
 from experiments.trial.checkpoints import load_checkpoint
+from experiments.trial.environment import set_arithmetic
 from lit_models.decoding.decoder import MOST_HYPOTHESES, Decoding
 
 CHUNK = 1024  # most lines sorted by length and translated together
@@ -147,8 +148,8 @@ def _translator(options: argparse.Namespace, references: list[str]) -> tuple[Tra
     if options.threads is not None:
         require_threads(options.threads)
         torch.set_num_threads(options.threads)
-    if options.device != "cpu" and not (options.device.startswith("cuda") and torch.cuda.is_available()):
-        raise UsageError(f"--device: {options.device} is not here; use cpu")
+    require_device(options.device)
+    set_arithmetic()
     checkpoint = load_checkpoint(options.checkpoint)
     if checkpoint.text is None:
         raise UsageError(

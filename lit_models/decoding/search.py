@@ -3,8 +3,11 @@
 Shapes: B sequences, N hypotheses a sequence that are returned, K hypotheses a sequence that are open, S source
 positions, T longest length allowed (EOS included), V target vocabulary, C continuations considered.
 
-What has ended leaves the computation. PAD and BOS are never produced; they keep their share of the probability all
-the same, so that every probability is the model's own, which a teacher-forced pass confirms.
+What has ended leaves the computation. Whether anything has is looked at after every step on a CPU. Another device would
+have to be waited for: there it is looked at every so many steps, and until then what has ended produces PAD.
+
+PAD and BOS are never produced; they keep their share of the probability all the same, so that every probability is the
+model's own, which a teacher-forced pass confirms.
 """
 
 from typing import NamedTuple
@@ -15,6 +18,9 @@ from torch import Tensor
 from data.batch import BOS, EOS, PAD
 from lit_models.contract import Seq2Seq
 from lit_models.kernels.packed import packed_linear_layers
+
+LOOK_EVERY = {"cpu": 1}  # steps between two looks at what has ended
+LOOK_EVERY_ELSEWHERE = 16
 
 
 class Hypotheses(NamedTuple):
@@ -50,22 +56,27 @@ def greedy(
     Raises:
         ValueError: a limit below 1.
     """
-    limits = _limits(max_lengths, source)
-    tokens = source.new_full((len(source), int(limits.max())), PAD)
+    limits, values = _limits(max_lengths, source)
+    tokens = source.new_full((len(source), max(values)), PAD)
     with torch.inference_mode(), packed_linear_layers(model, len(source)):
         rows = torch.arange(len(source), device=source.device)
         token = source.new_full((len(source),), BOS)
+        ended = torch.zeros_like(token, dtype=torch.bool)
         state = model.start(model.encode(source, source_lengths))
         for position in range(tokens.shape[1]):
             logits, state, _ = model.step(token, state)
             token = _highest(_producible(logits, length_forced), 1)[1].squeeze(1) + EOS
+            token = token.masked_fill(ended, PAD)
             tokens[rows, position] = token
-            unfinished = ((token != EOS) & (limits[rows] > position + 1)).nonzero().squeeze(1)
-            if len(unfinished) == 0:
+            ended = ended | (token == EOS) | (limits[rows] == position + 1)
+            if not _is_time_to_look(position, tokens):
+                continue
+            open_rows, _ = _open_first(ended)
+            if len(open_rows) == 0:
                 break
-            if len(unfinished) < len(token):
-                rows, token = rows[unfinished], token[unfinished]
-                state = model.select_rows(state, unfinished)
+            if len(open_rows) < len(token):
+                rows, token, ended = rows[open_rows], token[open_rows], ended[open_rows]
+                state = model.select_rows(state, open_rows)
     return tokens
 
 
@@ -106,8 +117,9 @@ def sample(
     _require(temperature > 0, "temperature", temperature, "must be above 0")
     _require(top_k >= 0, "top_k", top_k, "must be at least 0")
     _require(0 < top_p <= 1, "top_p", top_p, "must lie in (0, 1]")
-    limits = _limits(max_lengths, source).repeat_interleave(samples)
-    tokens = source.new_full((len(source) * samples, int(limits.max())), PAD)
+    limits, values = _limits(max_lengths, source)
+    limits = limits[:, None].expand(-1, samples).flatten()
+    tokens = source.new_full((len(source) * samples, max(values)), PAD)
     log_probabilities = torch.zeros(len(tokens), device=source.device)
     with torch.inference_mode(), packed_linear_layers(model, len(source)):
         rows = torch.arange(len(tokens), device=source.device).view(-1, samples)  # (B, K) where each row's output goes
@@ -123,9 +135,11 @@ def sample(
             log_probabilities[places] += chosen.masked_fill(gone, 0.0)
             tokens[places, position] = token.masked_fill(gone, PAD)
             ended = (gone | (token == EOS) | (limits[places] == position + 1)).view_as(rows)
-            if ended.all():
-                break
+            if not _is_time_to_look(position, tokens):
+                continue
             sentences, selected = _unfinished(ended)
+            if selected.numel() == 0:
+                break
             if selected.numel() < ended.numel():
                 state = model.select_hypotheses(state, selected.flatten(), sentences)
                 token, rows, ended = token[selected.flatten()], places[selected], ended.flatten()[selected]
@@ -173,11 +187,12 @@ def beam_search(
     _require(length_penalty >= 0, "length_penalty", length_penalty, "must be at least 0")
     _require(n_best >= 1, "n_best", n_best, "must be at least 1")
     _require(n_best <= beam_size, "n_best", n_best, f"must be at most decoding.beam_size, which is {beam_size}")
-    limits = _limits(max_lengths, source)
-    results = _nothing(source, n_best, int(limits.max()))
+    limits, values = _limits(max_lengths, source)
+    results = _nothing(source, n_best, max(values))
     with torch.inference_mode(), packed_linear_layers(model, len(source)):
         sentences = torch.arange(len(source), device=source.device)
-        ended = _nothing(source, n_best, int(limits.max()))
+        finished = torch.zeros_like(sentences, dtype=torch.bool)
+        ended = _nothing(source, n_best, max(values))
         tokens = ended.tokens[:, :1]  # (B, K, T) of the open hypotheses: one empty one
         log_p = torch.zeros(tokens.shape[:2], device=source.device)  # (B, K)
         token = source.new_full((len(source),), BOS)
@@ -193,21 +208,27 @@ def beam_search(
             ended = _best(ended, Hypotheses(tokens, scores.masked_fill(~ends, -torch.inf), log_p))
             log_p = log_p.masked_fill(ends, -torch.inf)
 
-            to_beat = ended.scores[:, -1]
-            cut = limits[sentences] == length
-            done = cut | (to_beat >= log_p.amax(dim=1) / _normaliser(limits[sentences], length_penalty))
-            if done.any():
+            to_beat, limit = ended.scores[:, -1], limits[sentences]
+            finished = finished | (to_beat >= log_p.amax(dim=1) / _normaliser(limit, length_penalty))
+            if length in values:
+                cut = limit == length
                 counts = (cut & to_beat.isneginf())[:, None] & ~ends
-                ranked = _best(ended, Hypotheses(tokens, scores.masked_fill(~counts, -torch.inf), log_p))
-                for result, of_open in zip(results, ranked, strict=True):
-                    result[sentences[done]] = of_open[done]
-                if done.all():
+                ended = _best(ended, Hypotheses(tokens, scores.masked_fill(~counts, -torch.inf), log_p))
+                finished = finished | cut
+            log_p = log_p.masked_fill(finished[:, None], -torch.inf)  # no more of it will ever end
+            kept, select = torch.arange(len(sentences), device=source.device), None
+            if _is_time_to_look(length - 1, tokens):
+                kept, gone = _open_first(finished)
+                if len(gone) > 0:
+                    select = kept
+                    for result, of_open in zip(results, ended, strict=True):
+                        result[sentences[gone]] = of_open[gone]
+                if len(kept) == 0:
                     break
-            kept = (~done).nonzero().squeeze(1)
             rows = (kept[:, None] * width + parents[kept]).flatten()
-            state = model.select_hypotheses(state, rows, kept if len(kept) < len(done) else None)
+            state = model.select_hypotheses(state, rows, select)
             token, log_p, tokens = chosen[kept].flatten(), log_p[kept], tokens[kept]
-            sentences, ended = sentences[kept], Hypotheses(*(part[kept] for part in ended))
+            sentences, finished, ended = sentences[kept], finished[kept], Hypotheses(*(part[kept] for part in ended))
     missing = results.scores.isneginf()
     return results._replace(
         tokens=results.tokens.masked_fill(missing[:, :, None], PAD),
@@ -220,17 +241,32 @@ def _require(condition: bool, option: str, value: object, message: str) -> None:
         raise ValueError(f"decoding.{option}: {value} {message}")
 
 
-def _limits(max_lengths: int | Tensor, source: Tensor) -> Tensor:
-    """(B,) most tokens of each row."""
-    limits = torch.as_tensor(max_lengths, device=source.device)
+def _is_time_to_look(position: int, tokens: Tensor) -> bool:
+    """Whether to look at what has ended behind a step, the first of which is at position 0; always behind the last."""
+    every = LOOK_EVERY.get(tokens.device.type, LOOK_EVERY_ELSEWHERE)
+    return (position + 1) % every == 0 or position + 1 == tokens.shape[-1]
+
+
+def _open_first(ended: Tensor) -> tuple[Tensor, Tensor]:
+    """(B,) which rows have ended -> those that have not, and those that have, each in order; one wait."""
+    order, open_ones = ended.int().argsort(stable=True), int((~ended).sum())
+    return order[:open_ones], order[open_ones:]
+
+
+def _limits(max_lengths: int | Tensor, source: Tensor) -> tuple[Tensor, set[int]]:
+    """(B,) most tokens of each row, and the same as numbers."""
+    limits = torch.as_tensor(max_lengths)
     _require(
         limits.shape in ((), (len(source),)),
         "max_lengths",
         tuple(limits.shape),
         f"must be one number or one for each of {len(source)} rows",
     )
-    _require(bool((limits >= 1).all()), "max_lengths", int(limits.min()), "must be at least 1")
-    return limits.expand(len(source))
+    values: set[int] = set(limits.flatten().tolist())
+    _require(min(values) >= 1, "max_lengths", min(values), "must be at least 1")
+    if limits.dim() == 0:
+        return source.new_full((len(source),), max(values)), values
+    return limits.to(source.device), values
 
 
 def _producible(logits: Tensor, without_end: bool = False) -> Tensor:
@@ -263,15 +299,19 @@ def _draw(logits: Tensor, top_k: int, top_p: float, generator: torch.Generator |
     """(R, V) logits -> (R,) tokens drawn from their softmax, cut to the top k and then to the top p."""
     logits = _producible(logits).float()
     if top_k == 0 and top_p == 1:
-        return torch.multinomial(logits.softmax(dim=-1), 1, generator=generator).squeeze(1) + EOS
+        return _drawn(logits.softmax(dim=-1), generator) + EOS
     best, ids = logits.topk(min(top_k or logits.shape[1], logits.shape[1]))  # (R, C), sorted
     probabilities = best.softmax(dim=-1)
     if top_p < 1:
         before = probabilities.cumsum(dim=-1).roll(1, dims=-1)
         before[:, 0] = 0.0
         probabilities = probabilities.masked_fill(before >= top_p, 0.0)
-    drawn = torch.multinomial(probabilities, 1, generator=generator)
-    return ids.gather(1, drawn).squeeze(1) + EOS
+    return ids.gather(1, _drawn(probabilities, generator)[:, None]).squeeze(1) + EOS
+
+
+def _drawn(probabilities: Tensor, generator: torch.Generator | None) -> Tensor:
+    """(R, C) -> (R,) one of the columns, as torch.multinomial draws it, without its checks, which wait."""
+    return (probabilities / torch.empty_like(probabilities).exponential_(generator=generator)).argmax(dim=1)
 
 
 def _unfinished(ended: Tensor) -> tuple[Tensor, Tensor]:
@@ -279,9 +319,10 @@ def _unfinished(ended: Tensor) -> tuple[Tensor, Tensor]:
 
     K' is the most that any sentence has open; ended ones fill the places of sentences with fewer.
     """
-    open_ones = (~ended).sum(dim=1)
-    sentences = open_ones.nonzero().squeeze(1)
-    order = ended[sentences].int().argsort(dim=1, stable=True)[:, : int(open_ones.max())]
+    counts = (~ended).sum(dim=1)
+    alive, most = torch.stack([(counts > 0).sum(), counts.max()]).tolist()  # one wait for both
+    sentences = (counts == 0).int().argsort(stable=True)[:alive]
+    order = ended[sentences].int().argsort(dim=1, stable=True)[:, :most]
     return sentences, sentences[:, None] * ended.shape[1] + order
 
 

@@ -3,8 +3,8 @@
 Shapes: B sequences, T target positions, S source positions, A attention size.
 
 The energies tanh(q + k) are B x T x S x A numbers. Autograd would keep all of them until the backward pass; here they
-are made in parts that fit the cache, and where there is more than one part they are made again for the gradient. On a
-CPU torch's sigmoid takes a sixth of the time of its tanh, hence tanh(x) = 2 sigmoid(2 x) - 1.
+are made in parts that fit the cache, and where they are many they are made again for the gradient. On a CPU torch's
+sigmoid takes a sixth of the time of its tanh, hence tanh(x) = 2 sigmoid(2 x) - 1.
 """
 
 from typing import Any
@@ -17,6 +17,7 @@ from lit_models.kernels.choice import faster_than
 
 PART = {"cpu": 2**19}  # energies made at a time
 PART_ELSEWHERE = 2**26
+KEPT = 2**20  # most energies of a call that are kept: a step loop makes so many calls as there are steps
 
 
 def plain_additive_scores(queries: Tensor, keys: Tensor, energy: Tensor) -> Tensor:
@@ -49,7 +50,8 @@ class _AdditiveScores(torch.autograd.Function):
             for rows, steps in parts:
                 gates = _gates(queries[rows, steps], keys[rows])
                 scores[rows, steps] = gates @ (2 * wide) - wide.sum()
-        ctx.save_for_backward(queries, keys, energy, gates if len(parts) == 1 else None)
+        kept = gates is not None and len(parts) == 1 and gates.numel() <= KEPT
+        ctx.save_for_backward(queries, keys, energy, gates if kept else None)
         return scores
 
     @staticmethod

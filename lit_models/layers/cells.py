@@ -12,6 +12,8 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from lit_models.kernels.choice import is_plain
+
 State = tuple[Tensor, ...]  # (h,) or, for an LSTM, (h, c)
 
 
@@ -73,3 +75,23 @@ CELLS: dict[str, Callable[[Tensor, Tensor, State], State]] = {
     "GRU": gru_cell,
 }
 """Cells by the `mode` of torch's recurrent layers."""
+
+FUSED_ON = {"cuda"}
+"""Kinds of devices on which torch has what is behind the products of an LSTM's or GRU's step as one kernel."""
+
+
+def cell_of(mode: str, device: torch.device) -> Callable[[Tensor, Tensor, State], State]:
+    """The cell of a mode; as one kernel where there is one."""
+    if device.type in FUSED_ON and not is_plain():
+        return {"LSTM": fused_lstm_cell, "GRU": fused_gru_cell}.get(mode, CELLS[mode])
+    return CELLS[mode]
+
+
+def fused_lstm_cell(inputs: Tensor, recurrent: Tensor, state: State) -> State:
+    """As `lstm_cell`."""
+    return torch.ops.aten._thnn_fused_lstm_cell.default(inputs, recurrent, state[1])[:2]
+
+
+def fused_gru_cell(inputs: Tensor, recurrent: Tensor, state: State) -> State:
+    """As `gru_cell`."""
+    return torch.ops.aten._thnn_fused_gru_cell.default(inputs, recurrent, state[0])[:1]

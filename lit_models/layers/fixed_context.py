@@ -114,7 +114,7 @@ class FixedContextSeq2Seq(RecurrentSeq2Seq):
         return FixedContextState(tuple(s.unflatten(1, (-1, self.num_layers, self.hidden_size)).unbind(dim=1)), c)
 
     def forward(self, batch: Batch, need_attention: bool = True) -> Output:
-        state = self.start(self.encode(batch.source, batch.source_lengths))
+        state = self.start(self.encode(batch.source, batch.source_lengths, batch.on_host))
         logits, _ = self._decode(batch.target_in, state)
         return Output(logits, None)
 

@@ -11,8 +11,8 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from data.batch import Batch
-from lit_models.contract import Memory, Output, padding_mask, require, require_common
+from data.batch import Batch, OnHost
+from lit_models.contract import Memory, Output, is_padded, padding_mask, require, require_common
 from lit_models.kernels.dropout import Dropout
 from lit_models.kernels.linear import Linear
 from lit_models.layers.word_dropout import drop_words
@@ -184,8 +184,8 @@ class LinearRecurrentSeq2Seq(LitSeq2Seq):
     def context_size(self) -> int:
         return self.num_layers * sum(torch.Size(shape).numel() for shape in self._shapes)
 
-    def encode(self, source: Tensor, source_lengths: Tensor) -> Memory:
-        blocked = padding_mask(source_lengths, source.shape[1])
+    def encode(self, source: Tensor, source_lengths: Tensor, on_host: OnHost | None = None) -> Memory:
+        blocked = padding_mask(source_lengths, source.shape[1], is_padded(source_lengths, source.shape[1], on_host))
         inputs = self._embed(self.source_embedding, source)
         states, final = self._run(self.encoder, inputs, self._nothing(inputs), blocked)
         return Memory(states, source_lengths, blocked, final)
@@ -194,7 +194,7 @@ class LinearRecurrentSeq2Seq(LitSeq2Seq):
         return memory.final
 
     def forward(self, batch: Batch, need_attention: bool = True) -> Output:
-        state = self.start(self.encode(batch.source, batch.source_lengths))
+        state = self.start(self.encode(batch.source, batch.source_lengths, batch.on_host))
         return Output(self._decode(batch.target_in, state)[0], None)
 
     def step(self, token: Tensor, state: State) -> tuple[Tensor, State, None]:

@@ -11,7 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lit_models.contract import Memory, padding_mask, require, require_common
+from data.batch import OnHost
+from lit_models.contract import Memory, is_padded, padding_mask, require, require_common
+from lit_models.kernels.choice import plain
 from lit_models.kernels.dropout import Dropout
 from lit_models.kernels.linear import Linear
 from lit_models.layers.cells import State
@@ -114,6 +116,11 @@ class RecurrentSeq2Seq(LitSeq2Seq):
         """Give recurrent layers the initial weights that the options ask for."""
         initialise_layers(layers, self.options["recurrent_init"], self.options["forget_bias"])
 
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        """As of torch; the encoder stays as it is, a fused call. torch's compiler cannot read packed sequences."""
+        self.encoder.forward = torch.compiler.disable(self.encoder.forward)  # type: ignore[method-assign]
+        super().compile(*args, **kwargs)
+
     def tie(self, output: Linear) -> None:
         """Give the output layer the target embeddings for its weights, if the options ask for it."""
         if self.options["tied_embeddings"]:
@@ -129,12 +136,17 @@ class RecurrentSeq2Seq(LitSeq2Seq):
         """(B, …) tokens -> (B, …, E) their embeddings, with the dropout that the options ask for."""
         return drop_words(self.dropout(table(tokens)), self.options["word_dropout"], self.training)
 
-    def encode(self, source: Tensor, source_lengths: Tensor) -> Memory:
-        blocked = padding_mask(source_lengths, source.shape[1])
+    def encode(self, source: Tensor, source_lengths: Tensor, on_host: OnHost | None = None) -> Memory:
+        if on_host is None:  # one wait for all
+            known = source_lengths.cpu()
+            padded = is_padded(known, source.shape[1], None)
+        else:
+            known, padded = on_host.source_lengths, on_host.padded
+        blocked = padding_mask(source_lengths, source.shape[1], padded)
         if self.reverse_source:
             source = reverse_rows(source, source_lengths)
         inputs = self.embed(self.source_embedding, source)  # (B, S, E)
-        states, final = self.encoder(inputs, source_lengths, padded=blocked is not None)
+        states, final = self.encoder(inputs, source_lengths, known if padded else None)
         if self.reverse_source:
             states = reverse_rows(states, source_lengths)
         return Memory(states, source_lengths, blocked, final)
@@ -153,7 +165,8 @@ class RecurrentSeq2Seq(LitSeq2Seq):
         if state is None:
             parts = 2 if self.cell == "lstm" else 1
             state = (projected.new_zeros(len(source), self.num_layers, self.hidden_size),) * parts
-        step = LayerSteps(self.encoder.layers, len(source), steps=1, dropout=0.0)
+        with plain():  # its derivative is differentiated again
+            step = LayerSteps(self.encoder.layers, len(source), steps=1, dropout=0.0)
         return stack(step(projected, unstack(state)))
 
 

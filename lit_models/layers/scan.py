@@ -65,7 +65,7 @@ def scan_matrices(factors: Tensor, summands: Tensor, initial: Tensor) -> Tensor:
 def _multiply_add(summand: Tensor, factor: Tensor, value: Tensor) -> Tensor:
     """(…, K, V), (…, K, K), (…, K, V) -> (…, K, V)"""
     joined = torch.baddbmm(*(part.flatten(0, -3) for part in (summand, factor, value)))
-    return joined.view(summand.shape)
+    return joined.reshape(summand.shape)
 
 
 def _tree(factors: Tensor, summands: Tensor, initial: Tensor, multiply: Product, multiply_add: MultiplyAdd) -> Tensor:

@@ -215,7 +215,7 @@ def side_by_side(ancestors: Tensor, sentences: int) -> Tensor:
     return torch.cat([of_sentence, itself.expand(sentences, -1, -1)], dim=-1)
 
 
-def joined(source: Tensor, behind: Tensor, lengths: Tensor, width: int) -> Tensor:
+def joined(source: Tensor, behind: Tensor, lengths: Tensor, width: int, padded: bool | None = None) -> Tensor:
     """Two parts of each row, the second right behind the true end of the first, so that padding stands behind both.
 
     Args:
@@ -223,12 +223,13 @@ def joined(source: Tensor, behind: Tensor, lengths: Tensor, width: int) -> Tenso
         behind: (B, T, D)
         lengths: (B,) tokens of the first part.
         width: of the result, W.
+        padded: whether the first part has padding, where that is known.
 
     Returns:
         (B, W, D)
     """
     both = torch.cat([source, behind], dim=1)
-    if width == both.shape[1] and padding_mask(lengths, source.shape[1]) is None:
+    if width == both.shape[1] and padding_mask(lengths, source.shape[1], padded) is None:
         return both
     order, lengths = torch.arange(width, device=lengths.device), lengths[:, None]
     places = torch.where(order < lengths, order, order - lengths + source.shape[1])

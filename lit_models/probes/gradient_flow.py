@@ -62,7 +62,8 @@ def embedding_gradients(model: LitSeq2Seq, batch: Batch, position: int = 0) -> T
     """
     _require_position(batch, position)
     # A target token's logits depend on nothing behind it.
-    batch = batch._replace(target_in=batch.target_in[:, : position + 1], target_out=batch.target_out[:, : position + 1])
+    until = slice(position + 1)
+    batch = batch._replace(target_in=batch.target_in[:, until], target_out=batch.target_out[:, until], on_host=None)
     with _as_in_evaluation(model), torch.enable_grad(), _kept_embeddings(model, batch.source.numel()) as kept:
         logits = model.forward(batch._replace(source=_tagged(model, batch)), need_attention=False).logits
         loss = F.cross_entropy(logits[:, position], batch.target_out[:, position], reduction="sum")
@@ -232,13 +233,15 @@ def _as_in_evaluation(model: LitSeq2Seq) -> Iterator[None]:
     """Without dropout and in the precision of the weights; afterwards every module is in its own mode again."""
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
-    # cuDNN has no backward pass for recurrent layers in evaluation mode.
-    with torch.autocast(model.device.type, enabled=False), torch.backends.cudnn.flags(enabled=False):
-        try:
+    # cuDNN has no backward pass for recurrent layers in evaluation mode. Its `flags` would also turn TF32 on.
+    cudnn, torch.backends.cudnn.enabled = torch.backends.cudnn.enabled, False
+    try:
+        with torch.autocast(model.device.type, enabled=False):
             yield
-        finally:
-            for module, training in modes:
-                module.training = training
+    finally:
+        torch.backends.cudnn.enabled = cudnn
+        for module, training in modes:
+            module.training = training
 
 
 def _tagged(model: LitSeq2Seq, batch: Batch) -> Tensor:

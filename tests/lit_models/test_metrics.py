@@ -35,7 +35,7 @@ def logits_for(tokens: Tensor, probability: float) -> Tensor:
 
 
 def measured(forced: Tensor, decoded: Tensor, attention: Tensor | None = None, probability: float = 0.5) -> dict:
-    metrics = SequenceMetrics(VOCAB_SIZE)
+    metrics = SequenceMetrics()
     metrics.update(batch(), logits_for(forced, probability), attention, decoded)
     return metrics.compute()
 
@@ -52,7 +52,7 @@ def test_loss_and_perplexity_count_eos_and_not_padding() -> None:
 
 def test_perplexity_equals_torchmetrics() -> None:
     logits = torch.randn(2, 3, VOCAB_SIZE, generator=torch.Generator().manual_seed(0))
-    metrics, theirs = SequenceMetrics(VOCAB_SIZE), Perplexity(ignore_index=PAD)
+    metrics, theirs = SequenceMetrics(), Perplexity(ignore_index=PAD)
     metrics.update(batch(), logits, None, RIGHT)
     theirs.update(logits, batch().target_out)
     assert metrics.compute()["perplexity"] == pytest.approx(float(theirs.compute()))
@@ -83,7 +83,7 @@ def test_bits_recovered_are_bits_presented_less_the_cross_entropy_of_the_words()
 
 
 def test_accuracy_by_position_counts_the_sequences_that_reach_it() -> None:
-    metrics = SequenceMetrics(VOCAB_SIZE)
+    metrics = SequenceMetrics()
     decoded = torch.tensor([[B, B, EOS], [C, EOS, PAD]])
     for _ in range(2):
         metrics.update(batch(), logits_for(RIGHT, 0.5), None, decoded)
@@ -124,7 +124,7 @@ def test_every_output_is_right_or_too_short_or_too_long_or_wrong_at_the_right_le
 
 
 def test_with_the_true_length_forced_words_are_counted_and_no_end() -> None:
-    metrics = SequenceMetrics(VOCAB_SIZE)
+    metrics = SequenceMetrics()
     metrics.update(batch(), logits_for(RIGHT, 0.5), None, RIGHT, torch.tensor([[A, C], [C, PAD]]))
     values = metrics.compute()
     assert values["forced_length_token_accuracy"] == pytest.approx(2 / 3)
@@ -133,7 +133,7 @@ def test_with_the_true_length_forced_words_are_counted_and_no_end() -> None:
 
 
 def test_a_row_without_a_target_counts_nothing() -> None:
-    metrics = SequenceMetrics(VOCAB_SIZE)
+    metrics = SequenceMetrics()
     metrics.update(batch(), logits_for(RIGHT, 0.5), None, RIGHT)
     before = metrics.compute()
     empty = batch()._replace(target_out=torch.full((2, 3), PAD))

@@ -31,7 +31,7 @@ def what_was_run(report: Report) -> Iterator[Block]:
         f"{f'{stopped} stopped early by their sweep, ' if stopped else ''}{len(runs.unfinished)} unfinished",
         f"Training: {span(trials['steps'])} steps a trial, {_hours(trials['train_seconds'])} in all{_endings(trials)}",
         f"Device: {values(trials['device'])}; threads: {values(trials['threads'])}; "
-        f"precision: {values(trials['precision'])}",
+        f"precision: {values(trials['precision'])}{', with TF32' * bool(trials['tf32'].any())}",
         f"Version: {values(trials['version'])}",
     ])  # fmt: skip
     yield from notes(_cautions(trials))
@@ -72,7 +72,7 @@ def _cautions(trials: pd.DataFrame) -> list[str]:
     cells = trials.groupby([*TASK, "train_length"])
     if trials[trials["ended"] != CONVERGED].groupby([*TASK, "train_length"])["steps"].nunique().max() > 1:
         cautions.append("Trials that are compared with each other had different numbers of training steps.")
-    for column in ("device", "precision", "version", "min_train_length"):
+    for column in ("device", "precision", "tf32", "version", "min_train_length"):
         if cells[column].nunique().max() > 1:
             cautions.append(f"Trials that are compared with each other differ in {column}.")
     return cautions

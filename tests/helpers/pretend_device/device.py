@@ -1,0 +1,461 @@
+"""A device that is not there: tensors that say they live on `pretend:0` and hold their numbers in CPU memory.
+
+What CUDA would refuse, this device refuses: tensors of two devices in one operation, NumPy's view of a tensor, a
+backward pass of cuDNN's recurrent layers in evaluation mode. What a GPU would be asked to do is counted: operations,
+each taken for one kernel, and waits of the host for the device with the line of code that waits. Code takes the
+branches meant for devices other than the CPU.
+
+    with pretend_device() as seen:
+        model.to(DEVICE); ...
+        seen.kernels, seen.waits
+
+torch lets PrivateUse1, the device that extensions take, be written in Python. That interface is experimental.
+"""
+
+import contextlib
+import functools
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils import _foreach_utils as foreach
+from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
+from torch.utils._pytree import tree_leaves, tree_map
+from torch.utils.backend_registration import _setup_privateuseone_for_python_backend
+
+NAME = "pretend"
+ROOT = str(Path(__file__).parents[3])
+AUTOCAST = torch._C.DispatchKeySet(torch._C.DispatchKey.AutocastPrivateUse1)  # type: ignore[attr-defined]
+
+# Operations that give a view or memory without touching a number.
+NO_KERNEL = {
+    "view", "t", "transpose", "permute", "expand", "slice", "select", "unsqueeze", "squeeze", "detach", "alias",
+    "as_strided", "split", "split_with_sizes", "chunk", "unbind", "_unsafe_view", "_reshape_alias", "unfold",
+    "lift_fresh", "diagonal", "set_", "resize_", "empty", "empty_like", "new_empty", "empty_strided",
+    "new_empty_strided",
+}  # fmt: skip
+# Operations that may meet tensors of another device.
+MAY_MIX = {"copy_", "_to_copy", "_pack_padded_sequence", "_pad_packed_sequence", "_pack_padded_sequence_backward"}
+INDEXING = {"index", "index_put", "index_put_", "_index_put_impl_", "_unsafe_index"}
+# Operations that wait for the device, to know the size of their result or to check their arguments, and how often.
+WAITS = {
+    "_local_scalar_dense": 1, "nonzero": 1, "_unique2": 1, "unique_dim": 1, "unique_consecutive": 1, "equal": 1,
+    "masked_select": 1, "multinomial": 2, "bincount": 1, "repeat_interleave": 1,
+}  # fmt: skip
+
+
+class Seen:
+    """What the device was asked to do."""
+
+    def __init__(self) -> None:
+        self.operations: Counter[str] = Counter()
+        self.waits: Counter[str] = Counter()
+
+    @property
+    def kernels(self) -> int:
+        """Operations that compute or copy something."""
+        return sum(count for name, count in self.operations.items() if name not in NO_KERNEL)
+
+    def reset(self) -> None:
+        """Begin anew."""
+        self.operations.clear()
+        self.waits.clear()
+
+    def wait(self, kind: str, times: int = 1) -> None:
+        """Note that the host waits, and where."""
+        self.waits[f"{kind} at {_place()}"] += times
+
+
+_seen = Seen()
+
+
+def _place() -> str:
+    """File and line of this project that is being run."""
+    frame = sys._getframe(2)
+    while frame is not None:
+        name = frame.f_code.co_filename
+        if name != __file__ and (name.startswith(ROOT) and "site-packages" not in name):
+            return f"{name[len(ROOT) + 1 :]}:{frame.f_lineno}"
+        frame = frame.f_back  # type: ignore[assignment]
+    return "?"
+
+
+class OnDevice(Tensor):
+    """A tensor on the device; `host` has its numbers."""
+
+    host: Tensor
+
+    @staticmethod
+    def __new__(cls, host: Tensor) -> "OnDevice":
+        tensor = Tensor._make_wrapper_subclass(  # type: ignore[attr-defined]
+            cls, host.size(), strides=host.stride(), storage_offset=host.storage_offset(), dtype=host.dtype,
+            layout=host.layout, device=device(), requires_grad=False,
+        )  # fmt: skip
+        tensor.host = host
+        return tensor
+
+    @classmethod
+    def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        opaque = _opaque().get(func)
+        with torch._C.DisableTorchFunctionSubclass():
+            return (opaque or func)(*args, **(kwargs or {}))
+
+    @classmethod
+    def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return _dispatch(func, args, kwargs or {})
+
+    def __repr__(self, *, tensor_contents: Any = None) -> str:
+        return f"OnDevice({tuple(self.shape)}, {self.dtype})"
+
+    def __reduce_ex__(self, protocol: Any) -> Any:  # a checkpoint is read with map_location="cpu"
+        return self.host.detach().clone().__reduce_ex__(protocol)
+
+    def __format__(self, spec: str) -> str:
+        return format(self.detach().item(), spec) if self.dim() == 0 else object.__format__(self, spec)
+
+    def tolist(self) -> Any:
+        return self.cpu().tolist()
+
+    def numpy(self, *args: Any, **kwargs: Any) -> Any:
+        raise TypeError(f"can't convert {NAME}:0 device type tensor to numpy. Use Tensor.cpu() first")
+
+
+def _up(value: Any) -> Any:
+    return OnDevice(value) if isinstance(value, Tensor) and not isinstance(value, OnDevice) else value
+
+
+def _down(value: Any) -> Any:
+    return value.host if isinstance(value, OnDevice) else value
+
+
+class _Everything(TorchDispatchMode):
+    """Sees operations without a tensor among their arguments too, such as zeros."""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return _dispatch(func, args, kwargs or {})
+
+
+@functools.cache
+def _is_composite(func: Any) -> bool:
+    return torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), "CompositeImplicitAutograd")
+
+
+def _dispatch(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
+    """Run an operation on the numbers in CPU memory."""
+    name = func._schema.name.partition("::")[2]
+    tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
+    here = [tensor for tensor in tensors if isinstance(tensor, OnDevice)]
+    wanted = kwargs.get("device")
+    arrives = wanted is not None and torch.device(wanted).type == NAME
+    if not here and not arrives:
+        return func(*args, **kwargs)
+    if _is_composite(func):  # inference mode hands these over whole
+        with _Everything():
+            return func.decompose(*args, **kwargs)
+    _refuse_mixing(name, args, tensors, here)
+    _seen.operations[name] += 1
+    if name in WAITS:
+        _seen.wait(name, WAITS[name])
+    if name == "_to_copy":
+        return _to_copy(func, args[0], kwargs, wanted, arrives)
+    if name == "copy_":
+        return _copy(*args, **kwargs)
+    changed = {**kwargs, "device": torch.device("cpu")} if arrives else dict(kwargs)
+    result = func(*tree_map(_down, args), **tree_map(_down, changed))
+    returned = func._schema.returns
+    written = [i for i, one in enumerate(func._schema.arguments) if one.alias_info and one.alias_info.is_write]
+    if returned and all(one.alias_info is not None and one.alias_info.is_write for one in returned):
+        given = [args[i] if i < len(args) else kwargs.get(func._schema.arguments[i].name) for i in written]
+        return given[0] if len(returned) == 1 else tuple(given)
+    if name in ("_pack_padded_sequence", "_pad_packed_sequence"):
+        return _up(result[0]), result[1]  # sizes of batches and lengths stay with the host
+    is_view = any(one.alias_info is not None for one in returned)
+    if torch.is_inference_mode_enabled() and is_view and here and not here[0].is_inference():
+        with torch.inference_mode(False):
+            return tree_map(_up, result)
+    return tree_map(_up, result)
+
+
+def _refuse_mixing(name: str, args: Any, tensors: list[Tensor], here: list[OnDevice]) -> None:
+    if name in INDEXING:
+        indices = [index for index in args[1] if index is not None]
+        if not isinstance(args[0], OnDevice):
+            raise RuntimeError("indices should be either on cpu or on the same device as the indexed tensor (cpu)")
+        for index in indices:
+            if not isinstance(index, OnDevice):
+                _seen.wait("index from the host")
+            elif index.dtype in (torch.bool, torch.uint8):
+                _seen.wait("index by booleans")
+        tensors = [one for one in tensors if all(one is not index for index in indices)]
+    elif name in MAY_MIX:
+        return
+    if here and any(tensor.dim() > 0 and not isinstance(tensor, OnDevice) for tensor in tensors):
+        raise RuntimeError(f"Expected all tensors to be on the same device, but found {NAME}:0 and cpu! ({name})")
+
+
+def _to_copy(func: Any, source: Tensor, kwargs: dict[str, Any], wanted: Any, arrives: bool) -> Tensor:
+    was_here = isinstance(source, OnDevice)
+    stays = arrives if wanted is not None else was_here
+    if was_here != stays and not (stays and kwargs.get("non_blocking")):
+        _seen.wait("to the device" if stays else "to the host")
+    changed = {name: value for name, value in kwargs.items() if name not in ("device", "non_blocking", "pin_memory")}
+    result = func(_down(source), **changed)
+    result = result.clone() if result is _down(source) else result
+    return _up(result) if stays else result
+
+
+def _copy(target: Tensor, source: Tensor, non_blocking: bool = False) -> Tensor:
+    if isinstance(target, OnDevice) != isinstance(source, OnDevice):
+        onto = isinstance(target, OnDevice)
+        if not (onto and non_blocking):
+            _seen.wait("to the device" if onto else "to the host")
+    _down(target).copy_(_down(source))
+    return target
+
+
+# ---------------------------------------------------------------------- one kernel, whatever is inside it
+
+
+class _Opaque(torch.autograd.Function):
+    """A function of the numbers in CPU memory as one kernel forwards and one backwards; differentiable once."""
+
+    @staticmethod
+    def forward(ctx: Any, name: str, function: Callable[..., tuple[Tensor, ...]], *tensors: Any) -> Any:
+        hosts = [
+            _down(one).detach().requires_grad_(one.requires_grad) if isinstance(one, Tensor) else one for one in tensors
+        ]
+        _seen.operations[name] += 1
+        with _disable_current_modes(), torch.enable_grad():
+            outputs = function(*hosts)
+        ctx.name, ctx.hosts, ctx.outputs = name, hosts, outputs
+        return tuple(_up(output.detach()) for output in outputs)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, *grad_outputs: Any) -> Any:
+        if ctx.name == "cudnn_rnn_evaluating":
+            raise RuntimeError("cudnn RNN backward can only be called in training mode")
+        _seen.operations[f"{ctx.name}_backward"] += 1
+        wanted = [host for host in ctx.hosts if isinstance(host, Tensor) and host.requires_grad]
+        pairs = [
+            (output, _down(given))
+            for output, given in zip(ctx.outputs, grad_outputs, strict=True)
+            if given is not None and output.requires_grad
+        ]
+        with _disable_current_modes():
+            gradients = iter(
+                torch.autograd.grad([one for one, _ in pairs], wanted, [one for _, one in pairs], allow_unused=True)
+            )
+        needed = [isinstance(host, Tensor) and host.requires_grad for host in ctx.hosts]
+        return (None, None, *(_up(next(gradients)) if need else None for need in needed))
+
+
+def _reduced(*tensors: Any, dtype: torch.dtype) -> list[Any]:
+    return [one.to(dtype) if isinstance(one, Tensor) and one.is_floating_point() else one for one in tensors]
+
+
+def _recurrent(real: Callable[..., Any], *args: Any) -> Any:
+    """torch.lstm and the like, as cuDNN runs them; under autocast always in half precision, as torch has it."""
+    is_packed = not isinstance(args[3], bool)
+    inputs, state, weights = args[0], args[2 if is_packed else 1], list(args[3 if is_packed else 2])
+    states = list(state) if isinstance(state, list | tuple) else [state]
+    if is_packed and isinstance(args[1], OnDevice):
+        raise RuntimeError("batch_sizes must be on cpu")
+    if not all(isinstance(one, OnDevice) for one in (inputs, *states, *weights)):
+        raise RuntimeError("Input and parameter tensors are not at the same device")
+    if not all(one.is_contiguous() for one in states):
+        raise RuntimeError("rnn: hx is not contiguous")
+    given, rest = ([args[1]] if is_packed else []), list(args[4 if is_packed else 3 :])
+    is_training = rest[3]
+    with torch.autocast(NAME, enabled=False):
+        if _autocasts:
+            inputs, *others = _reduced(inputs, *states, *weights, dtype=torch.float16)
+            states, weights = others[: len(states)], others[len(states) :]
+        dtype = inputs.dtype
+        if len({one.dtype for one in (inputs, *states, *weights)}) > 1:
+            raise RuntimeError("Input, state and weights must have one type")
+        _dtypes.add(dtype)
+
+        def compute(x: Tensor, *others: Tensor) -> tuple[Tensor, ...]:
+            x, *others = (one.float() for one in (x, *others))  # type: ignore[assignment]
+            h = others[: len(states)] if isinstance(state, list | tuple) else others[0]
+            return tuple(one.to(dtype) for one in real(x, *given, h, others[len(states) :], *rest))
+
+        name = "cudnn_rnn" if is_training else "cudnn_rnn_evaluating"
+        if not torch.backends.cudnn.enabled:
+            name = "native_rnn"
+        return _Opaque.apply(name, compute, inputs, *states, *weights)
+
+
+def _attention(query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None = None, **options: Any) -> Tensor:
+    if attn_mask is not None and not isinstance(attn_mask, OnDevice):
+        raise RuntimeError("attn_mask is on cpu")
+    if _autocasts:
+        query, key, value = _reduced(query, key, value, dtype=torch.get_autocast_dtype(NAME))
+    real, mask = F.scaled_dot_product_attention, _down(attn_mask)
+    with torch.autocast(NAME, enabled=False):
+        return _Opaque.apply(  # type: ignore[index]
+            "attention", lambda q, k, v: (real(q, k, v, attn_mask=mask, **options),), query, key, value
+        )[0]
+
+
+@functools.cache
+def _cells() -> Any:
+    from lit_models.layers import cells
+
+    return cells
+
+
+def _gru_cell(inputs: Tensor, recurrent: Tensor, h: Tensor) -> tuple[Tensor, ...]:
+    def compute(x: Tensor, u: Tensor, before: Tensor) -> tuple[Tensor, ...]:
+        return *_cells().gru_cell(x, u, (before,)), x.detach()
+
+    return _Opaque.apply("fused_gru_cell", compute, inputs, recurrent, h)
+
+
+def _lstm_cell(inputs: Tensor, recurrent: Tensor, c: Tensor) -> tuple[Tensor, ...]:
+    def compute(x: Tensor, u: Tensor, before: Tensor) -> tuple[Tensor, ...]:
+        return *_cells().lstm_cell(x, u, (before, before)), x.detach()
+
+    return _Opaque.apply("fused_lstm_cell", compute, inputs, recurrent, c)
+
+
+@functools.cache
+def _opaque() -> dict[Any, Callable[..., Any]]:
+    table: dict[Any, Callable[..., Any]] = {
+        real: functools.partial(_recurrent, real) for real in (torch.lstm, torch.gru, torch.rnn_tanh, torch.rnn_relu)
+    }
+    table[F.scaled_dot_product_attention] = _attention
+    table[torch.ops.aten._thnn_fused_gru_cell.default] = _gru_cell
+    table[torch.ops.aten._thnn_fused_lstm_cell.default] = _lstm_cell
+    return table
+
+
+# ---------------------------------------------------------------------- the device as torch knows it
+
+
+class _Module:
+    """What torch asks of a device's module."""
+
+    def is_initialized(self) -> bool:
+        return True
+
+    def is_available(self) -> bool:
+        return True
+
+    def current_device(self) -> int:
+        return 0
+
+    def set_device(self, number: int) -> None: ...
+
+    def _is_in_bad_fork(self) -> bool:
+        return False
+
+    def manual_seed_all(self, seed: int) -> None: ...
+
+    def device_count(self) -> int:
+        return 1
+
+    def get_amp_supported_dtype(self) -> list[torch.dtype]:
+        return [torch.float16, torch.bfloat16]
+
+    def get_rng_state(self, number: Any = None) -> Tensor:
+        return torch.get_rng_state()
+
+    def set_rng_state(self, state: Tensor, number: Any = None) -> None: ...
+
+
+@functools.cache
+def device() -> torch.device:
+    """The device, made known to torch once a process, before the first backward pass: that starts a thread for each."""
+    _setup_privateuseone_for_python_backend(NAME, backend_module=_Module())
+    torch._C._set_only_lift_cpu_tensors(True)
+    foreach._foreach_supported_types.append(OnDevice)
+    _register_autocast()
+    return torch.device(f"{NAME}:0")
+
+
+_libraries: list[Any] = []  # what is registered lasts as long as these
+_dtypes: set[torch.dtype] = set()  # of recurrent layers
+
+
+def _autocasting() -> bool:
+    return torch.is_autocast_enabled(NAME)
+
+
+class _Autocasts:
+    def __bool__(self) -> bool:
+        return _autocasting()
+
+
+_autocasts = _Autocasts()
+
+
+def recurrent_dtypes() -> set[torch.dtype]:
+    """The precisions in which recurrent layers have run."""
+    return _dtypes
+
+
+def _register_autocast() -> None:
+    """Autocast as CUDA has it, as far as this project uses it: products in reduced precision, softmax in single."""
+    everything, aten = (torch.library.Library(name, "IMPL", "AutocastPrivateUse1") for name in ("_", "aten"))
+    everything.fallback(torch.library.fallthrough_kernel)
+    _libraries.extend((everything, aten))
+
+    def casting(operation: Any, choose: Callable[[Any], torch.dtype]) -> Callable[..., Any]:
+        def kernel(*args: Any, **kwargs: Any) -> Any:
+            dtype = choose(args)
+
+            def cast(value: Any) -> Any:
+                return value.to(dtype) if isinstance(value, Tensor) and value.is_floating_point() else value
+
+            with torch._C._ExcludeDispatchKeyGuard(AUTOCAST):
+                return operation(*tree_map(cast, args), **tree_map(cast, kwargs))
+
+        return kernel
+
+    def widest(args: Any) -> torch.dtype:
+        return functools.reduce(torch.promote_types, (tensor.dtype for tensor in args[0]))
+
+    for name in ("mm", "addmm", "bmm", "baddbmm", "linear", "matmul"):
+        operation = getattr(torch.ops.aten, name).default
+        aten.impl(f"aten::{name}", casting(operation, lambda _: torch.get_autocast_dtype(NAME)), "AutocastPrivateUse1")
+    for name in ("softmax.int", "log_softmax.int"):
+        operation = getattr(torch.ops.aten, name.partition(".")[0]).int
+        aten.impl(f"aten::{name}", casting(operation, lambda _: torch.float32), "AutocastPrivateUse1")
+    aten.impl("aten::cat", casting(torch.ops.aten.cat.default, widest), "AutocastPrivateUse1")
+
+
+def _generator(device: Any = None) -> torch.Generator:
+    """Random numbers are drawn on the host."""
+    return torch._C.Generator("cpu" if device is None or torch.device(device).type == NAME else device)
+
+
+_move = nn.Module._apply
+
+
+def _apply(module: nn.Module, function: Any, recurse: bool = True) -> nn.Module:
+    """Move a module so that tied weights stay tied, though the tensors are of another class."""
+    torch.__future__.set_swap_module_params_on_conversion(True)
+    try:
+        return _move(module, function, recurse)
+    finally:
+        torch.__future__.set_swap_module_params_on_conversion(False)
+
+
+@contextlib.contextmanager
+def pretend_device() -> Iterator[Seen]:
+    """While this lasts the device can be used."""
+    device()
+    _seen.reset()
+    _dtypes.clear()
+    fused = mock.patch.object(_cells(), "FUSED_ON", {*_cells().FUSED_ON, NAME})
+    moving = mock.patch.object(nn.Module, "_apply", _apply)
+    with fused, moving, mock.patch("torch.Generator", _generator), _Everything():
+        yield _seen

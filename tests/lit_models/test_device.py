@@ -1,0 +1,200 @@
+"""Every architecture on a device other than the CPU: nothing lies on the wrong one, hardly anything waits, and no step
+asks the device for more than it needs to. The device is pretended, see tests/helpers/pretend_device.
+"""
+
+import copy
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from lightning.pytorch.utilities import move_data_to_device
+from torch import Tensor
+
+from data.batch import PAD, Batch
+from data.batching import ExampleStore
+from data.tasks import generate
+from lit_models import LitSeq2Seq, architectures
+from lit_models.decoding.decoder import Decoding, decode
+from lit_models.decoding.search import LOOK_EVERY_ELSEWHERE, beam_search, greedy, sample
+from lit_models.probes import gradient_flow
+from lit_models.probes.gradient_flow import embedding_gradients, jacobian_norms
+from tests.helpers.models import make
+from tests.helpers.pretend_device import NAME, OnDevice, Seen, device, pretend_device, recurrent_dtypes
+
+LENGTH, LIMIT = 6, 18
+
+# Operations of a training step on 8 sequences of 6 tokens, all full and some padded. Whoever adds one, on purpose, adds
+# it here; whoever saves one takes it off.
+KERNELS = {
+    "Bahdanau": (395, 417),
+    "DecoderOnly": (129, 143),
+    "DeltaNet": (1358, 1376),
+    "EncoderOnly": (131, 148),
+    "GRU": (52, 58),
+    "LSTM": (54, 81),
+    "LuongGlobal": (76, 127),
+    "LuongLocal": (111, 161),
+    "MinGRU": (603, 621),
+    "SelectiveSSM": (693, 711),
+    "Transformer": (233, 237),
+    "VanillaRNN": (52, 58),
+}
+
+
+def sequences(shortest: int = LENGTH) -> Batch:
+    return ExampleStore(generate("copy", 8, shortest, LENGTH, 8, 0, "train")).batch(np.arange(8))
+
+
+def moved(batch: Batch) -> Batch:
+    return move_data_to_device(batch, device())
+
+
+def train(model: LitSeq2Seq, batch: Batch, seen: Seen | None = None) -> Tensor:
+    """The weights behind two training steps. What is seen is the second; the first makes the state of the optimiser."""
+    optimizer = model.train().make_optimizer()
+    for _ in range(2):
+        if seen is not None:
+            seen.reset()
+        model.training_step(batch, 0).backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+    return torch.cat([_host(weight).flatten() for weight in model.parameters()])
+
+
+def _host(weight: Tensor) -> Tensor:
+    """Its numbers, without asking the device."""
+    return weight.host if isinstance(weight, OnDevice) else weight.detach()
+
+
+@pytest.mark.parametrize("name", architectures())
+def test_a_training_step_never_waits_and_asks_for_no_more_than_it_did(name: str) -> None:
+    for batch, most in zip((sequences(), sequences(3)), KERNELS.get(name, (1e9, 1e9)), strict=True):
+        expected = train(make(name), batch)
+        with pretend_device() as seen:
+            trained = train(make(name).to(device()), moved(batch), seen)
+            waits, kernels = seen.waits.copy(), seen.kernels
+        torch.testing.assert_close(trained, expected, rtol=1e-4, atol=1e-4)
+        assert not waits
+        assert kernels <= most
+
+
+@pytest.mark.parametrize("name", architectures())
+def test_decoding_looks_at_what_has_ended_every_so_many_tokens_and_finds_the_same(name: str) -> None:
+    here, batch, limits = make(name, {"num_layers": 1}), sequences(3), torch.tensor([LIMIT, 3, 1, 5, LIMIT, 7, 17, 2])
+    looks = -(-LIMIT // LOOK_EVERY_ELSEWHERE)
+    with pretend_device() as seen:
+        there, on_device = copy.deepcopy(here).to(device()), moved(batch)
+        for decoder in (
+            lambda model, batch, most: greedy(model, batch.source, batch.source_lengths, most),
+            lambda model, batch, most: (
+                beam_search(
+                    model, batch.source, batch.source_lengths, most, beam_size=3, n_best=2, length_penalty=0.6
+                ).tokens
+            ),
+        ):
+            found = decoder(here, batch, limits)
+            most = limits.to(device())
+            seen.reset()
+            tokens = decoder(there, on_device, most)
+            assert sum(seen.waits.values()) <= looks + 2  # how long sources and limits are
+            assert torch.equal(tokens.cpu(), found)
+        seen.reset()
+        drawn = sample(there, on_device.source, on_device.source_lengths, most, samples=2).tokens
+        assert sum(seen.waits.values()) <= looks + 2
+        assert ((drawn.cpu() != PAD).sum(dim=2) <= limits[:, None]).all()
+
+
+def test_a_sample_that_has_ended_is_not_scored_on(seen: Seen) -> None:
+    """Its log-probability is that of its own tokens, though the device computes on until somebody looks."""
+    model, batch = make("GRU").to(device()), moved(sequences(3))
+    tokens, scores, _ = sample(model, batch.source, batch.source_lengths, LIMIT, samples=1)
+    target = tokens[:, 0]
+    target_in = torch.cat([batch.target_in[:, :1], target[:, :-1]], dim=1)
+    steps = model(Batch(batch.source, batch.source_lengths, target_in, target)).logits.log_softmax(dim=-1)
+    own = steps.gather(2, target[:, :, None]).squeeze(2).masked_fill(target == PAD, 0.0).sum(dim=1)
+    torch.testing.assert_close(scores[:, 0].cpu(), own.detach().cpu(), rtol=1e-4, atol=1e-4)
+
+
+@pytest.fixture(name="seen")
+def _seen() -> Any:
+    with pretend_device() as seen:
+        yield seen
+
+
+def test_minimum_bayes_risk_and_gradient_flow_run_on_a_device(seen: Seen, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gradient_flow, "ITERATIONS", 3)
+    model, batch = make("LSTM").to(device()), moved(sequences(3))
+    decoding = Decoding(method="mbr", samples=3)
+    generator = decoding.generator(model.device)
+    limits = batch.source_lengths + 2
+    best = decode(model, batch.source, batch.source_lengths, limits, decoding, generator, 2, str)
+    assert best.tokens.device == device()
+    here = make("LSTM")
+    for there, expected in (
+        (embedding_gradients(model, batch), embedding_gradients(here, sequences(3))),
+        (jacobian_norms(model, batch, [1, 2]), jacobian_norms(here, sequences(3), [1, 2])),
+    ):
+        assert there is not None
+        torch.testing.assert_close(there.cpu(), expected, rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", architectures())
+def test_a_validation_batch_waits_at_most_four_times(name: str, seen: Seen) -> None:
+    model, batch = make(name, {"num_layers": 1}).to(device()), moved(sequences(3))
+    model.on_validation_epoch_start()
+    seen.reset()
+    with torch.no_grad():
+        model.validation_step(batch, 0)
+    assert sum(seen.waits.values()) <= 4
+    values = model.validation_metrics.compute()
+    here = make(name, {"num_layers": 1})
+    here.on_validation_epoch_start()
+    with torch.no_grad():
+        here.validation_step(sequences(3), 0)
+    assert values == pytest.approx(here.validation_metrics.compute(), rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("VanillaRNN", {}),
+        ("LSTM", {"num_layers": 2, "bidirectional": True, "dropout": 0.1}),
+        ("GRU", {"num_layers": 2}),
+        ("Bahdanau", {}),
+        ("LuongLocal", {"input_feeding": True}),
+    ],
+)
+def test_bfloat16_is_bfloat16_in_recurrent_layers_too(name: str, options: dict[str, Any], seen: Seen) -> None:
+    model, batch = make(name, options).to(device()).train(), moved(sequences(3))
+    with torch.autocast(NAME, torch.bfloat16):
+        loss = model.training_step(batch, 0)
+    loss.backward()
+    loss = loss.detach()
+    assert recurrent_dtypes() == {torch.bfloat16}
+    assert loss.item() == pytest.approx(make(name, options).training_step(sequences(3), 0).item(), rel=0.1)
+
+
+@pytest.mark.parametrize("bidirectional", [False, True])
+@pytest.mark.parametrize("name", ["LSTM", "GRU"])
+def test_layers_called_one_by_one_are_those_of_one_call(name: str, bidirectional: bool, seen: Seen) -> None:
+    """Dropout between layers is torch's own on a device: a function of the seed, and no wait when that is set."""
+    options = {"num_layers": 3, "bidirectional": bidirectional}
+    model, here = make(name, options).to(device()), make(name, options)
+    for layers in (model.encoder.layers, model.decoder):
+        layers.dropout = 1e-9  # drops nothing, in practice
+    weights = train(model, moved(sequences(3)))
+    torch.testing.assert_close(weights, train(here, sequences(3)), rtol=1e-4, atol=1e-5)
+
+
+def test_the_device_refuses_what_cuda_refuses(seen: Seen) -> None:
+    there, here = torch.ones(3, device=device()), torch.ones(3)
+    with pytest.raises(RuntimeError, match="same device"):
+        torch.add(there, here)
+    with pytest.raises(TypeError, match="numpy"):
+        there.numpy()
+    assert isinstance(there * 2.0, OnDevice)
+    assert bool((there == 1).all())
+    assert [place.partition(" at ")[0] for place in seen.waits] == ["_local_scalar_dense"]
+    assert "tests/lit_models/test_device.py" in next(iter(seen.waits))
