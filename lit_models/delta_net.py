@@ -51,8 +51,9 @@ def delta_rule(
     size = min(CHUNK, 1 << (steps - 1).bit_length())  # a power of 2
     q, k, v = (_chunks(part, size) for part in (queries, keys, values))  # (B, N, chunks, C, d)
     beta, log_alpha = (_chunks(part[..., None], size) for part in (strengths, log_decays))  # (B, N, chunks, C, 1)
-    log_gamma = log_alpha.cumsum(dim=-2)
     later = torch.ones(size, size, dtype=torch.bool, device=k.device).tril()  # t >= i
+    # On CUDA torch has no running sum that gives the same bits again.
+    log_gamma = log_alpha.cumsum(dim=-2) if k.device.type == "cpu" else later.to(log_alpha.dtype) @ log_alpha
     decay = (log_gamma - log_gamma.mT).masked_fill(~later, -torch.inf).exp()  # γ_t / γ_i
     system = -(beta * decay * (k @ k.mT)).tril(-1)
     solved = solve_one_minus(system, torch.cat([beta * v, beta * log_gamma.exp() * k], dim=-1))

@@ -9,8 +9,6 @@ from contextvars import ContextVar
 from functools import wraps
 from typing import ParamSpec, TypeVar
 
-from torch.compiler import is_compiling
-
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -33,13 +31,12 @@ def plain() -> Iterator[None]:
 
 
 def faster_than(plain_form: Callable[P, R]) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Decorator of a kernel: while `plain()` lasts, a call of it is a call of its plain form; and where torch.compile
-    reads it, which fuses by itself and cannot follow what a kernel keeps aside for its gradient."""
+    """Decorator of a kernel: while `plain()` lasts, a call of it is a call of its plain form."""
 
     def decorate(kernel: Callable[P, R]) -> Callable[P, R]:
         @wraps(kernel)
         def chosen(*args: P.args, **kwargs: P.kwargs) -> R:
-            return (plain_form if is_compiling() or _plain.get() else kernel)(*args, **kwargs)
+            return (plain_form if _plain.get() else kernel)(*args, **kwargs)
 
         return chosen
 

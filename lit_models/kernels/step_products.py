@@ -9,6 +9,8 @@ is computed behind the loop as dY X^T over all steps, in one large product. Unde
 An autograd node that depends on W returns one term for each step (the caller's term, the bias or zero). Each step adds
 its product to its term. The terms' gradients are therefore dY for all steps, and the node computes dW from them in one
 product.
+
+torch.compile cannot follow what is kept aside for that: where it reads a loop, these are the plain products.
 """
 
 from collections.abc import Callable
@@ -19,6 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+from torch.compiler import is_compiling
 
 from lit_models.kernels.choice import faster_than
 
@@ -43,6 +46,8 @@ def step_linear(weight: Tensor, term: Tensor | None, rows: int, steps: int) -> M
         rows: B
         steps: T
     """
+    if is_compiling():
+        return plain_step_linear(weight, term, rows, steps)
     if torch.is_grad_enabled() and weight.requires_grad and steps > 1:
         return _StepLinear(weight, term, rows, steps)
     if term is None or term.dim() == 1:
@@ -64,7 +69,7 @@ def step_matmul(matrices: Tensor, steps: int) -> Map:
         matrices: (B, N, O) A
         steps: T
     """
-    if steps == 1 or not torch.is_grad_enabled() or not matrices.requires_grad:
+    if steps == 1 or is_compiling() or not torch.is_grad_enabled() or not matrices.requires_grad:
         return plain_step_matmul(matrices, steps)
     return _StepMatmul(matrices, steps)
 

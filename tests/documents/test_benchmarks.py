@@ -12,6 +12,7 @@ import pytest
 
 from benchmarks.compare import read, table
 from benchmarks.slices import run_in_slices
+from lit_models import architectures
 
 ROOT = Path(__file__).parents[2]
 
@@ -78,6 +79,16 @@ def test_commands_are_run_in_turn_and_compared(run: Run) -> None:
     assert code == 0
     assert printed.count("$ echo other gru tokens 20") == 2
     assert printed.splitlines()[-1].split() == ["gru", "tokens", "30.00", "20.00", "1.50"]
+
+
+def test_the_script_for_a_gpu_runs_dry_on_the_cpu(tmp_path: Path) -> None:
+    done = run("benchmarks.gpu", "--device", "cpu", "--quick", "--output", str(tmp_path))
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    assert " FAIL " not in done.stdout
+    assert "PASS gradients, padded Bahdanau" in done.stdout
+    steps = pd.read_csv(tmp_path / "steps.csv")
+    assert list(steps.columns) == ["card", "arch", "length", "sequences", "milliseconds"]
+    assert set(steps["arch"]) == set(architectures())
 
 
 COUNTING = "import time; [print(time.monotonic(), flush=True) or time.sleep(0.02) for _ in range(20)]"

@@ -2,10 +2,13 @@
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from data.batch import BOS, EOS, FIRST_TOKEN, PAD, Batch
+from data.batching import ExampleStore
+from data.tasks import generate
 from lit_models import architectures
 from lit_models.layers.transformer_layers import MultiHeadAttention
 
@@ -116,6 +119,11 @@ def random_batch(lengths: list[tuple[int, int]], seed: int = 1) -> Batch:
         target_in=_padded([torch.cat([begin, target]) for _, target in pairs]),
         target_out=_padded([torch.cat([target, end]) for _, target in pairs]),
     )
+
+
+def sequences(shortest: int = 6) -> Batch:
+    """A batch of 8 sequences to copy as training has it, of so many tokens up to 6."""
+    return ExampleStore(generate("copy", 8, shortest, 6, 8, 0, "train")).batch(np.arange(8))
 
 
 def one_row(batch: Batch, row: int) -> Batch:

@@ -5,24 +5,21 @@ asks the device for more than it needs to. The device is pretended, see tests/he
 import copy
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from lightning.pytorch.utilities import move_data_to_device
 from torch import Tensor
 
 from data.batch import PAD, Batch
-from data.batching import ExampleStore
-from data.tasks import generate
 from lit_models import LitSeq2Seq, architectures
 from lit_models.decoding.decoder import Decoding, decode
 from lit_models.decoding.search import LOOK_EVERY_ELSEWHERE, beam_search, greedy, sample
 from lit_models.probes import gradient_flow
 from lit_models.probes.gradient_flow import embedding_gradients, jacobian_norms
-from tests.helpers.models import make
+from tests.helpers.models import make, sequences
 from tests.helpers.pretend_device import NAME, OnDevice, Seen, device, pretend_device, recurrent_dtypes
 
-LENGTH, LIMIT = 6, 18
+LIMIT = 18
 
 # Operations of a training step on 8 sequences of 6 tokens, all full and some padded. Whoever adds one, on purpose, adds
 # it here; whoever saves one takes it off.
@@ -40,10 +37,6 @@ KERNELS = {
     "Transformer": (233, 237),
     "VanillaRNN": (52, 58),
 }
-
-
-def sequences(shortest: int = LENGTH) -> Batch:
-    return ExampleStore(generate("copy", 8, shortest, LENGTH, 8, 0, "train")).batch(np.arange(8))
 
 
 def moved(batch: Batch) -> Batch:

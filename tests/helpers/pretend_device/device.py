@@ -29,9 +29,10 @@ from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_mod
 from torch.utils._pytree import tree_leaves, tree_map
 from torch.utils.backend_registration import _setup_privateuseone_for_python_backend
 
+from tests.helpers.pretend_device.backend import Module, register_autocast
+
 NAME = "pretend"
 ROOT = str(Path(__file__).parents[3])
-AUTOCAST = torch._C.DispatchKeySet(torch._C.DispatchKey.AutocastPrivateUse1)  # type: ignore[attr-defined]
 
 # Operations that give a view or memory without touching a number.
 NO_KERNEL = {
@@ -340,48 +341,16 @@ def _opaque() -> dict[Any, Callable[..., Any]]:
 # ---------------------------------------------------------------------- the device as torch knows it
 
 
-class _Module:
-    """What torch asks of a device's module."""
-
-    def is_initialized(self) -> bool:
-        return True
-
-    def is_available(self) -> bool:
-        return True
-
-    def current_device(self) -> int:
-        return 0
-
-    def set_device(self, number: int) -> None: ...
-
-    def _is_in_bad_fork(self) -> bool:
-        return False
-
-    def manual_seed_all(self, seed: int) -> None: ...
-
-    def device_count(self) -> int:
-        return 1
-
-    def get_amp_supported_dtype(self) -> list[torch.dtype]:
-        return [torch.float16, torch.bfloat16]
-
-    def get_rng_state(self, number: Any = None) -> Tensor:
-        return torch.get_rng_state()
-
-    def set_rng_state(self, state: Tensor, number: Any = None) -> None: ...
-
-
 @functools.cache
 def device() -> torch.device:
     """The device, made known to torch once a process, before the first backward pass: that starts a thread for each."""
-    _setup_privateuseone_for_python_backend(NAME, backend_module=_Module())
+    _setup_privateuseone_for_python_backend(NAME, backend_module=Module())
     torch._C._set_only_lift_cpu_tensors(True)
     foreach._foreach_supported_types.append(OnDevice)
-    _register_autocast()
+    register_autocast(NAME)
     return torch.device(f"{NAME}:0")
 
 
-_libraries: list[Any] = []  # what is registered lasts as long as these
 _dtypes: set[torch.dtype] = set()  # of recurrent layers
 
 
@@ -400,36 +369,6 @@ _autocasts = _Autocasts()
 def recurrent_dtypes() -> set[torch.dtype]:
     """The precisions in which recurrent layers have run."""
     return _dtypes
-
-
-def _register_autocast() -> None:
-    """Autocast as CUDA has it, as far as this project uses it: products in reduced precision, softmax in single."""
-    everything, aten = (torch.library.Library(name, "IMPL", "AutocastPrivateUse1") for name in ("_", "aten"))
-    everything.fallback(torch.library.fallthrough_kernel)
-    _libraries.extend((everything, aten))
-
-    def casting(operation: Any, choose: Callable[[Any], torch.dtype]) -> Callable[..., Any]:
-        def kernel(*args: Any, **kwargs: Any) -> Any:
-            dtype = choose(args)
-
-            def cast(value: Any) -> Any:
-                return value.to(dtype) if isinstance(value, Tensor) and value.is_floating_point() else value
-
-            with torch._C._ExcludeDispatchKeyGuard(AUTOCAST):
-                return operation(*tree_map(cast, args), **tree_map(cast, kwargs))
-
-        return kernel
-
-    def widest(args: Any) -> torch.dtype:
-        return functools.reduce(torch.promote_types, (tensor.dtype for tensor in args[0]))
-
-    for name in ("mm", "addmm", "bmm", "baddbmm", "linear", "matmul"):
-        operation = getattr(torch.ops.aten, name).default
-        aten.impl(f"aten::{name}", casting(operation, lambda _: torch.get_autocast_dtype(NAME)), "AutocastPrivateUse1")
-    for name in ("softmax.int", "log_softmax.int"):
-        operation = getattr(torch.ops.aten, name.partition(".")[0]).int
-        aten.impl(f"aten::{name}", casting(operation, lambda _: torch.float32), "AutocastPrivateUse1")
-    aten.impl("aten::cat", casting(torch.ops.aten.cat.default, widest), "AutocastPrivateUse1")
 
 
 def _generator(device: Any = None) -> torch.Generator:

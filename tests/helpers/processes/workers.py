@@ -31,6 +31,9 @@ def act(payload: dict[str, Any], folder: Path, report: Report) -> None:
             os._exit(7)
         case "die":
             os.kill(os.getpid(), signal.SIGKILL)
+        case "see":  # the GPU that it may use, at the same time as the other job
+            (folder / "card").write_text(os.environ["CUDA_VISIBLE_DEVICES"])
+            assert wait_for(Path(payload["other"]).exists)
         case "meet":  # ends only if the other job runs at the same time
             deadline = time.monotonic() + 20
             while not Path(payload["other"]).exists():
