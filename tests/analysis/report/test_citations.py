@@ -5,7 +5,7 @@ from pathlib import Path
 
 from analysis.report.render.latex import WORK, citation_key, escaped
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 FOLDERS = ("analysis", "benchmarks", "data", "docs", "experiments", "lit_models")
 
 
