@@ -39,7 +39,8 @@ def tracker_of(trial: Trial, folder: Path) -> Tracker:
 class LoggerTracker(Tracker):
     """TensorBoard, MLflow or CSV files.
 
-    A trial that is resumed logs its curves from the beginning, in place of what it logged before.
+    A trial that is resumed logs its curves from the beginning: into another run of MLflow, else in place of what it
+    logged before.
 
     Args:
         trial: the trial.
@@ -73,11 +74,13 @@ class LoggerTracker(Tracker):
 
     def _logger(self) -> Logger:
         if self.name == "mlflow":
+            runs, server = self.folder.parent.resolve(), os.environ.get("MLFLOW_TRACKING_URI")
             return MLFlowLogger(
                 os.environ.get("MLFLOW_EXPERIMENT_NAME", "lengthwise"),
                 self.trial.name,
-                os.environ.get("MLFLOW_TRACKING_URI", f"sqlite:///{self.folder.parent / 'mlflow.db'}"),
+                server or f"sqlite:///{runs / 'mlflow.db'}",
                 tags={key: str(value) for key, value in self.trial.labels.items()},
+                artifact_location=None if server else (runs / "mlflow").as_uri(),
             )
         shutil.rmtree(self.folder / self.name, ignore_errors=True)
         if self.name == "csv":
