@@ -154,7 +154,7 @@ def _optional(columns: tuple[Column, ...]) -> tuple[Column, ...]:
 _RUN_AGAIN = "remove the trial's summary.json and run it again, or move its folder away"
 _TRIAL = _texts("trial")
 _ENDED = Column("ended", optional=True, default="")  # `converged` or `budget`; earlier versions did not say
-_TF32 = Column("tf32", bool, optional=True, default=False)
+_TF32 = Column("tf32", bool, optional=True, default="")
 _LABELS = (*_texts("arch", "task"), *_numbers("vocabulary", "train_length", "min_train_length", "seed", "num_params"))
 LABELS = (*_LABELS, *_texts("device"), _ENDED)  # of a trial, in every row of its results
 

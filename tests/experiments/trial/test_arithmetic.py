@@ -26,7 +26,7 @@ def _as_before() -> Iterator[None]:
 
 
 def rounding() -> tuple[bool, bool]:
-    return torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+    return bool(torch.backends.cuda.matmul.allow_tf32), bool(torch.backends.cudnn.allow_tf32)
 
 
 def test_single_precision_is_single_precision_in_all_layers_unless_tf32_is_asked_for(tmp_path: Path) -> None:
