@@ -2,12 +2,13 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help quickstart report test lint clean
+.PHONY: help quickstart report test test-slow lint clean
 
 help:
 	@echo "make quickstart   measure all four claims in some ten minutes and write runs/quickstart/report.html"
 	@echo "make report       draw the figures of the README again, from the tables in docs/reference; trains nothing"
-	@echo "make test         run the tests"
+	@echo "make test         run the tests; eight minutes"
+	@echo "make test-slow    run the tests that take more than ten seconds each; five minutes"
 	@echo "make lint         ruff and pyright"
 	@echo "make clean        remove the environment (runs/ stays)"
 
@@ -40,7 +41,10 @@ report: .venv/.ready
 	$(BIN)/python docs/figures/architectures.py
 
 test: .venv/.ready
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
+
+test-slow: .venv/.ready
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m slow
 
 lint: .venv/.ready
 	$(BIN)/ruff check

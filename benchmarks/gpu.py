@@ -178,14 +178,16 @@ def check_compile(checks: Checks, device: torch.device) -> None:
 # ---------------------------------------------------------------------- times
 
 
-def step_times(checks: Checks, device: torch.device, lengths: list[int], size: int) -> Iterator[list[object]]:
-    """Median milliseconds of a training step on 2,048 tokens, by architecture and length."""
+def step_times(
+    checks: Checks, device: torch.device, lengths: list[int], tokens: int, size: int
+) -> Iterator[list[object]]:
+    """Median milliseconds of a training step on so many tokens, by architecture and length."""
     for name in architectures():
         for length in lengths:
             if not checks.left(0.7):
                 checks.say("INFO", "time is up before", name, length)
                 return
-            batch = uniform_batch(max(1, TOKENS // length), length, VOCABULARY, device)
+            batch = uniform_batch(max(1, tokens // length), length, VOCABULARY, device)
             try:
                 step = TrainingStep(make(name, {}, size).to(device), batch, "32-true")
                 times = sorted(sum(one) for one in time_steps(step, 10, seconds=checks.seconds / 60))
@@ -311,7 +313,7 @@ def main() -> int:
         check_compile(checks, device)
     lengths = [8, 16] if options.quick else [2**power for power in range(5, 13)]
     options.output.mkdir(parents=True, exist_ok=True)
-    rows = list(step_times(checks, device, lengths, size))
+    rows = list(step_times(checks, device, lengths, 4 * max(lengths) if options.quick else TOKENS, size))
     summarise(checks, rows)
     write(options.output / "steps.csv", card, ["arch", "length", "sequences", "milliseconds"], rows)
     rows = list(decoding_times(checks, device, size, 8 if options.quick else 64))

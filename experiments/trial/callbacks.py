@@ -219,11 +219,13 @@ class History(callbacks.Callback):
 
     def state_dict(self) -> dict[str, Any]:
         # A checkpoint between two rows takes with it what the next row is the mean of.
-        return {"seconds": self.seconds, "losses": [(step, loss.cpu()) for step, loss in self.losses]}
+        losses = torch.stack([loss for _, loss in self.losses]).cpu() if self.losses else torch.empty(0)
+        return {"seconds": self.seconds, "steps": [step for step, _ in self.losses], "losses": losses}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.seconds_before = state_dict["seconds"]
-        self.losses = state_dict.get("losses", [])  # checkpoints of earlier versions have none
+        if "losses" in state_dict:  # checkpoints of earlier versions have none
+            self.losses = list(zip(state_dict["steps"], state_dict["losses"], strict=True))
 
 
 def rows_until(path: Path, step: int) -> list[list[str]]:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import yaml
 
 from tests.helpers.documents import README, ROOT
@@ -26,6 +27,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_the_readmes_architecture_goes_from_one_file_to_the_figure(tmp_path: Path) -> None:
     for package in ("analysis", "data", "experiments", "lit_models"):
         shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))

@@ -70,6 +70,7 @@ def secret_files(folder: Path) -> list[Path]:
     return [path for path in folder.rglob("*") if path.is_file() and KEY.encode() in path.read_bytes()]
 
 
+@pytest.mark.slow
 def test_a_run_shows_flat_keys_curves_tables_and_images_and_comes_back_as_the_same_table(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:

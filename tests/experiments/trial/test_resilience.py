@@ -80,6 +80,7 @@ def test_a_sweep_killed_at_random_moments_ends_with_the_same_tables(tmp_path: Pa
     assert not list(tmp_path.glob("killed/**/*.partial"))
 
 
+@pytest.mark.slow
 def test_a_second_process_is_refused_until_the_first_one_is_killed_and_then_continues_its_sweep(
     tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
@@ -246,6 +247,7 @@ def test_a_disk_that_is_full_is_one_line(tmp_path: Path, capsys: pytest.CaptureF
     assert not list(tmp_path.rglob("*.partial"))
 
 
+@pytest.mark.slow
 def test_a_disk_that_fills_during_a_sweep_fails_its_trials_which_the_same_command_completes(
     finished: Finished, tmp_path: Path
 ) -> None:
