@@ -7,7 +7,7 @@ BIN := .venv/bin
 help:
 	@echo "make quickstart   measure all four claims in some ten minutes and write runs/quickstart/report.html"
 	@echo "make report       draw the figures of the README again, from the tables in docs/reference; trains nothing"
-	@echo "make test         run the tests; eight minutes"
+	@echo "make test         run the tests; seven minutes"
 	@echo "make test-slow    run the tests that take more than ten seconds each; five minutes"
 	@echo "make lint         ruff and pyright"
 	@echo "make clean        remove the environment (runs/ stays)"
@@ -34,6 +34,7 @@ quickstart: .venv/.ready
 # Gradients at initialisation and on the tasks of the sweeps would share panels, hence several reports.
 report: .venv/.ready
 	$(BIN)/lengthwise report docs/reference/bottleneck docs/reference/gradients docs/reference/parallelism --output docs --figures accuracy bits gradient_norm sequential_depth step_time
+	$(BIN)/lengthwise report docs/reference/up_to_20 --output docs --figures length_generalisation errors prefixes capacity_by_context
 	$(BIN)/lengthwise report docs/reference/by_length --output docs --figures bleu_by_length length_ratio_by_length
 	$(BIN)/lengthwise report docs/reference/gradients_recall --output docs --figures accuracy_by_lag
 	$(BIN)/lengthwise report docs/reference/remedies --output docs --figures remedies
