@@ -8,7 +8,7 @@ help:
 	@echo "make quickstart   measure all four claims in some ten minutes and write runs/quickstart/report.html"
 	@echo "make report       draw the figures of the README again, from the tables in docs/reference; trains nothing"
 	@echo "make test         run the tests; seven minutes"
-	@echo "make test-slow    run the tests that take more than ten seconds each; five minutes"
+	@echo "make test-slow    run the tests that take more than ten seconds each; seven minutes"
 	@echo "make lint         ruff and pyright"
 	@echo "make clean        remove the environment (runs/ stays)"
 
