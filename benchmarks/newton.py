@@ -126,14 +126,6 @@ def _seconds(run: Callable[[], object], repeats: int) -> float:
     return statistics.median(spent)
 
 
-def _load(layer: nn.GRU | nn.LSTM, checkpoint: Path) -> Tensor:
-    """Give the layer the encoder's weights of a checkpoint; its embeddings."""
-    weights = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
-    prefix = "encoder.layers."
-    layer.load_state_dict({name.removeprefix(prefix): value for name, value in weights.items() if prefix in name})
-    return weights["source_embedding.weight"]
-
-
 @torch.no_grad()
 def main() -> None:
     """Print a line for each cell, length and method."""
@@ -150,14 +142,17 @@ def main() -> None:
         "GRU": (nn.GRU, linearised_gru, 1), "LSTM": (nn.LSTM, linearised_lstm, 2),
     }  # fmt: skip
     size = options.hidden_size
+    encoder, table = {}, torch.randn(32, size)
     if options.checkpoint is not None:
         weights = torch.load(options.checkpoint, map_location="cpu", weights_only=True)["state_dict"]
-        gates, size = weights["encoder.layers.weight_hh_l0"].shape
+        table, prefix = weights["source_embedding.weight"], "encoder.layers."
+        encoder = {name.removeprefix(prefix): value for name, value in weights.items() if prefix in name}
+        gates, size = encoder["weight_hh_l0"].shape
         kinds = {name: kind for name, kind in kinds.items() if gates == {"GRU": 3, "LSTM": 4}[name] * size}
     print("cell  length  method    steps  greatest error  seconds  times the loop")
     for name, (layer_class, linearised, parts) in kinds.items():
         layer = layer_class(size, size, batch_first=True)
-        table = torch.randn(32, size) if options.checkpoint is None else _load(layer, options.checkpoint)
+        layer.load_state_dict(encoder or layer.state_dict())
         for length in options.lengths:
             inputs = table[torch.randint(len(table), (options.batch_size, length))]
             initial = torch.zeros(options.batch_size, parts * size)

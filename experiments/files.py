@@ -60,6 +60,12 @@ def write_csv(path: Path, names: Sequence[str], rows: Iterable[Iterable[Any]]) -
         csv.writer(file, lineterminator="\n").writerows([names, *rows])
 
 
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """The rows of a table of one's own trial, by the names of its columns."""
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Write an object as JSON, whole or not at all."""
     with whole_file(path) as partial:

@@ -15,7 +15,7 @@ from analysis.statistics.summaries import BUDGET, CONVERGED, PROPORTION, STOPPED
 from analysis.tables.gradient_tables import curves, read_gradients
 from analysis.tables.probe_tables import read_probe
 from analysis.tables.schema import ALL, PARALLELISM
-from analysis.tables.trial_folders import load_runs
+from analysis.tables.trial_folders import Runs
 
 COLUMNS = ["line", "x", "seed", "value", "ended"]
 COUNTED = -1  # the seed of what is counted and not drawn
@@ -25,8 +25,13 @@ LABELS = {
 }  # fmt: skip
 
 
-def observe(reproduction: Reproduction, folder: Path) -> pd.DataFrame:
+def observe(reproduction: Reproduction, folder: Path, runs: Runs) -> pd.DataFrame:
     """Every value of every line found below a folder.
+
+    Args:
+        reproduction: what was to be measured.
+        folder: with the table of its probe, if it has one.
+        runs: the trials of the folder.
 
     Returns:
         Columns `COLUMNS`; `seed` is `COUNTED` where there is none; `ended` says how training ended.
@@ -34,8 +39,10 @@ def observe(reproduction: Reproduction, folder: Path) -> pd.DataFrame:
     Raises:
         ReportError: a file that cannot be understood.
     """
-    read = {"trials": _of_trials, "gradients": _of_gradients, "parallelism": _of_counts}[reproduction.table]
-    rows = read(reproduction, folder) if folder.is_dir() else []
+    if reproduction.table == "trials":
+        rows = _of_trials(reproduction, runs)
+    else:
+        rows = {"gradients": _of_gradients, "parallelism": _of_counts}[reproduction.table](reproduction, folder)
     places = reproduction.lengths
     kept = [row for row in rows if np.isfinite(row[3]) and (not places or row[1] in places)]
     return pd.DataFrame(kept, columns=COLUMNS)
@@ -68,8 +75,7 @@ def points(observed: pd.DataFrame, reproduction: Reproduction) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["line", "x", "mean", "low", "high", "seeds", STOPPED, "best"])
 
 
-def _of_trials(reproduction: Reproduction, folder: Path) -> list[list[Any]]:
-    runs = load_runs([folder])
+def _of_trials(reproduction: Reproduction, runs: Runs) -> list[list[Any]]:
     rows: list[list[Any]] = []
     tested = runs.results[(runs.results["split"] == "test") & (runs.results["bucket"] != ALL)]
     by_metric = {metric: dict(iter(table.groupby("trial"))) for metric, table in tested.groupby("metric")}

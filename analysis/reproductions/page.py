@@ -51,11 +51,14 @@ def write_page(reproduction: Reproduction, folder: Path, command: str) -> str:
         ReportError: a file that cannot be understood.
         OSError: the folder cannot be written.
     """
-    observed = observe(reproduction, folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    runs = load_runs([folder])
+    observed = observe(reproduction, folder, runs)
     measured = points(observed, reproduction)
     judged = judge(reproduction, observed)
     chart = reproduction_figure(reproduction, measured)
     blocks = list(_blocks(reproduction, measured, judged, command))
+    ran_on = pd.concat([runs.environments, read_probe_environments([folder])])
     snippets = table_snippets(blocks)
     if chart is not None:
         link = f"[PDF](figures/{chart.name}.pdf), [points (CSV)](figures/{chart.name}.csv)"
@@ -66,7 +69,7 @@ def write_page(reproduction: Reproduction, folder: Path, command: str) -> str:
         _write(folder / "latex" / f"{name}.tex", snippet)
     _write(folder / "reproduction.md", markdown.document(blocks))
     _write(folder / "reproduction.html", page(blocks, [line.name for line in reproduction.lines]))
-    _write(folder / KEPT, json.dumps(_kept(reproduction, measured, judged, folder, command), indent=1) + "\n")
+    _write(folder / KEPT, json.dumps(_kept(reproduction, measured, judged, ran_on, command), indent=1) + "\n")
     shown = [points_table(reproduction, measured), *(_claim(one) for one in judged), Paragraph(_answer(judged))]
     return terminal.plain_text(shown)
 
@@ -144,9 +147,8 @@ def _answer(judged: Sequence[Judged]) -> str:
 
 
 def _kept(
-    reproduction: Reproduction, measured: pd.DataFrame, judged: Sequence[Judged], folder: Path, command: str
+    reproduction: Reproduction, measured: pd.DataFrame, judged: Sequence[Judged], ran_on: pd.DataFrame, command: str
 ) -> dict[str, Any]:
-    ran_on = pd.concat([load_runs([folder]).environments, read_probe_environments([folder])])
     origin = {key: sorted(set(ran_on[key].dropna())) for key in ("commit", "device", "processor")}
     return {
         "size": reproduction.size,

@@ -1,6 +1,5 @@
 """What a W&B sweep looks for and what it gives up: the keys metric and early_terminate of a sweep file."""
 
-import csv
 import difflib
 import math
 from dataclasses import dataclass
@@ -10,6 +9,8 @@ from typing import Any
 from analysis.tables.schema import HISTORY, RESULTS
 from experiments.config.monitors import MODES, direction
 from experiments.errors import UsageError, refuse_unknown
+from experiments.files import read_rows
+from experiments.trial.outcome import totals
 
 FORMS = "validation/METRIC such as validation/loss, or test/METRIC/LENGTH such as test/greedy_token_accuracy/40"
 
@@ -35,16 +36,12 @@ class Metric:
     def of(self, folder: Path) -> float | None:
         """The value of a complete trial, the best of its curve as W&B takes it; None where it was not measured."""
         split, _, name = self.name.partition("/")
-        table = RESULTS if split == "test" else HISTORY
-        with (folder / table.file).open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
         if split == "test":
-            rows = [row for row in rows if not row["position"]]
-            named = [(f"{row['metric']}/{row['bucket'] or row['eval_length']}", row["value"]) for row in rows]
+            values = [totals(read_rows(folder / RESULTS.file)).get(self.name, math.nan)]
         else:
-            named = [(row["metric"], row["value"]) for row in rows if row["split"] == split]
-        values = [float(value) for key, value in named if key == name and math.isfinite(float(value))]
-        return (max if self.maximize else min)(values, default=None)
+            rows = read_rows(folder / HISTORY.file)
+            values = [float(row["value"]) for row in rows if (row["split"], row["metric"]) == (split, name)]
+        return (max if self.maximize else min)(filter(math.isfinite, values), default=None)
 
 
 @dataclass(frozen=True)

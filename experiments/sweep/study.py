@@ -27,6 +27,12 @@ from experiments.trial.outcome import read_summary, was_stopped
 
 FILE = "study.sqlite3"
 NAME = "sweep"  # of the study in its file
+# Distributions of sweep files between min and max that Optuna has, with their options there.
+BOUNDED: dict[str, tuple[str, dict[str, Any]]] = {
+    "int_uniform": ("IntDistribution", {}),
+    "uniform": ("FloatDistribution", {}),
+    "log_uniform_values": ("FloatDistribution", {"log": True}),
+}
 SQLITE_SECONDS = 60  # a process waits so long for the file while another writes
 
 
@@ -251,12 +257,9 @@ def _space(parameter: Parameter) -> Any:
         case "categorical":
             if "probabilities" not in settings:
                 return distributions.CategoricalDistribution(tuple(dict.fromkeys(map(json.dumps, settings["values"]))))
-        case "int_uniform":
-            return distributions.IntDistribution(settings["min"], settings["max"])
-        case "uniform":
-            return distributions.FloatDistribution(settings["min"], settings["max"])
-        case "log_uniform_values":
-            return distributions.FloatDistribution(settings["min"], settings["max"], log=True)
+        case name if name in BOUNDED:
+            kind, options = BOUNDED[name]
+            return getattr(distributions, kind)(settings["min"], settings["max"], **options)
     return distributions.FloatDistribution(1e-9, 1 - 1e-9)
 
 
@@ -267,6 +270,6 @@ def _value(path: Path, parameter: Parameter, chosen: dict[str, Any]) -> Any:
     value = chosen[parameter.name]
     if isinstance(value, str):
         return json.loads(value)
-    if parameter.distribution in ("int_uniform", "uniform", "log_uniform_values"):
+    if parameter.distribution in BOUNDED:
         return value
     return draw(path, parameter, value)

@@ -1,6 +1,5 @@
 """Where a trial is logged besides its folder: W&B, or another of Lightning's loggers."""
 
-import csv
 import os
 import shutil
 from collections.abc import Iterable
@@ -14,9 +13,11 @@ from analysis.tables.schema import RESULTS
 from data.datamodule import Seq2SeqDataModule
 from experiments.config.trial import Trial
 from experiments.errors import UsageError
+from experiments.files import read_rows
 from experiments.machine import is_nonzero_rank
 from experiments.tracking.agent import in_sweep
-from experiments.tracking.wandb_run import Tracker, WandbTracker, settings_of, totals
+from experiments.tracking.wandb_run import Tracker, WandbTracker, settings_of
+from experiments.trial.outcome import totals
 from lit_models import LitSeq2Seq
 
 
@@ -91,9 +92,7 @@ class LoggerTracker(Tracker):
         from experiments.tracking.media import log_files, log_samples  # drawing is slow to import
 
         assert self.logger is not None
-        with (self.folder / RESULTS.file).open(newline="", encoding="utf-8") as file:
-            results = totals(list(csv.DictReader(file)))
-        self.logger.log_metrics(results, summary["steps"])
+        self.logger.log_metrics(totals(read_rows(self.folder / RESULTS.file)), summary["steps"])
         if isinstance(self.logger, CSVLogger):
             return  # which holds no pictures
         if data.text is None:

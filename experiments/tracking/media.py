@@ -1,6 +1,5 @@
 """What a trial's run in a logger shows besides numbers: sample outputs, attention, gradient flow, and artifacts."""
 
-import csv
 import json
 import tempfile
 from pathlib import Path
@@ -20,6 +19,7 @@ from analysis.tables.schema import ATTENTION, GRADIENTS, SENTENCES
 from data.datamodule import Seq2SeqDataModule
 from experiments.evaluation.samples import Sample, symbol_samples
 from experiments.evaluation.text import LONGEST_SHOWN
+from experiments.files import read_rows
 from lit_models import LitSeq2Seq
 
 SAMPLES_PER_LENGTH = 8
@@ -46,8 +46,7 @@ def log_samples(logger: Logger, model: LitSeq2Seq, data: Seq2SeqDataModule) -> N
 def log_files(logger: Logger, folder: Path, summary: dict[str, Any]) -> None:
     """Sentences, attention and gradient flow of a trial, as far as its folder has them."""
     if (path := folder / SENTENCES.file).exists():
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = [[row[column] for column in SENTENCE_COLUMNS] for row in csv.DictReader(file)]
+        rows = [[row[column] for column in SENTENCE_COLUMNS] for row in read_rows(path)]
         _log_table(logger, SENTENCE_COLUMNS, rows[:MOST_SENTENCES])
     with tempfile.TemporaryDirectory() as drawn:
         if (path := folder / ATTENTION.file).exists() and (folder / SENTENCES.file).exists():

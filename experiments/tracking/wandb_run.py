@@ -21,7 +21,9 @@ from data.datamodule import Seq2SeqDataModule
 from experiments.config.options import options_of
 from experiments.config.trial import Trial
 from experiments.errors import UsageError
+from experiments.files import read_rows
 from experiments.tracking.agent import agent_is_gone, in_sweep
+from experiments.trial.outcome import totals
 from lit_models import LitSeq2Seq
 
 # W&B takes a run that exits with 255 for one that was killed and can be continued.
@@ -176,8 +178,7 @@ def log_results(logger: WandbLogger, folder: Path, summary: dict[str, Any]) -> N
     reads them.
     """
     run = logger.experiment
-    with (folder / RESULTS.file).open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
+    rows = read_rows(folder / RESULTS.file)
     for axis, points in _curves(rows):
         run.define_metric(axis)
         for name in dict.fromkeys(key for point in points for key in point if key != axis):
@@ -189,15 +190,6 @@ def log_results(logger: WandbLogger, folder: Path, summary: dict[str, Any]) -> N
         if (folder / name).exists():
             # A copy, as offline runs are synchronised later, perhaps elsewhere.
             run.save(shutil.copy(folder / name, Path(run.dir, name)), base_path=run.dir, policy="now")
-
-
-def totals(rows: list[dict[str, str]]) -> dict[str, float]:
-    """The rows of results.csv that are of no position, by metric and test length or bucket."""
-    return {
-        f"test/{row['metric']}/{row['bucket'] or row['eval_length']}": float(row["value"])
-        for row in rows
-        if not row["position"]
-    }
 
 
 def _curves(rows: list[dict[str, str]]) -> Iterable[tuple[str, list[dict[str, Any]]]]:

@@ -71,3 +71,12 @@ def out_of_memory(error: BaseException) -> str | None:
         return str(error).partition("\n")[0]
     lines = (line.strip(" -") for line in str(error).splitlines() if "can't allocate memory" in line)
     return next(lines, None)
+
+
+def totals(rows: list[dict[str, str]]) -> dict[str, float]:
+    """The rows of results.csv that are of no position, by metric and test length or bucket."""
+    return {
+        f"test/{row['metric']}/{row['bucket'] or row['eval_length']}": float(row["value"])
+        for row in rows
+        if not row["position"]
+    }

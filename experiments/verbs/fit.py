@@ -1,6 +1,5 @@
 """`lengthwise fit | validate | test | predict`: one trial, through LightningCLI."""
 
-import csv
 import sys
 import time
 from pathlib import Path
@@ -19,6 +18,7 @@ from experiments.errors import UsageError
 from experiments.evaluation.samples import symbols, table_cell
 from experiments.evaluation.text_metrics import NO_BLEU
 from experiments.evaluation.translator import Translator
+from experiments.files import read_rows
 from experiments.machine import is_nonzero_rank
 from experiments.tracking.agent import in_sweep
 from experiments.trial.callbacks import TrialDiverged
@@ -109,8 +109,7 @@ def _fit(trial: Trial) -> int:
 
 def _print_accuracy(path: Path) -> None:
     """The figures most people look for first, and where the others are."""
-    with path.open(newline="") as file:
-        rows = [row for row in csv.DictReader(file) if not row["position"]]
+    rows = [row for row in read_rows(path) if not row["position"]]
     values = {(row["eval_length"], row["metric"]): row["value"] for row in rows}
     texts = {(row["bucket"], row["metric"]): row["value"] for row in rows if row["bucket"]}
     if texts:

@@ -75,7 +75,9 @@ def context_figure(results: pd.DataFrame, trials: pd.DataFrame, architectures: A
         numbers = shown["context_size"]
         for axes, divisor, label in zip(row, (1, numbers), LABELS, strict=True):
             bits = shown[["mean", "low", "high"]].div(divisor, axis=0)
-            draw_error_bars(axes, pd.concat([shown.drop(columns=list(bits)), bits], axis=1), "context_size", looks)
+            draw_error_bars(
+                axes, shown.assign(**{str(name): column for name, column in bits.items()}), "context_size", looks
+            )
             length_axis(axes, numbers.astype(int), "Numbers in the context")
             axes.set_ylabel(label)
             axes.margins(y=0.1)
