@@ -51,6 +51,7 @@ class Batch(NamedTuple):
         examples: (B,) number of each row in its split, from 0; or None.
         decode_limits: (B,) most tokens a free-running decoder may produce for each row, EOS included; None where
             the length of the target is known beforehand: then as many as the batch's targets have.
+        answers: (A,) token ids of which the last in each target is the one that is scored; None where all tokens are.
         on_host: lengths for the host to branch on; None asks the tensors above.
     """
 
@@ -63,4 +64,5 @@ class Batch(NamedTuple):
     target_bits: Tensor | None = None
     examples: Tensor | None = None
     decode_limits: Tensor | None = None
+    answers: Tensor | None = None
     on_host: OnHost | None = None

@@ -5,7 +5,7 @@ once whatever the number of processes, and a run on two of them equals a run on 
 """
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,9 +27,10 @@ class ExampleStore:
         examples: the sequences.
         known_length: whether the length of a target follows from its source, as in the synthetic tasks. Where it
             does not, a decoder may produce up to twice the source and 20 tokens.
+        answers: token ids of which the last in each target is scored; none where all tokens are.
     """
 
-    def __init__(self, examples: Examples, known_length: bool = True) -> None:
+    def __init__(self, examples: Examples, known_length: bool = True, answers: Sequence[int] = ()) -> None:
         self.source = torch.from_numpy(examples.source)
         self.source_lengths = torch.from_numpy(examples.source_lengths)
         self.target_in, self.target_out = _with_boundaries(examples)
@@ -42,6 +43,7 @@ class ExampleStore:
         if examples.target_bits is not None:
             self.target_bits = torch.from_numpy(examples.target_bits).float()
         self.decode_limits = None if known_length else decode_limits(self.source_lengths)
+        self.answers = torch.tensor(answers) if answers else None
 
     def __len__(self) -> int:
         return len(self.source)
@@ -82,6 +84,7 @@ class ExampleStore:
             target_bits=None if self.target_bits is None else self.target_bits[rank_rows] * (not idle),
             examples=rank_rows,
             decode_limits=None if self.decode_limits is None else self.decode_limits[rank_rows],
+            answers=self.answers,
             on_host=OnHost(source_lengths, bool((source_lengths < source_width).any()), longest),
         )
 

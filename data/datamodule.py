@@ -32,12 +32,14 @@ class Seq2SeqDataModule(pl.LightningDataModule):
     Args:
         task: on random symbols copy, reverse, sort, duplicate, odds-first, bucket-sort; first-token-recall, parity,
             even-pairs, cycle-navigation, modular-arithmetic, missing-duplicate; running-parity, bracket-depth; unroll;
-            associative-recall, mqar, selective-copy, induction, suffix-lookup (docs/tasks.md). Generated between two
-            languages numbers (written out in words) and dates. Or text, from a corpus or from files.
+            associative-recall, mqar, selective-copy, induction, suffix-lookup (docs/tasks.md). In words of a small
+            grammar coreference, word-sense, negation, tagging (docs/language.md). Generated between two languages
+            numbers (written out in words) and dates. Or text, from a corpus or from files.
         vocabulary: number of symbols; a random source carries length x log2(vocabulary) bits. Tasks with an alphabet
             of their own do not use it. For text the number of SentencePiece pieces at most. Default 16, for text 8000.
-        length: longest training source in tokens; of unroll the longest target; for text both sides; for numbers in
-            digits, for dates in dates. Default 20, for numbers and dates 6, for text 100.
+        length: longest training source in tokens; of unroll the longest target; of tasks in words the greatest
+            distance between the two words that have to meet; for text both sides; for numbers in digits, for dates in
+            dates. Default 20, for numbers and dates 6, for text 100.
         min_length: shortest training source, from the shortest that the task has; None trains on sources of exactly
             `length`. For numbers and dates None is 1. Text from files has no such limit.
         eval_lengths: further source lengths to test a generated task at; `length` itself is always tested. Default
@@ -230,7 +232,8 @@ class Seq2SeqDataModule(pl.LightningDataModule):
         return self._synthetic("validation", self.validation_examples, self.min_length, self.length)
 
     def _synthetic(self, split: str, count: int, min_length: int, max_length: int) -> ExampleStore:
-        return ExampleStore(generate(self.task, self.vocabulary, min_length, max_length, count, self.seed, split))
+        examples = generate(self.task, self.vocabulary, min_length, max_length, count, self.seed, split)
+        return ExampleStore(examples, answers=[FIRST_TOKEN + symbol for symbol in TASKS[self.task].answers])
 
     def _evaluation(self, store: ExampleStore) -> EvaluationBatches:
         """Test segments are never left out: one longer than a whole batch makes a batch of its own."""
@@ -256,7 +259,8 @@ class Seq2SeqDataModule(pl.LightningDataModule):
                 self._check_sources_of(["test"], length, length)
             except ValueError as error:
                 raise ValueError(str(error).replace("data.length", "data.eval_lengths")) from None
-        longest = max(self.eval_lengths[-1], TASKS[self.task].longest_target(self.eval_lengths[-1])) + 1
+        known, longest = TASKS[self.task], self.eval_lengths[-1]
+        longest = max(longest, known.longest_source(longest), known.longest_target(longest)) + 1
         if self.batch_tokens < longest:
             raise ValueError(
                 f"data.batch_tokens: {self.batch_tokens} cannot hold a sequence of {longest} tokens (EOS included)"

@@ -1,4 +1,4 @@
-"""Synthetic tasks whose difficulty is known exactly.
+"""Synthetic tasks whose difficulty is known exactly, on symbols without a meaning or in words.
 
 A task is a pure function of its parameters, a seed, a split and a number of examples. The random numbers come
 from the counter-based generator Philox (Salmon et al. 2011) keyed by seed and split, used as raw 64-bit words
@@ -21,6 +21,8 @@ import numpy as np
 
 from data import symbol_tasks
 from data.batch import FIRST_TOKEN, PAD
+from data.language import coreference, negation, tagging, word_sense
+from data.language.sentences import Sentences
 from data.symbol_tasks import GOLDEN, mix, uniform
 
 SPLITS = ("train", "validation", "test")
@@ -59,7 +61,10 @@ class Task:
         alphabet: how many symbols the task has; None for as many as data.vocabulary says.
         least_length: of what makes sense.
         least_vocabulary: at a length.
+        longest_source: the most tokens of a source at a length.
         longest_target: the most tokens of a target at a length.
+        words: what the symbols stand for, by symbol; none where they stand for nothing.
+        answers: symbols of which the last in a target is the one that is scored; none where all are.
     """
 
     draw: Callable[[np.ndarray, np.ndarray, int], np.ndarray]
@@ -69,7 +74,10 @@ class Task:
     alphabet: int | None = None
     least_length: int = 1
     least_vocabulary: Callable[[int], int] = lambda length: 2
+    longest_source: Callable[[int], int] = lambda length: length
     longest_target: Callable[[int], int] = lambda length: length
+    words: tuple[str, ...] = ()
+    answers: tuple[int, ...] = ()
 
 
 def _chance_of_sort(vocabulary: int, length: int) -> float:
@@ -97,6 +105,23 @@ def _chance_of_depth(vocabulary: int, length: int) -> float:
 def _likeliest(probability: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> Callable[[int, int], float]:
     """The chance of a task with one of five answers, from the probability of each at a length."""
     return lambda vocabulary, length: float(probability(np.full(5, length), np.arange(5)).max())
+
+
+def _in_words(sentences: Sentences, outputs: Literal["each", "one", "other"], chance: float) -> Task:
+    """A task in words, whose length is the distance between two of them."""
+    longest = lambda length: length + sentences.around  # noqa: E731
+    return Task(
+        sentences.draw,
+        sentences.target,
+        outputs,
+        lambda vocabulary, length: chance,
+        alphabet=len(sentences.words),
+        least_length=sentences.least_distance,
+        longest_source=longest,
+        longest_target=longest,
+        words=sentences.words,
+        answers=tuple(sentences.symbols[word] for word in sentences.answers),
+    )
 
 
 _any, _one_of_two = symbol_tasks.random_symbols, lambda vocabulary, length: 0.5
@@ -170,7 +195,14 @@ TASKS: dict[str, Task] = {
         _chance_of_depth,
         least_vocabulary=lambda length: 3,
     ),
+    "coreference": _in_words(coreference.SENTENCES, "other", 1 / 3),
+    "word-sense": _in_words(word_sense.SENTENCES, "other", 1 / 2),
+    "negation": _in_words(negation.SENTENCES, "one", 1 / 2),
+    "tagging": _in_words(tagging.SENTENCES, "each", 1 / 2),
 }
+
+
+IN_WORDS = tuple(name for name, task in TASKS.items() if task.words)
 
 
 def alphabet(task: str, vocabulary: int) -> int:

@@ -60,7 +60,7 @@ class Tokenizer:
 
         It is one line: a byte piece can be a line break, which becomes a space.
         """
-        return " ".join(self._processor.decode(_words(tokens)).splitlines())
+        return " ".join(self._processor.decode(word_ids(tokens)).splitlines())
 
     @cached_property
     def normalises(self) -> bool:
@@ -89,7 +89,8 @@ class Tokenizer:
         return [self._processor.id_to_piece(int(token)) for token in tokens]
 
 
-def _words(tokens: Sequence[int]) -> list[int]:
+def word_ids(tokens: Sequence[int]) -> list[int]:
+    """The ids up to the first EOS, without PAD and BOS."""
     words = []
     for token in tokens:
         if token == EOS:

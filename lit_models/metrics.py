@@ -25,6 +25,24 @@ def end_of(tokens: Tensor) -> Tensor:
     return torch.where(is_end.any(dim=1), is_end.int().argmax(dim=1) + 1, tokens.shape[1] + 1)
 
 
+def last_answer(tokens: Tensor, answers: Tensor) -> Tensor:
+    """(B, T), (A,) -> (B, T) where the last token of each row stands that is one of the answers."""
+    found = (tokens[:, :, None] == answers).any(dim=2)
+    return found & (found.flip(1).cumsum(dim=1).flip(1) == 1)
+
+
+def _scored(tokens: Tensor, words: Tensor, answers: Tensor | None) -> tuple[Tensor, Tensor]:
+    """(B, T) tokens and (B, T) target without EOS -> masks of what is right and of what counts.
+
+    All tokens, each at its position; or (A,) answers, of which the last counts wherever it stands: one word too many
+    before it makes no other answer of it.
+    """
+    if answers is None:
+        return tokens == words, words != PAD
+    asked, given = ((row * last_answer(row, answers)).sum(dim=1) for row in (words, tokens))
+    return given == asked, asked != PAD
+
+
 def _as_wide(tokens: Tensor, target: Tensor) -> Tensor:
     """Tokens cut or padded to the width of the target."""
     width = target.shape[1]
@@ -150,8 +168,9 @@ class SequenceMetrics(nn.Module):
         tokens = counted.sum()
         self.padding.update((~counted).float())
         self.loss.update(losses.sum() / tokens.clamp(min=1), tokens)
-        self.token_accuracy.update(forced == words, is_word)
-        self.greedy_token_accuracy.update(decoded == words, is_word)
+        is_scored = is_word if batch.answers is None else last_answer(words, batch.answers)
+        self.token_accuracy.update(forced == words, is_scored)
+        self.greedy_token_accuracy.update(*_scored(decoded, words, batch.answers))
         self.exact_match.update(_all_right(forced, target), real)
         right = _all_right(decoded, target)
         self.greedy_exact_match.update(right, real)
@@ -162,7 +181,7 @@ class SequenceMetrics(nn.Module):
         self.greedy_wrong_content.update((ends == expected) & ~right, real)
         if forced_length is not None:
             forced_length = _as_wide(forced_length, target)
-            self.forced_length_token_accuracy.update(forced_length == words, is_word)
+            self.forced_length_token_accuracy.update(*_scored(forced_length, words, batch.answers))
             self.forced_length_exact_match.update(_all_right(forced_length, words), real)
         if batch.target_bits is not None:
             self.bits_presented.update(batch.target_bits, real)

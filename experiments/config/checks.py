@@ -84,7 +84,8 @@ def check_task(model: type[LitSeq2Seq], options: dict[str, Any], data: Seq2SeqDa
         return
     longest = data.eval_lengths[-1]
     try:
-        model.check_lengths(longest, TASKS[data.task].longest_target(longest) + 1, options)
+        task = TASKS[data.task]
+        model.check_lengths(task.longest_source(longest), task.longest_target(longest) + 1, options)
     except ValueError as error:
         raise UsageError(f"{error}; the longest tested has {longest} (data.eval_lengths)") from None
 

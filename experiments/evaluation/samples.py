@@ -9,6 +9,7 @@ from lightning.pytorch.utilities import move_data_to_device
 
 from data.batch import BOS, EOS, FIRST_TOKEN, PAD, Batch
 from data.datamodule import Seq2SeqDataModule
+from data.tasks import TASKS
 from lit_models import LitSeq2Seq
 
 ESCAPES = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
@@ -50,13 +51,15 @@ def symbol_samples(model: LitSeq2Seq, data: Seq2SeqDataModule, count: int, longe
         target_in = torch.cat([torch.full_like(outputs[:, :1], BOS), outputs[:, :-1]], dim=1)
         weights = model(Batch(batch.source, batch.source_lengths, target_in, outputs), need_attention=True).attention
         for row, output in enumerate(outputs):
-            source, written = symbols(batch.source[row].tolist()), symbols(output.tolist())
+            rows = (batch.source[row], batch.target_out[row], output)
+            source, target, written = (symbols(tokens.tolist(), data.task) for tokens in rows)
             shown = None if weights is None else weights[row, : len(written), : len(source)].float().tolist()
-            samples.append(Sample(length, source, symbols(batch.target_out[row].tolist()), written, shown))
+            samples.append(Sample(length, source, target, written, shown))
     return samples
 
 
-def symbols(tokens: list[int]) -> list[str]:
-    """Token ids as the task's shown symbols, up to EOS; a question mark is no symbol of the task."""
-    end = tokens.index(EOS) if EOS in tokens else len(tokens)
-    return [str(token - FIRST_TOKEN) if token >= FIRST_TOKEN else "?" for token in tokens[:end] if token != PAD]
+def symbols(tokens: list[int], task: str) -> list[str]:
+    """Token ids as the task's shown symbols, or words, up to EOS; a question mark is no symbol of the task."""
+    end, words = tokens.index(EOS) if EOS in tokens else len(tokens), TASKS[task].words
+    numbers = [token - FIRST_TOKEN for token in tokens[:end] if token != PAD]
+    return ["?" if number < 0 else words[number] if words else str(number) for number in numbers]

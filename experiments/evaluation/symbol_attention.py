@@ -5,6 +5,7 @@ from typing import Any
 
 from analysis.tables.attention_files import EXAMPLE
 from data.datamodule import Seq2SeqDataModule
+from data.tasks import IN_WORDS
 from experiments.evaluation.samples import Sample, symbol_samples
 from experiments.evaluation.text import LONGEST_SHOWN, rounded
 from lit_models import LitSeq2Seq
@@ -25,7 +26,7 @@ def _entry(task: str, sample: Sample, weights: list[list[float]]) -> dict[str, A
     digest = hashlib.sha256(" ".join([task, *sample.source]).encode()).digest()
     return {
         "id": int.from_bytes(digest[:3], "big"),
-        "name": f"{EXAMPLE}{task}, {sample.length} tokens",
+        "name": f"{EXAMPLE}{task}, " + (f"distance {sample.length}" if task in IN_WORDS else f"{sample.length} tokens"),
         "source": [WORD + symbol for symbol in sample.source],
         "target": [WORD + symbol for symbol in sample.output],
         "attention": rounded(weights),

@@ -190,4 +190,4 @@ def _predict(model: LitSeq2Seq, data) -> None:
         for index, batch in enumerate(loader):
             outputs = model.predict_step(move_data_to_device(batch, model.device), index).cpu()
             for row in zip(batch.source, batch.target_out, outputs, strict=True):
-                print("\t".join(" ".join(symbols(tokens.tolist())) for tokens in row))
+                print("\t".join(" ".join(symbols(tokens.tolist(), data.task)) for tokens in row))

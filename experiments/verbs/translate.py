@@ -20,7 +20,9 @@ from analysis.figures.attention.pair import draw_attention, metadata_for
 from analysis.files import require_writable
 from analysis.statistics.word_alignments import project_to_words, words_from_pieces, words_of_pieces
 from data.datamodule import BleuTokenizer
+from data.language.word_tokenizer import WordTokenizer
 from data.parallel_text import MARK, text_of
+from data.tasks import IN_WORDS, TASKS
 from experiments.config.arguments import OneLineParser, require_device, require_threads
 from experiments.errors import UsageError
 from experiments.evaluation.samples import table_cell
@@ -151,6 +153,9 @@ def _translator(options: argparse.Namespace, references: list[str]) -> tuple[Tra
     require_device(options.device)
     set_arithmetic()
     checkpoint = load_checkpoint(options.checkpoint)
+    if checkpoint.task in IN_WORDS:
+        words = WordTokenizer(TASKS[checkpoint.task].words)
+        return Translator(checkpoint.model.to(options.device), (words, words), lowercase=False), units_of(references)
     if checkpoint.text is None:
         raise UsageError(
             f"--checkpoint: {options.checkpoint} was trained on {checkpoint.task}, which is no text; "

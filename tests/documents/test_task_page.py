@@ -4,6 +4,7 @@ import inspect
 import re
 
 from data.datamodule import Seq2SeqDataModule
+from data.language import coreference, negation, tagging, word_sense
 from data.tasks import TASKS, alphabet
 from tests.helpers.documents import DOCS
 
@@ -24,6 +25,18 @@ def test_the_page_names_the_alphabets() -> None:
     groups = re.findall(r"([^()]+)\((\d+)(?: symbols)?\)", paragraph)
     named = {name: int(size) for names, size in groups for name in re.findall(r"`(\S+)`", names)}
     assert named == {name: task.alphabet for name, task in TASKS.items() if task.alphabet}
+
+
+def test_the_examples_in_words_ask_for_what_the_page_says() -> None:
+    sections = re.findall(r"\n\*\*([\w ]+)\.\*\*(.*?)(?=\n\*\*|\n## )", (DOCS / "language.md").read_text(), re.DOTALL)
+    tasks = {"Coreference": coreference, "Word sense": word_sense, "Negation": negation, "Tagging": tagging}
+    assert [name for name, _ in sections] == list(tasks)
+    for name, text in sections:
+        lines = [line.split() for line in text.splitlines() if line.startswith("    ")]
+        together = name == "Negation"  # on one line
+        pairs = [(line[:-1], line[-1:]) for line in lines] if together else zip(lines[::2], lines[1::2], strict=True)
+        for source, target in pairs:
+            assert tasks[name].SENTENCES.answer(source) == target
 
 
 def test_help_lists_every_task() -> None:

@@ -1,5 +1,12 @@
 # ruff: noqa: RUF001
-"""A few sentences in twelve languages, some of which leave no spaces between words."""
+"""A few sentences in twelve languages, some of which leave no spaces between words; and those of the tasks in words."""
+
+from functools import cache
+
+import numpy as np
+
+from data.batch import FIRST_TOKEN, PAD
+from data.tasks import TASKS, generate
 
 # Four sentences each; Thai has no 4-grams, as sacreBLEU cuts it at spaces.
 LANGUAGES = {
@@ -16,3 +23,17 @@ LANGUAGES = {
     "ko": ["한 남자가 자전거를 타고 있다.", "개 두 마리가 눈밭에서 논다.", "소녀가 웃고 있다.", "네."],
     "th": ["ชายคนหนึ่งขี่จักรยาน", "สุนัขสองตัวเล่นหิมะ แมวนอน", "เด็กหญิงหัวเราะ", "ใช่"],
 }
+
+Pair = tuple[list[str], list[str]]
+
+
+@cache  # what comes back is only read
+def drawn(task: str, least: int, most: int, count: int = 300, seed: int = 0, split: str = "train") -> list[Pair]:
+    """Sources and targets as words, of distances from `least` to `most`."""
+    examples = generate(task, 0, least, most, count, seed, split)
+    return list(zip(_words(task, examples.source), _words(task, examples.target), strict=True))
+
+
+def _words(task: str, rows: np.ndarray) -> list[list[str]]:
+    words = TASKS[task].words
+    return [[words[token - FIRST_TOKEN] for token in row if token != PAD] for row in rows.tolist()]

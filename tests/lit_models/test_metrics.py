@@ -67,6 +67,24 @@ def test_token_accuracy_counts_words_without_eos() -> None:
     assert measured(RIGHT, wrong_eos)["greedy_token_accuracy"] == 1
 
 
+def test_of_answers_the_last_counts_wherever_it_stands() -> None:
+    def accuracy(name: str, tokens: list[list[int]]) -> float:
+        metrics, rows = SequenceMetrics(), torch.tensor(tokens)
+        scored = batch()._replace(answers=torch.tensor([B, C]))
+        metrics.update(scored, logits_for(rows, 0.5), None, rows, rows)
+        return metrics.compute()[name]
+
+    greedy = "greedy_token_accuracy"
+    assert accuracy(greedy, [[A, B, EOS], [C, EOS, PAD]]) == 1
+    assert accuracy(greedy, [[B, EOS, PAD], [A, C, EOS]]) == 1  # one word too few, one too many
+    assert accuracy(greedy, [[C, B, EOS], [C, A, EOS]]) == 1
+    assert accuracy(greedy, [[B, C, EOS], [A, A, EOS]]) == 0  # another answer behind it; none at all
+    assert accuracy("forced_length_token_accuracy", [[B, A, PAD], [B, EOS, PAD]]) == 0.5
+    assert accuracy("token_accuracy", [[A, B, EOS], [C, EOS, PAD]]) == 1
+    assert accuracy("token_accuracy", [[C, B, EOS], [A, EOS, PAD]]) == 0.5  # at the place of the answer alone
+    assert accuracy("exact_match", [[C, B, EOS], [C, EOS, PAD]]) == 0.5
+
+
 def test_exact_match_wants_eos_too_and_ignores_what_follows_it() -> None:
     wrong_eos = torch.tensor([[A, B, A], [C, EOS, PAD]])
     noise_behind_eos = torch.tensor([[A, B, EOS], [C, EOS, A]])

@@ -1,0 +1,46 @@
+"""A sentence as text, and back: what a tokenizer is for text is for a task in words a list of them."""
+
+import re
+from collections.abc import Sequence
+from functools import cached_property
+
+from data.batch import FIRST_TOKEN, UNK
+from data.tokenizer import Tokenizer, word_ids
+
+BEGIN = "▁"  # of a piece that begins a word, as SentencePiece has it
+
+
+class WordTokenizer(Tokenizer):
+    """Words and signs of a task as tokens. A word that the task does not have is the unknown one.
+
+    Args:
+        words: of the task, by symbol.
+    """
+
+    def __init__(self, words: tuple[str, ...]) -> None:
+        self._words = words
+        self._symbols = {word: symbol for symbol, word in enumerate(words)}
+
+    def __len__(self) -> int:
+        return FIRST_TOKEN + len(self._words)
+
+    def encode(self, texts: Sequence[str]) -> list[list[int]]:
+        return [[self._id(word) for word in re.findall(r"\w+|[^\w\s]", text)] for text in texts]
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        return "".join(self.pieces(word_ids(tokens))).replace(BEGIN, " ").strip()
+
+    @cached_property
+    def normalises(self) -> bool:
+        return False
+
+    def words(self, text: str) -> list[int]:
+        return list(range(len(text.split())))
+
+    def pieces(self, tokens: Sequence[int]) -> list[str]:
+        """The word of each token behind `▁`; a sign stands at the word before it."""
+        known = [self._words[token - FIRST_TOKEN] if token >= FIRST_TOKEN else "⁇" for token in tokens]
+        return [word if word in (".", ",") else BEGIN + word for word in known]
+
+    def _id(self, word: str) -> int:
+        return FIRST_TOKEN + self._symbols[word] if word in self._symbols else UNK
