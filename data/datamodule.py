@@ -47,6 +47,8 @@ class Seq2SeqDataModule(pl.LightningDataModule):
         train_examples: number of training examples of a generated task.
         validation_examples: number of validation examples, drawn like the training ones.
         test_examples: number of test examples at each tested length.
+        test_limit: most pairs of given text that are tested: a sample over all source lengths, the same for every trial
+            on that text, which reports keep apart from the whole. None tests all.
         corpus: a public corpus by name, fetched once: multi30k, wmt14, iwslt2017, opus100 and others.
         train: training files: train.source and train.target, one segment a line, or tab-separated files as
             train.source alone. Several files are read one after the other.
@@ -82,6 +84,7 @@ class Seq2SeqDataModule(pl.LightningDataModule):
         train_examples: int = 50_000,
         validation_examples: int = 500,
         test_examples: int = 500,
+        test_limit: int | None = None,
         corpus: str | None = None,
         train: ParallelFiles | None = None,
         validation: ParallelFiles | None = None,
@@ -126,8 +129,11 @@ class Seq2SeqDataModule(pl.LightningDataModule):
         for name in ("train_examples", "validation_examples", "test_examples", "batch_tokens"):
             if getattr(self, name) < 1:
                 raise ValueError(f"data.{name}: {getattr(self, name)} must be at least 1")
-        if batch_size is not None and batch_size < 1:
-            raise ValueError(f"data.batch_size: {batch_size} must be at least 1, or null for no limit")
+        for name, limit in (("batch_size", batch_size), ("test_limit", test_limit)):
+            if limit is not None and limit < 1:
+                raise ValueError(f"data.{name}: {limit} must be at least 1, or null for no limit")
+        if test_limit is not None and kind != "text":
+            raise ValueError(f"data.test_limit: {task} is generated; --data.test_examples says how many are tested")
         if not 0 <= seed < 2**63:
             raise ValueError(f"data.seed: {seed} must be between 0 and 2^63 - 1")
         self.eval_lengths: list[int] = sorted({self.length, *(eval_lengths or [])})
@@ -174,6 +180,7 @@ class Seq2SeqDataModule(pl.LightningDataModule):
                     eval_lengths=self.eval_lengths,
                     counts=counts,
                     seed=seed,
+                    test_limit=test_limit,
                 )
             )
 
@@ -195,11 +202,13 @@ class Seq2SeqDataModule(pl.LightningDataModule):
 
     @property
     def test_name(self) -> str:
-        """What the test split is called: the corpus, or the names of its source files."""
-        if self.text is None or self.text.settings.files["test"] is None:
+        """What is tested on: the corpus, or the names of its source files; of a sample its size too, by which reports
+        keep its scores apart from those of the whole."""
+        if self.text is None:
             return self.name
-        pairs = self.text.settings.files["test"].pairs("data.test")
-        return "+".join(source.stem for source, _ in pairs)
+        files = self.text.settings.files["test"]
+        name = self.name if files is None else "+".join(source.stem for source, _ in files.pairs("data.test"))
+        return ", ".join(filter(None, [name, self.text.test_sample]))
 
     def train_dataloader(self) -> TrainingStream:
         accumulated = 1 if self.trainer is None else self.trainer.accumulate_grad_batches

@@ -40,13 +40,14 @@ class TextSettings:
     eval_lengths: list[int]  # of a generated task
     counts: dict[str, int]  # examples a split of a generated task; for the test split at each length
     seed: int
+    test_limit: int | None = None  # most pairs of the test split that are read
 
 
 class TextCorpus:
     """The pairs of all splits and the tokenizers trained on the first of them.
 
     Training and validation pairs are those whose source and target have at most `length` tokens; test pairs are
-    never left out for their length.
+    never left out for their length. Where there are more than `test_limit` of them, a sample is tested.
     """
 
     def __init__(self, settings: TextSettings) -> None:
@@ -60,9 +61,25 @@ class TextCorpus:
             ValueError: files cannot be used as they are; one line that names option, file and line.
         """
         if split not in self._texts:
-            text = self._read(split)
-            self._texts[split] = text if split == "test" else self._limit_length(text, split)
+            if split == "test":
+                self._texts[split] = self._whole_test.keep(self.test_rows)
+            else:
+                self._texts[split] = self._limit_length(self._read(split), split)
         return self._texts[split]
+
+    @cached_property
+    def test_rows(self) -> list[int]:
+        """Which pairs of the test split are tested: all, or a sample, the same for every trial on this text."""
+        total, limit = len(self._whole_test), self.settings.test_limit
+        if limit is None or limit >= total:
+            return list(range(total))
+        return sample_over_lengths(np.array([len(text) for text in self._whole_test.source]), limit)
+
+    @property
+    def test_sample(self) -> str:
+        """`500 of 3,436 sentences` where a sample is tested, otherwise empty."""
+        count, total = len(self.test_rows), len(self._whole_test)
+        return f"{count:,} of {total:,} sentences" if count < total else ""
 
     def check(self, splits: Sequence[str] = SPLITS) -> None:
         """Read splits; that their files are there is looked at before any of them is read.
@@ -110,6 +127,8 @@ class TextCorpus:
                 parts[split]["dropped_lines"] = text.problems.places
         seen = set(zip(self._whole_train.source, self._whole_train.target, strict=True))
         test = self.text("test")
+        if self.test_sample:
+            parts["test"]["sample"] = self.test_sample
         parts["test"]["also_in_train"] = sum(pair in seen for pair in zip(test.source, test.target, strict=True))
         return parts
 
@@ -134,6 +153,10 @@ class TextCorpus:
     @cached_property
     def _whole_train(self) -> ParallelText:
         return self._read("train")
+
+    @cached_property
+    def _whole_test(self) -> ParallelText:
+        return self._read("test")
 
     def _read(self, split: str) -> ParallelText:
         settings = self.settings
@@ -207,6 +230,22 @@ class TextCorpus:
         except DownloadError:  # a cache only saves time
             return train_tokenizer(texts, *options)
         return cached_tokenizer(texts, *options, folder)
+
+
+def sample_over_lengths(lengths: np.ndarray, count: int) -> list[int]:
+    """A sample that is the same everywhere: in order of length, one of each of `count` parts of equal size, by lot.
+
+    Args:
+        lengths: (N,), at least `count` of them.
+        count: how many are wanted.
+
+    Returns:
+        Their rows, ascending.
+    """
+    order = np.argsort(lengths, kind="stable")
+    edges = np.arange(count + 1) * len(order) // count
+    lots = np.random.Philox(key=np.zeros(2, dtype=np.uint64)).random_raw(count)
+    return sorted(order[edges[:-1] + (lots % np.diff(edges).astype(np.uint64)).astype(np.int64)].tolist())
 
 
 def _padded(rows: list[list[int]]) -> tuple[np.ndarray, np.ndarray]:

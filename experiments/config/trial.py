@@ -32,7 +32,7 @@ NOT_IN_NAME_TRAINER = (
 # Options that there were: they stay in the name of a trial, empty as they always were.
 FORMER_OPTIONS, FORMER_TRAINER_OPTIONS = ("optimizer", "lr_scheduler"), ("plugins",)
 # Options that came later, with the default at which they leave the name of a trial as it was before them.
-LATER_OPTIONS = {("early_stopping", "halvings"): 0, ("data", "bleu_tokenize"): None}
+LATER_OPTIONS = {("early_stopping", "halvings"): 0, ("data", "bleu_tokenize"): None, ("data", "test_limit"): None}
 LATER_SWITCHES = ("tf32",)
 
 

@@ -57,6 +57,7 @@ def evaluate_text(
     text = data.text.text("test")
     translator = Translator(model, data.text.tokenizers, data.lowercase)
     lengths = [len(row) for row in translator.encode(text.source, translator.source)]
+    lines = [row + 1 for row in data.text.test_rows]
     generator = decoding.generator(model.device)
     translated = translator.translate(text.source, decoding, generator, done=partial(done, "decoding"))
     best = [outputs[0] for outputs in translated]
@@ -83,11 +84,11 @@ def evaluate_text(
         rows.extend(Row(bucket, upper, None, name, value) for name, value in values.items() if not math.isnan(value))
     sentences = [
         (line, length, source, reference, output, *score.bleu)
-        for line, (length, source, reference, output, score) in enumerate(
-            zip(lengths, text.source, text.target, outputs, scores, strict=True), start=1
+        for line, length, source, reference, output, score in zip(
+            lines, lengths, text.source, text.target, outputs, scores, strict=True
         )
     ]
-    return TextResults(rows, sentences, _attention(translator, text.source, best, lengths), units)
+    return TextResults(rows, sentences, _attention(translator, text.source, best, lengths, lines), units)
 
 
 def _with_forced_lengths(
@@ -146,7 +147,7 @@ def write_attention(path: Path, arch: str, label: str, sentences: list[dict[str,
 
 
 def _attention(
-    translator: Translator, source: list[str], best: list[Translation], lengths: list[int]
+    translator: Translator, source: list[str], best: list[Translation], lengths: list[int], lines: list[int]
 ) -> list[dict[str, Any]]:
     """The same sentences for every model of a corpus: spread evenly over the lengths that can be shown."""
     by_length = sorted(range(len(lengths)), key=lambda i: (lengths[i], i))
@@ -160,7 +161,7 @@ def _attention(
             return []
         shown.append(
             {
-                "id": i + 1,
+                "id": lines[i],
                 "source": pieces,
                 "target": target,
                 "attention": rounded(weights.tolist()),

@@ -111,6 +111,19 @@ def test_a_segment_longer_than_a_batch_is_tested_alone(tmp_path: Path) -> None:
         assert ((batch.source != PAD).sum(dim=1) == batch.source_lengths).all()
 
 
+def test_a_sample_of_the_test_split_is_the_same_for_every_trial_and_has_all_lengths(tmp_path: Path) -> None:
+    sampled = [module(tmp_path, test_limit=6, **one) for one in ({}, {"seed": 3}, {"vocabulary": 80, "length": 20})]
+    whole, enough = module(tmp_path), module(tmp_path, test_limit=20)
+    first = sampled[0].text
+    assert first is not None and whole.text is not None
+    assert all(data.text is not None and data.text.test_rows == first.test_rows for data in sampled)
+    assert first.text("test").source == [whole.text.text("test").source[row] for row in first.test_rows]
+    assert len(first.examples("test").source) == len(set(first.test_rows)) == 6
+    assert {row % 3 for row in first.test_rows} == {0, 1, 2}, "sentences of one, two and three clauses"
+    assert sampled[0].test_name == "test, 6 of 20 sentences" == f"test, {first.report()['test']['sample']}"
+    assert whole.test_name == enough.test_name == "test"
+
+
 def test_what_was_read_and_left_out_is_reported(tmp_path: Path) -> None:
     write_corpus(tmp_path)
     first = (tmp_path / "train.en").read_text().splitlines()[0], (tmp_path / "train.fr").read_text().splitlines()[0]
@@ -148,6 +161,7 @@ def test_files_count_by_content_and_not_by_place(tmp_path: Path) -> None:
         ({"corpus": "multi30k"}, r"data\.train: data\.corpus multi30k is given too"),
         ({"eval_lengths": [5]}, r"data\.eval_lengths: text is as long as it is; data\.buckets"),
         ({"min_length": 5}, r"data\.min_length: text is as long as it is"),
+        ({"test_limit": 0}, r"data\.test_limit: 0 must be at least 1, or null for no limit"),
         ({"task": "txet"}, r"data\.task: 'txet' is unknown; did you mean 'text'\?"),
         ({"buckets": [0, 10]}, r"data\.buckets: 0 must be at least 1"),
         ({"length": 1}, r"data\.length: no pair of data\.train has at most 1 tokens"),
@@ -158,6 +172,11 @@ def test_options_that_make_no_sense_are_named(tmp_path: Path, options: dict[str,
         data = module(tmp_path, **options)
         assert data.text is not None
         data.text.check()
+
+
+def test_a_sample_is_of_given_text() -> None:
+    with pytest.raises(ValueError, match=r"data\.test_limit: numbers is generated; --data\.test_examples says"):
+        Seq2SeqDataModule("numbers", test_limit=5)
 
 
 @pytest.mark.parametrize("task", ["numbers", "dates"])
