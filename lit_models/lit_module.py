@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from data.batch import PAD, Batch
-from lit_models.contract import Seq2Seq, require
+from lit_models.contract import Output, Seq2Seq, require
 from lit_models.decoding.search import greedy
 from lit_models.kernels.loss import smoothed_cross_entropy
 from lit_models.metrics import SequenceMetrics, end_of
@@ -154,11 +154,18 @@ class LitSeq2Seq(Seq2Seq, pl.LightningModule):
     def on_test_epoch_end(self) -> None:
         """Behind the test Lightning moves the model to the CPU and ends the group of processes."""
         metrics = [cast(SequenceMetrics, metrics) for metrics in self.test_metrics]
-        self.test_results = [(one.compute(), one.by_position.compute().tolist()) for one in metrics]
+        self.test_results = [
+            (one.compute(), one.by_position.compute().tolist() if one.by_position.update_called else [])
+            for one in metrics
+        ]
 
-    def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Tensor:
-        """(B, T') greedy tokens."""
-        return self._evaluate(batch, self.test_metrics[dataloader_idx], force_length=batch.decode_limits is None)
+    def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Tensor | None:
+        """(B, T') greedy tokens; none of text, which is decoded elsewhere, as the trial asks, and scored as text."""
+        metrics = self.test_metrics[dataloader_idx]
+        if batch.decode_limits is None:
+            return self._evaluate(batch, metrics, force_length=True)
+        metrics.update(batch, *self._teacher_forced(batch), None)  # type: ignore[operator]
+        return None
 
     def predict_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Tensor:
         """(B, T') greedy tokens, computed in the precision of the weights: in bfloat16 close calls would be ties."""
@@ -167,12 +174,15 @@ class LitSeq2Seq(Seq2Seq, pl.LightningModule):
             return greedy(self, batch.source, batch.source_lengths, limits)
 
     def _evaluate(self, batch: Batch, metrics: nn.Module, force_length: bool = False) -> Tensor:
-        with torch.autocast(self.device.type, enabled=False):
-            output = self(batch, need_attention=batch.alignment is not None)
+        output = self._teacher_forced(batch)
         decoded = self.predict_step(batch, 0)
         forced = self._length_forced(batch, decoded) if force_length else None
-        metrics.update(batch, output.logits, output.attention, decoded, forced)  # type: ignore[operator]
+        metrics.update(batch, *output, decoded, forced)  # type: ignore[operator]
         return decoded
+
+    def _teacher_forced(self, batch: Batch) -> Output:
+        with torch.autocast(self.device.type, enabled=False):
+            return self(batch, need_attention=batch.alignment is not None)
 
     def _length_forced(self, batch: Batch, decoded: Tensor) -> Tensor:
         """(B, T) greedy tokens with the true length forced, EOS left out and PAD behind it.

@@ -144,7 +144,7 @@ class SequenceMetrics(nn.Module):
         batch: Batch,
         logits: Tensor,
         attention: Tensor | None,
-        decoded: Tensor,
+        decoded: Tensor | None,
         forced_length: Tensor | None = None,
     ) -> None:
         """Count a batch.
@@ -153,11 +153,11 @@ class SequenceMetrics(nn.Module):
             batch: the B sequences.
             logits: (B, T, V) of the teacher-forced pass.
             attention: (B, T, S) or None.
-            decoded: (B, T') tokens of the free-running pass, which need not end where the target does.
+            decoded: (B, T') tokens of the free-running pass, which need not end where the target does; None where
+                there was none.
             forced_length: (B, T') tokens of the same pass with the length of each target forced, without EOS; or None.
         """
         target = batch.target_out
-        decoded = _as_wide(decoded, target)
         counted = target != PAD
         real = counted.any(dim=1)  # a rank without an example of its own carries an empty row
         words = target.masked_fill(target == EOS, PAD)
@@ -170,15 +170,17 @@ class SequenceMetrics(nn.Module):
         self.loss.update(losses.sum() / tokens.clamp(min=1), tokens)
         is_scored = is_word if batch.answers is None else last_answer(words, batch.answers)
         self.token_accuracy.update(forced == words, is_scored)
-        self.greedy_token_accuracy.update(*_scored(decoded, words, batch.answers))
         self.exact_match.update(_all_right(forced, target), real)
-        right = _all_right(decoded, target)
-        self.greedy_exact_match.update(right, real)
-        self.by_position.update(decoded, words)
-        ends, expected = end_of(decoded), counted.sum(dim=1)
-        self.greedy_ended_early.update(ends < expected, real)
-        self.greedy_ended_late.update(ends > expected, real)
-        self.greedy_wrong_content.update((ends == expected) & ~right, real)
+        if decoded is not None:
+            decoded = _as_wide(decoded, target)
+            self.greedy_token_accuracy.update(*_scored(decoded, words, batch.answers))
+            right = _all_right(decoded, target)
+            self.greedy_exact_match.update(right, real)
+            self.by_position.update(decoded, words)
+            ends, expected = end_of(decoded), counted.sum(dim=1)
+            self.greedy_ended_early.update(ends < expected, real)
+            self.greedy_ended_late.update(ends > expected, real)
+            self.greedy_wrong_content.update((ends == expected) & ~right, real)
         if forced_length is not None:
             forced_length = _as_wide(forced_length, target)
             self.forced_length_token_accuracy.update(*_scored(forced_length, words, batch.answers))
@@ -193,7 +195,10 @@ class SequenceMetrics(nn.Module):
         """Every figure there was something to count for, by name."""
         loss = self.loss.compute()
         values = {"loss": loss, "perplexity": loss.exp(), "padding": self.padding.compute()}
-        for name in ("token_accuracy", "exact_match", "greedy_token_accuracy", "greedy_exact_match", *ENDINGS):
+        names = ["token_accuracy", "exact_match"]
+        if self.by_position.update_called:
+            names += ["greedy_token_accuracy", "greedy_exact_match", *ENDINGS]
+        for name in names:
             values[name] = getattr(self, name).compute()
         if self.forced_length_token_accuracy.update_called:
             for name in ("forced_length_token_accuracy", "forced_length_exact_match"):

@@ -15,7 +15,9 @@ from data.tokenizer import Tokenizer
 from lit_models import LitSeq2Seq
 from lit_models.decoding.decoder import Decoding, decode
 
-BATCH_TOKENS = 4096  # source positions decoded together, hypotheses counted
+# What is decoded together, hypotheses counted. A step on a few rows takes a CPU about as long as one on thirty, so long
+# segments need many positions; short ones stay within the rows whose logits a cache holds.
+MOST_POSITIONS, MOST_ROWS = 16384, 512
 
 
 class Translation(NamedTuple):
@@ -79,19 +81,20 @@ class Translator:
         """
         rows = self.encode(texts, self.source)
         lengths = np.array([len(row) for row in rows])
-        budget = max(BATCH_TOKENS // _hypotheses(decoding, n_best), int(lengths.max(initial=1)))
+        hypotheses = _hypotheses(decoding, n_best)
+        budget, most = max(MOST_POSITIONS // hypotheses, int(lengths.max(initial=1))), max(MOST_ROWS // hypotheses, 1)
         results: list[list[Translation]] = [[] for _ in rows]
         self.model.eval()
-        for batch in plan_batches(lengths, np.arange(len(rows)), budget) if rows else []:
+        for batch in plan_batches(lengths, np.arange(len(rows)), budget, most) if rows else []:
             source, source_lengths = self._tensors([rows[row] for row in batch])
             limits, text_of = decode_limits(source_lengths), self.target.decode
             if forced_lengths is not None:
                 limits = torch.tensor([forced_lengths[row] for row in batch], device=source.device)
-            hypotheses = decode(
+            decoded = decode(
                 self.model, source, source_lengths, limits, decoding, generator, n_best, text_of,
                 length_forced=forced_lengths is not None,
             )  # fmt: skip
-            for row, tokens, scores in zip(batch, hypotheses.tokens.tolist(), hypotheses.scores.tolist(), strict=True):
+            for row, tokens, scores in zip(batch, decoded.tokens.tolist(), decoded.scores.tolist(), strict=True):
                 results[row] = [
                     Translation(self.target.decode(output), _without_padding(output), score)
                     for place, (output, score) in enumerate(zip(tokens, scores, strict=True))

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 import torch
 
+from analysis.statistics.comparisons import comparisons
+from analysis.tables.trial_folders import load_runs
 from data.batch import EOS
 from experiments.config.trial import Trial, resolve_trial
 from experiments.errors import UsageError
@@ -19,6 +21,7 @@ from experiments.main import main
 from experiments.trial.checkpoints import load_checkpoint
 from experiments.trial.run import run_trial
 from lit_models.decoding.decoder import Decoding
+from lit_models.decoding.search import Hypotheses
 from tests.helpers.text_files import write_corpus
 from tests.helpers.trials import arguments, checkpoint_of, rows_of, run, run_until, small_trial, text_trial
 
@@ -118,6 +121,19 @@ def test_a_model_without_attention_keeps_none_and_evaluation_says_how_far_it_is(
     assert json.loads((trial.folder / "summary.json").read_text())["attention"] is False
 
 
+def test_scores_of_a_sample_of_the_test_split_are_kept_apart_from_those_of_the_whole(tmp_path: Path) -> None:
+    whole, sample = (text_trial(tmp_path, trainer__max_steps=2, **one) for one in ({}, {"data__test_limit": 5}))
+    assert whole.name != sample.name
+    assert whole.name == text_trial(tmp_path, trainer__max_steps=2, data__test_limit="null").name
+    run(whole)
+    run(sample)
+    rows = {row["line"]: row for row in rows_of(whole.folder / "sentences.csv")}
+    sampled = rows_of(sample.folder / "sentences.csv")
+    assert len(sampled) == 5 and all(row["source"] == rows[row["line"]]["source"] for row in sampled)
+    settings = {comparison.setting.test_name for comparison in comparisons(load_runs([tmp_path / "runs"]))}
+    assert settings == {"test", "test, 5 of 20 sentences"}
+
+
 def test_the_vocabulary_is_that_of_the_pieces_that_a_small_corpus_gives(tmp_path: Path) -> None:
     trial = text_trial(tmp_path, data__vocabulary=8000, trainer__max_steps=2)
     run(trial)
@@ -165,13 +181,30 @@ def test_the_verbs_for_checkpoints_read_text_with_the_tokenizer_of_the_checkpoin
 ) -> None:
     moved = shutil.copy(checkpoint_of(trained), tmp_path)
     monkeypatch.setattr("data.text.cached_tokenizer", lambda *_: pytest.fail("a tokenizer was trained"))
-    for verb in ("validate", "test", "predict"):
-        assert main([verb, "--checkpoint", str(moved), "--data.train.source=gone", "--data.train.target=gone"]) == 0
+    without_train = ["--checkpoint", str(moved), "--data.train.source=gone", "--data.train.target=gone"]
+    assert main(["validate", *without_train]) == 0
+    monkeypatch.setattr("lit_models.lit_module.greedy", lambda *_, **__: pytest.fail("decoded for nothing"))
+    assert main(["test", *without_train]) == main(["predict", *without_train]) == 0
     out = capsys.readouterr().out
     results = {(row["bucket"], row["metric"]): row["value"] for row in rows_of(trained.folder / "results.csv")}
     assert f"{float(results['all', 'bleu']):.6f}" in out
     assert "source\ttarget\toutput\n" in out
     assert len([line for line in out.splitlines() if line.count("\t") == 2]) == 21
+
+
+def test_long_texts_are_decoded_side_by_side(trained: Trial, monkeypatch: pytest.MonkeyPatch) -> None:
+    checkpoint, sizes = load_checkpoint(Path(checkpoint_of(trained))), []
+    assert checkpoint.text is not None
+
+    def record(model: Any, source: torch.Tensor, *_: Any, **__: Any) -> Hypotheses:
+        sizes.append(tuple(source.shape))
+        return Hypotheses(torch.full((len(source), 1, 1), EOS), *torch.zeros(2, len(source), 1))
+
+    monkeypatch.setattr("experiments.evaluation.translator.decode", record)
+    translator = Translator(checkpoint.model, checkpoint.text.tokenizers, checkpoint.text.lowercase)
+    decoding = Decoding(beam_size=5)
+    translator.translate(["the red house sees " * 50] * 8, decoding, decoding.generator(torch.device("cpu")))
+    assert sizes == [(8, 200)]
 
 
 @pytest.mark.parametrize(
