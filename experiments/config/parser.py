@@ -120,6 +120,18 @@ class TrialCLI(LightningCLI):
         parser.add_argument(
             "--wandb_artifacts", type=bool, default=False, help="give W&B the best checkpoint and the tokenizer too"
         )
+        parser.add_argument(
+            "--init_from",
+            type=str | None,
+            default=None,
+            help="a checkpoint whose weights training begins with, as far as they fit by name and shape",
+        )
+        parser.add_argument(
+            "--freeze",
+            type=list[str] | str | None,
+            default=None,
+            help="parameters that are not trained, by patterns of their names, such as 'source_embedding.*'",
+        )
         parser.add_argument("--compile", type=bool, default=False, help="torch.compile the model")
         parser.add_argument(
             "--accelerator", type=str | None, default=None, help="cpu, gpu or auto; short for --trainer.accelerator"

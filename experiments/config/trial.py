@@ -16,7 +16,8 @@ from experiments.config.monitors import check_monitor, direction
 from experiments.config.parser import SOLVED, files_of, parse_trial, trial_parser
 from experiments.config.widths import pick_width
 from experiments.errors import UsageError
-from lit_models import architectures
+from experiments.trial.warm_start import fitting_weights, frozen_parameters
+from lit_models import LitSeq2Seq, architectures
 from lit_models.decoding.decoder import Decoding
 
 # What says where and how a trial runs, not what it computes: not part of its name.
@@ -33,7 +34,7 @@ NOT_IN_NAME_TRAINER = (
 FORMER_OPTIONS, FORMER_TRAINER_OPTIONS = ("optimizer", "lr_scheduler"), ("plugins",)
 # Options that came later, with the default at which they leave the name of a trial as it was before them.
 LATER_OPTIONS = {("early_stopping", "halvings"): 0, ("data", "bleu_tokenize"): None, ("data", "test_limit"): None}
-LATER_SWITCHES = ("tf32",)
+LATER_SWITCHES = ("tf32", "init_from", "freeze")
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,7 @@ def resolve_trial(arguments: list[str]) -> Trial:
     check_settings(model, parsed)
     options = {**parsed.model.as_dict(), **sizes}  # with the width that was picked
     check_task(model_class, options, data)
+    _check_warm_start(model_class, options, parsed, data)
     for group in ("early_stopping", "checkpoint"):
         check_monitor(group, parsed[group].monitor, parsed[group].mode, data, model_class, options)
     config = _plain(model, parsed)
@@ -118,6 +120,18 @@ def resolve_trial(arguments: list[str]) -> Trial:
     group = f"{cell}-{_fingerprint(seedless, text_key)}"
     steps = parsed.trainer.max_steps * parsed.trainer.accumulate_grad_batches
     return Trial(name, group, config, labels, cost=steps * data.batch_tokens)
+
+
+def _check_warm_start(
+    model: type[LitSeq2Seq], options: dict[str, Any], parsed: Namespace, data: Seq2SeqDataModule
+) -> None:
+    if parsed.init_from is None and parsed.freeze is None:
+        return
+    with torch.device("meta"):
+        empty = model(**options)
+    frozen_parameters(empty, parsed.freeze)
+    if parsed.init_from is not None:
+        fitting_weights(empty, Path(parsed.init_from), data)
 
 
 def _plain(model: str, parsed: Namespace) -> dict[str, Any]:
@@ -178,13 +192,15 @@ def settle_trainer(parsed: Namespace) -> None:
 def _fingerprint(config: dict[str, Any], text_key: str | None) -> str:
     """Eight hexadecimal digits of the configuration, less what does not change the result.
 
-    Files of text count by their content, not by where they lie.
+    Files, of text and of weights to begin with, count by their content, not by where they lie.
     """
     kept = {key: value for key, value in config.items() if key not in NOT_IN_NAME}
     kept |= dict.fromkeys(FORMER_OPTIONS)
     kept = {key: value for key, value in kept.items() if value or key not in LATER_SWITCHES}
     if text_key is not None:
         kept["data"] = {**config["data"], **dict.fromkeys(SPLITS, text_key)}
+    if config["init_from"] is not None:
+        kept["init_from"] = hashlib.sha256(Path(config["init_from"]).read_bytes()).hexdigest()
     for (group, option), default in LATER_OPTIONS.items():
         if kept[group].get(option) == default:
             kept[group] = {key: value for key, value in kept[group].items() if key != option}

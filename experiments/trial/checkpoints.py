@@ -11,6 +11,7 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from data.datamodule import Seq2SeqDataModule
+from data.tasks import IN_WORDS
 from data.tokenizer import Tokenizer
 from experiments.errors import UsageError
 from experiments.files import whole_file
@@ -175,10 +176,16 @@ def fits(content: dict[str, Any], model: LitSeq2Seq, data: Seq2SeqDataModule) ->
     weights = {name: weight.shape for name, weight in model.state_dict().items()}
     if {name: weight.shape for name, weight in content["state_dict"].items()} != weights:
         return False
-    if data.text is None:
-        return True
-    carried = _text_content(content[KEY]["text"]).tokenizers
-    return [one.model for one in carried] == [one.model for one in data.text.tokenizers]
+    return same_tokens(content, data)
+
+
+def same_tokens(content: dict[str, Any], data: Seq2SeqDataModule) -> bool:
+    """Whether tokens mean to a checkpoint what they mean in the data. Those of tasks on symbols mean nothing."""
+    settings = content.get(KEY, {})
+    carried, task = settings.get("text"), settings.get("task")
+    if data.text is None or carried is None:
+        return data.text is carried and (task == data.task or not {task, data.task} & {*IN_WORDS})
+    return [one.model for one in _text_content(carried).tokenizers] == [one.model for one in data.text.tokenizers]
 
 
 def _text_content(settings: dict[str, Any]) -> TextContent:

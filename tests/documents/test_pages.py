@@ -19,8 +19,10 @@ from tests.helpers.text_files import stand_in_corpora
 PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md")), *sorted(DOCS.glob("architectures/*.md"))]
 TEXTS = [page.read_text() for page in PAGES]
 COMMANDS = [arguments for text in TEXTS for arguments in commands("lengthwise ", text)]
-FIT_COMMANDS = [arguments for verb, *arguments in COMMANDS if verb == "fit"]
-CHECKPOINT_COMMANDS = [arguments for arguments in COMMANDS if arguments[0] in ("validate", "test", "predict")]
+CHECKPOINT_COMMANDS = [
+    arguments for arguments in COMMANDS if arguments[0] in ("validate", "test", "predict") or "--init_from" in arguments
+]
+FIT_COMMANDS = [arguments[1:] for arguments in COMMANDS if arguments[0] == "fit" and "--init_from" not in arguments]
 OTHER_COMMANDS = [arguments for arguments in COMMANDS if arguments[0] != "fit" and arguments not in CHECKPOINT_COMMANDS]
 
 
