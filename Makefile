@@ -2,20 +2,23 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help quickstart report test test-slow lint clean
+.PHONY: help quickstart zoo report docs test test-slow test-all lint clean
 
 help:
 	@echo "make quickstart   measure all four claims in some ten minutes and write runs/quickstart/report.html"
+	@echo "make zoo          train seven small models in some ten minutes, for translate, align and gradients; see runs/zoo"
 	@echo "make report       draw the figures of the README again, from the tables in docs/reference; trains nothing"
+	@echo "make docs         build the pages, the documentation of the modules and the reports as a site, in build/site"
 	@echo "make test         run the tests; seven minutes"
 	@echo "make test-slow    run the tests that take more than ten seconds each; seven minutes"
+	@echo "make test-all     run both in one go"
 	@echo "make lint         ruff and pyright"
 	@echo "make clean        remove the environment (runs/ stays)"
 
 .venv/.ready: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit("lengthwise needs Python 3.11 or newer; try make PYTHON=python3.12" if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar=on -c constraints.txt -e ".[test]"
+	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar=on -c constraints.txt -e ".[docs,test]"
 	@$(BIN)/lengthwise fit --help > /dev/null  # which is remembered; the first time takes seconds
 	@touch $@
 
@@ -31,6 +34,9 @@ quickstart: .venv/.ready
 	@echo "4 of 4: draw the report"
 	$(BIN)/lengthwise report runs/quickstart
 
+zoo: .venv/.ready
+	WANDB_MODE=disabled $(BIN)/lengthwise sweep experiments/sweeps/zoo.yaml --output runs/zoo
+
 # Gradients at initialisation and on the tasks of the sweeps would share panels, hence several reports.
 report: .venv/.ready
 	$(BIN)/lengthwise report docs/reference/bottleneck docs/reference/gradients docs/reference/parallelism --output docs --figures accuracy bits gradient_norm sequential_depth step_time
@@ -41,11 +47,17 @@ report: .venv/.ready
 	$(BIN)/lengthwise report docs/reference/learning_rate --output docs --figures learning_rates
 	$(BIN)/python docs/figures/architectures.py
 
+docs: .venv/.ready
+	$(BIN)/python docs/site/build.py
+
 test: .venv/.ready
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
 
 test-slow: .venv/.ready
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m slow
+
+test-all: .venv/.ready
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 lint: .venv/.ready
 	$(BIN)/ruff check

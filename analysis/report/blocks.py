@@ -1,6 +1,6 @@
 """What a report consists of: headings, paragraphs, lists, tables and figures, before anything is formatted.
 
-Text may hold the inline markup of Markdown: *emphasis*, `code` and [links](address).
+Text may hold the inline markup of Markdown: *emphasis*, `code` and `[links](address)`.
 """
 
 import math

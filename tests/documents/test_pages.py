@@ -3,10 +3,13 @@
 import argparse
 import re
 import shutil
+import subprocess
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 
@@ -66,7 +69,7 @@ def test_commands_on_a_trial_lack_nothing_but_the_trial(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(arguments) == 2
-    assert "runs/TRIAL" in capsys.readouterr().err
+    assert next(word for word in arguments if word.startswith("runs/")) in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("text", TEXTS, ids=[page.stem for page in PAGES])
@@ -105,3 +108,29 @@ def test_the_page_on_wandb_lists_every_sweep() -> None:
         ROOT / "sweep.yaml",
         *(ROOT / "experiments" / "sweeps").glob("*.yaml"),
     }
+
+
+LINK = re.compile(r'(?:href|src)="([^"]+)"')
+NAMED = re.compile(r'\bid="([^"]+)"')
+
+
+@pytest.mark.slow
+def test_the_site_is_whole_and_needs_no_network(tmp_path: Path) -> None:
+    pytest.importorskip("zensical")
+    command = [sys.executable, str(DOCS / "site" / "build.py"), "--without-reports", "--output", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    site = tmp_path / "site"
+    texts = {page: page.read_text(encoding="utf-8") for page in site.rglob("*.html") if page.name != "404.html"}
+    names = {page: set(NAMED.findall(text)) for page, text in texts.items()}
+    for page, text in texts.items():
+        assert not re.findall(r'<(?:script|link|img)[^>]+(?:src|href)="(?:https?:)?//[^"]*"', text), page
+        for link in LINK.findall(text):
+            place, _, name = unquote(link).partition("#")
+            if not re.match(r"[a-z]+:", place):
+                target = (page.parent / place).resolve() if place else page
+                assert target.exists(), (page, link)
+                assert not name or target.suffix != ".html" or name in names[target] | {"__skip"}, (page, link)
+    front = (site / "index.html").read_text()
+    assert "What does sequence length do" in front and 'reports/index.html"' in front
+    assert 'id="lit_models.lstm.LSTM"' in (site / "lit_models" / "index.html").read_text()
