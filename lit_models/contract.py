@@ -46,6 +46,22 @@ class Output(NamedTuple):
     attention: Tensor | None
 
 
+class SelfAttention(NamedTuple):
+    """The self-attention of one stack of layers, each position of which looks at positions of the same stack.
+
+    Attributes:
+        stack: encoder or decoder; self where one stack is both.
+        reads: what stands at its positions, one behind the other: the source, an end (EOS), the target (behind BOS).
+        causal: whether a position looks at itself and those before it alone.
+        layers: (B, N, W, W) weights of the N heads of each layer, of the lowest first, at W positions.
+    """
+
+    stack: Literal["encoder", "decoder", "self"]
+    reads: tuple[Literal["source", "end", "target"], ...]
+    causal: bool
+    layers: list[Tensor]
+
+
 class _RecordsOptions(ABCMeta):
     """Keeps every constructor argument of a model in its attribute `options`, defaults of all bases included."""
 
@@ -194,6 +210,11 @@ class Seq2Seq(nn.Module, metaclass=_RecordsOptions):
         """Where an architecture attends to the source in several places at once: the weights (B, T, S) of each, by
         name, under teacher forcing. Empty for one that has a single attention, or none."""
         return {}
+
+    def self_attention(self, batch: Batch) -> list[SelfAttention]:
+        """What the positions of each stack look at under teacher forcing; empty for an architecture without
+        self-attention."""
+        return []
 
     def transition(
         self, source: Tensor, source_lengths: Tensor, position: Tensor, state: tuple[Tensor, ...] | None

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from data.batch import PAD, Batch, OnHost
-from lit_models.contract import Memory, is_padded, padding_mask
+from lit_models.contract import Memory, SelfAttention, is_padded, padding_mask
 from lit_models.kernels.target_cache import TargetCache
-from lit_models.layers.transformer_layers import SelfAttentionLayer
+from lit_models.layers.transformer_layers import SelfAttentionLayer, weights_kept
 from lit_models.layers.transformer_seq2seq import TransformerSeq2Seq, allowed_at, at, joined, side_by_side
 
 
@@ -103,6 +103,11 @@ class DecoderOnly(TransformerSeq2Seq):
                 turned = self.attention_positions.rotation(places)
                 kept.append(layer.weights_on(at(entering, places), cache.keys[:, :, :source_size], on_source, turned))
         return self.output(self.norm(at(hidden, places))), kept
+
+    def self_attention(self, batch: Batch) -> list[SelfAttention]:
+        with weights_kept(self.layers) as kept:
+            self.teacher_forced(batch, range(0))
+        return [SelfAttention("self", ("source", "target"), True, kept)]
 
     def encode(self, source: Tensor, source_lengths: Tensor, on_host: OnHost | None = None) -> Memory:
         """The prefill: the source passes through the stack, and leaves the keys and values of each layer."""

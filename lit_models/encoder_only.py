@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from data.batch import EOS, Batch, OnHost
-from lit_models.contract import Memory, is_padded, padding_mask
-from lit_models.layers.transformer_layers import SelfAttentionLayer
+from lit_models.contract import Memory, SelfAttention, is_padded, padding_mask
+from lit_models.layers.transformer_layers import SelfAttentionLayer, weights_kept
 from lit_models.layers.transformer_seq2seq import TransformerSeq2Seq, allowed_at, at, joined
 
 
@@ -75,6 +75,11 @@ class EncoderOnly(TransformerSeq2Seq):
             batch.source_lengths[:, None]
         )
         return self.output(at(states, places)), [at(of_layer, places) for of_layer in weights]
+
+    def self_attention(self, batch: Batch) -> list[SelfAttention]:
+        with weights_kept(self.layers) as kept:
+            self.teacher_forced(batch, range(0))
+        return [SelfAttention("self", ("source", "end"), False, kept)]
 
     def encode(self, source: Tensor, source_lengths: Tensor, on_host: OnHost | None = None) -> Memory:
         padded = is_padded(source_lengths, source.shape[1], on_host)

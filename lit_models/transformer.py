@@ -10,11 +10,18 @@ import torch
 from torch import Tensor, nn
 
 from data.batch import Batch, OnHost
-from lit_models.contract import Memory, is_padded, padding_mask
+from lit_models.contract import Memory, SelfAttention, is_padded, padding_mask
+from lit_models.kernels.choice import plain
 from lit_models.kernels.like_lengths import encode_by_length
 from lit_models.kernels.target_cache import KeysAndValues, TargetCache
 from lit_models.layers.positions import Rotation
-from lit_models.layers.transformer_layers import FeedForward, MultiHeadAttention, SelfAttentionLayer, Sublayer
+from lit_models.layers.transformer_layers import (
+    FeedForward,
+    MultiHeadAttention,
+    SelfAttentionLayer,
+    Sublayer,
+    weights_kept,
+)
 from lit_models.layers.transformer_seq2seq import TransformerSeq2Seq, allowed_at, side_by_side
 
 
@@ -163,6 +170,17 @@ class Transformer(TransformerSeq2Seq):
         positions = positions[..., :target_size]
         logits, _, weights = self._decode(batch.target_in, positions, target_size, None, mask, state, shown)
         return logits, weights
+
+    def self_attention(self, batch: Batch) -> list[SelfAttention]:
+        # In the plain form of kernels sources of different lengths pass through the encoder together.
+        with plain(), weights_kept(self.encoder_layers) as encoder, weights_kept(self.decoder_layers) as decoder:
+            self.teacher_forced(batch, range(0))
+        if batch.target_in.shape[1] == 1:  # the only position looks at itself, and no fused product is made of it
+            decoder = [layer.new_ones(*layer.shape[:2], 1, 1) for layer in encoder]
+        return [
+            SelfAttention("encoder", ("source",), False, encoder),
+            SelfAttention("decoder", ("target",), True, decoder),
+        ]
 
     def step(self, token: Tensor, state: TransformerState) -> tuple[Tensor, TransformerState, Tensor | None]:
         # The K hypotheses of a sentence pass through the layers side by side, as so many target positions would.

@@ -3,6 +3,10 @@
 Shapes: B sequences, S positions that are looked at, T positions that look, D hidden size (d_model), N heads, d = D / N.
 """
 
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
 from torch import Tensor, nn
 
 from lit_models.kernels.dropout import Dropout
@@ -43,6 +47,17 @@ class MultiHeadAttention(nn.Module):
         """(B, T, D) -> (B, T, D)"""
         heads = attention(self.queries(inputs, rotation), *memory, mask, causal)  # softmax(Q K^T / sqrt(d)) V
         return self.output(heads.transpose(1, 2).flatten(2))  # [head_1; …; head_N] W^O
+
+    def weights(
+        self,
+        inputs: Tensor,
+        memory: KeysAndValues,
+        mask: Tensor | None = None,
+        causal: bool = False,
+        rotation: Rotation | None = None,
+    ) -> Tensor:
+        """(B, T, D) -> the weights (B, N, T, S) by which `forward`, given the same, sums values."""
+        return attention_weights(self.queries(inputs, rotation), memory[0], mask, causal)
 
     def with_weights(
         self, inputs: Tensor, memory: KeysAndValues, mask: Tensor | None, rotation: Rotation | None = None
@@ -166,6 +181,23 @@ class SelfAttentionLayer(nn.Module):
     def _feed(self, inputs: Tensor) -> Tensor:
         x = self.feed_forward_sublayer.before(inputs)
         return self.feed_forward_sublayer.after(inputs, self.feed_forward(x))  # FFN(x)
+
+
+@contextmanager
+def weights_kept(layers: Iterable[nn.Module]) -> Iterator[list[Tensor]]:
+    """While this lasts, keep the weights (B, N, S, S) of the self-attention of layers, in the order they are called.
+
+    They are computed in plain form from what the fused product is given, so that mask and positions are the same.
+    """
+    kept: list[Tensor] = []
+
+    def keep(attention: MultiHeadAttention, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        kept.append(attention.weights(*args, **kwargs))
+
+    with ExitStack() as hooks:
+        for layer in layers:
+            hooks.enter_context(layer.attention.register_forward_pre_hook(keep, with_kwargs=True))  # type: ignore
+        yield kept
 
 
 def xavier(module: nn.Module) -> None:
