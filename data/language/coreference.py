@@ -47,6 +47,7 @@ OF_PLACES = {
 _ADJECTIVES = {**OF_ANIMALS, **OF_PLACES}
 _GENDER = {noun: gender for nouns in (ANIMALS, PLACES) for gender in nouns for noun in nouns[gender]}
 _NOUNS = {noun: word for nouns in (ANIMALS, PLACES) for of_gender in nouns.values() for noun, word in of_gender.items()}
+BEFORE_PLACE = 6  # `The dog did not cross the`
 BEFORE_PRONOUN = 2  # from the place to `it` with nothing in between: `because it`
 
 
@@ -72,6 +73,13 @@ def translate(words: list[str]) -> list[str]:
     begin = [nominative, _NOUNS[animal], VERBS[verb], accusative, _NOUNS[place], *moment, "nicht", ","]
     between = [*clauses, ","] if clauses else []
     return [*begin, *between, "weil", pronoun, "zu", _ADJECTIVES[adjective], "war", "."]
+
+
+def antecedent(words: list[str]) -> tuple[int, int, int]:
+    """Where a sentence has `it`, the noun that it means and the other noun, counted from 0."""
+    animal, place = 1, BEFORE_PLACE
+    right, wrong = (animal, place) if words[-2] in OF_ANIMALS else (place, animal)
+    return words.index("it"), right, wrong
 
 
 SENTENCES = Sentences(

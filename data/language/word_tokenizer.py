@@ -35,7 +35,8 @@ class WordTokenizer(Tokenizer):
         return False
 
     def words(self, text: str) -> list[int]:
-        return list(range(len(text.split())))
+        pieces = [self.pieces(row) for row in self.encode(text.split())]
+        return [place for place, of_word in enumerate(pieces) for piece in of_word if piece.startswith(BEGIN)]
 
     def pieces(self, tokens: Sequence[int]) -> list[str]:
         """The word of each token behind `▁`; a sign stands at the word before it."""

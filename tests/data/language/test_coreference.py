@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from data.language.coreference import translate
+from data.language.coreference import antecedent, translate
 from tests.helpers.languages import drawn
 
 NOUNS = """
@@ -113,3 +113,11 @@ def test_one_noun_alone_tells_no_more_than_half_of_the_pronouns(noun: str) -> No
     best = sum(pronouns.most_common(1)[0][1] for pronouns in seen.values())
     assert best / count < 0.56
     assert sum(seen.values(), Counter()).most_common(1)[0][1] / count < 0.37
+
+
+def test_the_antecedent_is_the_noun_that_the_adjective_fits() -> None:
+    for source, _ in drawn("coreference", 2, 12):
+        looking, right, wrong = antecedent(source)
+        of = parts(source)
+        assert source[looking] == "it" and source[right] == meant(of)
+        assert {source[right], source[wrong]} == {of["animal"], of["place"]}

@@ -106,3 +106,9 @@ def test_a_sentence_is_text_to_people() -> None:
     assert tokenizer.pieces(tokens)[4:8] == ["▁Straße", "▁nicht", ",", "▁weil"]
     assert unknown[1] == UNK
     assert max(tokens) < len(tokenizer) == FIRST_TOKEN + len(TASKS["coreference"].words)
+
+
+def test_words_of_a_sentence_are_counted_as_spaces_divide_it() -> None:
+    tokenizer = WordTokenizer(TASKS["coreference"].words)
+    assert tokenizer.words("nicht , weil  breit war.") == [0, 2, 3, 4]  # the comma stands at the word before it
+    assert tokenizer.words("so-und-so war") == [0, 0, 0, 0, 0, 1]
