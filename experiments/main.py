@@ -22,6 +22,7 @@ VERBS = {
     "predict": "print what a checkpoint makes of the test examples",
     "translate": "text in, text out, from a checkpoint",
     "align": "word alignments of a checkpoint's attention, and their error rate",
+    "look": "what a checkpoint looks at in a sentence, as figures and a page to click in",
     "sweep": "run a W&B sweep file here, without W&B",
     "gradients": "what reaches a source token of the learning signal, by distance",
     "report": "rebuild figures and report from finished runs",
@@ -33,6 +34,7 @@ TRAINING_VERBS = ("fit", "validate", "test", "predict")
 MODULES = {
     "translate": "experiments.verbs.translate",
     "align": "experiments.verbs.align",
+    "look": "experiments.verbs.look",
     "sweep": "experiments.verbs.sweep",
     "gradients": "experiments.verbs.gradients",
     "report": "analysis.report.command",

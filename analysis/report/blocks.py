@@ -4,10 +4,12 @@ Text may hold the inline markup of Markdown: *emphasis*, `code` and `[links](add
 """
 
 import math
+import re
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from analysis.claims.verdicts import Agreement, Answer
+from analysis.figures.attention.looks import Look
 from analysis.figures.chart import Chart
 from analysis.statistics.intervals import MeanInterval
 from analysis.statistics.words import interval
@@ -74,6 +76,38 @@ class Figure(NamedTuple):
         return self.chart.name.replace("_", " ").capitalize()
 
 
+class Words(NamedTuple):
+    """The words of a sentence, of which one is clicked to see what it looks at; of HTML alone.
+
+    Attributes:
+        looks: what looks at what, one of which is shown at a time.
+        place: layer and head of the first one, which is shown at the beginning.
+        row: the word whose lines are shown then, from 0.
+    """
+
+    looks: Sequence[Look]
+    place: tuple[int, int]
+    row: int
+
+    def content(self) -> list[dict[str, Any]]:
+        """For each look its words, and the weights of its heads by name, ready for JSON."""
+        return [
+            {
+                "rows": look.rows,
+                "columns": look.columns,
+                "heads": [
+                    {
+                        "name": look.title(place),
+                        "first": look is self.looks[0] and place == self.place,
+                        "weights": weights.round(3).tolist(),
+                    }
+                    for place, weights in sorted(look.heads.items())
+                ],
+            }
+            for look in self.looks
+        ]
+
+
 Block: TypeAlias = Heading | Paragraph | Listing | Code | Table | Figure
 
 
@@ -89,6 +123,11 @@ def titled(table: Table, level: int = 2) -> Iterator[Block]:
 def notes(sentences: Iterable[str]) -> Iterator[Block]:
     """A paragraph for each caution."""
     return (Paragraph(f"**Note.** {sentence}") for sentence in sentences)
+
+
+def literal(text: str) -> str:
+    """A text none of whose characters is markup."""
+    return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", " ".join(text.split()))
 
 
 def cell_text(cell: Cell) -> str:

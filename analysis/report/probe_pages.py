@@ -68,11 +68,12 @@ def _write(path: Path, title: str, blocks: Iterable[Block], charts: Sequence[Cha
     """A page of tables and figures; the figures go to figures/ beside it."""
     for chart in charts:
         save_chart(chart, path.parent / "figures")
-    shown = [*blocks, Heading("Figures"), *map(_figure, charts)] if charts else list(blocks)
+    shown = [*blocks, Heading("Figures"), *map(linked, charts)] if charts else list(blocks)
     with replacing(path) as temporary:
         temporary.write_text(markdown.document([Heading(title, 1), *shown]), encoding="utf-8")
 
 
-def _figure(chart: Chart) -> Figure:
+def linked(chart: Chart) -> Figure:
+    """A figure with its caption, and links to its files in figures/."""
     link = f"figures/{chart.name}"
     return Figure(chart, (Paragraph(f"*{chart.caption}* [PDF]({link}.pdf), [points]({link}.csv)"),))

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.special import stdtrit
+from scipy.special import ndtri, stdtrit
 
 LEVEL = 0.95  # of all intervals
 BLEU_ORDER = 4  # the longest n-grams that count
@@ -59,6 +59,23 @@ def mean_interval(values: Sequence[float] | np.ndarray) -> MeanInterval:
         return MeanInterval(mean, math.nan, math.nan, 1)
     half = float(stdtrit(count - 1, (1 + LEVEL) / 2) * sample.std(ddof=1) / math.sqrt(count))
     return MeanInterval(mean, mean - half, mean + half, count)
+
+
+def proportion_interval(successes: int, count: int) -> MeanInterval:
+    """The share of successes among independent trials with Wilson's 95% score interval (Wilson 1927), which also at 0
+    and 1 has a width.
+
+    Raises:
+        ValueError: no trial at all.
+    """
+    if count < 1:
+        raise ValueError("no trials to take a share of")
+    share, z = successes / count, float(ndtri((1 + LEVEL) / 2))
+    weight = 1 + z * z / count
+    middle = (share + z * z / (2 * count)) / weight
+    half = z / weight * math.sqrt(share * (1 - share) / count + (z / (2 * count)) ** 2)
+    # At the ends rounding must not part the share from its bound.
+    return MeanInterval(share, min(share, middle - half), max(share, middle + half), count).clipped(0.0, 1.0)
 
 
 def prediction_interval(values: Sequence[float] | np.ndarray) -> MeanInterval:

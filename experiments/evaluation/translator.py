@@ -8,10 +8,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from analysis.statistics.word_alignments import words_of_pieces
+from analysis.statistics.attention.word_alignments import words_of_pieces
 from data.batch import BOS, EOS, PAD, UNK, Batch
 from data.batching import decode_limits, plan_batches
+from data.language.word_tokenizer import WordTokenizer
+from data.tasks import IN_WORDS, TASKS
 from data.tokenizer import Tokenizer
+from experiments.trial.checkpoints import Checkpoint
 from lit_models import LitSeq2Seq
 from lit_models.decoding.decoder import Decoding, decode
 
@@ -96,7 +99,7 @@ class Translator:
             )  # fmt: skip
             for row, tokens, scores in zip(batch, decoded.tokens.tolist(), decoded.scores.tolist(), strict=True):
                 results[row] = [
-                    Translation(self.target.decode(output), _without_padding(output), score)
+                    Translation(self.target.decode(output), without_padding(output), score)
                     for place, (output, score) in enumerate(zip(tokens, scores, strict=True))
                     if place == 0 or score > -math.inf
                 ]
@@ -134,11 +137,21 @@ class Translator:
         return source.to(self.model.device), lengths.to(self.model.device)
 
 
+def translator_of(checkpoint: Checkpoint) -> Translator | None:
+    """The model of a checkpoint as one that translates; None where its task has symbols and no words."""
+    if checkpoint.task in IN_WORDS:
+        words = WordTokenizer(TASKS[checkpoint.task].words)
+        return Translator(checkpoint.model, (words, words), lowercase=False)
+    text = checkpoint.text
+    return None if text is None else Translator(checkpoint.model, text.tokenizers, text.lowercase)
+
+
 def _hypotheses(decoding: Decoding, n_best: int) -> int:
     """How many a sentence are computed side by side."""
     at_once = {"beam": max(decoding.beam_size, n_best), "mbr": decoding.samples, "sample": n_best, "greedy": 1}
     return at_once[decoding.method]
 
 
-def _without_padding(tokens: list[int]) -> list[int]:
+def without_padding(tokens: list[int]) -> list[int]:
+    """The ids of an output, EOS included where the model ended it."""
     return tokens[: tokens.index(EOS) + 1] if EOS in tokens else [token for token in tokens if token != PAD]

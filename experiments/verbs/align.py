@@ -8,7 +8,12 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from analysis.statistics.word_alignments import alignment_error_rate, links_from_weights, project_to_words, read_gold
+from analysis.statistics.attention.word_alignments import (
+    alignment_error_rate,
+    links_from_weights,
+    project_to_words,
+    read_gold,
+)
 from data.batch import EOS
 from data.parallel_text import ParallelFiles, ParallelText, Problems, read_parallel
 from experiments.config.arguments import OneLineParser

@@ -18,17 +18,15 @@ from tqdm import tqdm
 from analysis.errors import ReportError
 from analysis.figures.attention.pair import draw_attention, metadata_for
 from analysis.files import require_writable
-from analysis.statistics.word_alignments import project_to_words, words_from_pieces, words_of_pieces
+from analysis.statistics.attention.word_alignments import project_to_words, words_from_pieces, words_of_pieces
 from data.datamodule import BleuTokenizer
-from data.language.word_tokenizer import WordTokenizer
 from data.parallel_text import MARK, text_of
-from data.tasks import IN_WORDS, TASKS
 from experiments.config.arguments import OneLineParser, require_device, require_threads
 from experiments.errors import UsageError
 from experiments.evaluation.samples import table_cell
 from experiments.evaluation.text_metrics import NO_BLEU, signatures, text_metrics
 from experiments.evaluation.text_units import Units, units_of
-from experiments.evaluation.translator import Translation, Translator
+from experiments.evaluation.translator import Translation, Translator, translator_of
 from experiments.files import open_output
 from experiments.trial.checkpoints import load_checkpoint
 from experiments.trial.environment import set_arithmetic
@@ -153,17 +151,17 @@ def _translator(options: argparse.Namespace, references: list[str]) -> tuple[Tra
     require_device(options.device)
     set_arithmetic()
     checkpoint = load_checkpoint(options.checkpoint)
-    if checkpoint.task in IN_WORDS:
-        words = WordTokenizer(TASKS[checkpoint.task].words)
-        return Translator(checkpoint.model.to(options.device), (words, words), lowercase=False), units_of(references)
-    if checkpoint.text is None:
+    translator = translator_of(checkpoint)
+    if translator is None:
         raise UsageError(
             f"--checkpoint: {options.checkpoint} was trained on {checkpoint.task}, which is no text; "
             "lengthwise predict shows its output"
         )
+    translator.model.to(options.device)
     text, trained = checkpoint.text, checkpoint.config.get("data", {})
-    units = units_of(references, text.target_language, options.bleu_tokenize or trained.get("bleu_tokenize"))
-    return Translator(checkpoint.model.to(options.device), text.tokenizers, text.lowercase), units
+    if text is None:
+        return translator, units_of(references)
+    return translator, units_of(references, text.target_language, options.bleu_tokenize or trained.get("bleu_tokenize"))
 
 
 def _references(path: Path | None) -> list[str] | None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from analysis.statistics.word_alignments import words_from_pieces
+from analysis.statistics.attention.word_alignments import words_from_pieces
 from data.batch import BOS, EOS, PAD, UNK
 from data.tokenizer import Tokenizer, cached_tokenizer, train_tokenizer
 from tests.helpers.text_files import sentence

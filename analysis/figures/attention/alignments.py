@@ -18,7 +18,7 @@ from analysis.errors import ReportError
 from analysis.figures.attention.heatmaps import Map, grid_of_heads, side_by_side
 from analysis.figures.chart import Chart
 from analysis.figures.registry import LeftOutError, register
-from analysis.statistics.word_alignments import project_to_words, words_from_pieces, words_of_pieces
+from analysis.statistics.attention.word_alignments import project_to_words, words_from_pieces, words_of_pieces
 from analysis.tables.architectures import Architectures
 from analysis.tables.attention_files import AttentionFile, Sentence
 from analysis.tables.schema import ATTENTION

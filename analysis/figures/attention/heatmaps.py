@@ -49,7 +49,7 @@ def side_by_side(maps: Sequence[Map]) -> Figure:
     columns = _columns(maps)
     font = _font(maps, columns)
     cell = min(LARGEST_CELL, _cell(font))
-    left, top = _labels_width(maps, "target", font), _labels_width(maps, "source", font)
+    left, top = labels_width(maps, "target", font), labels_width(maps, "source", font)
     slot = max(left + max(len(one.source) for one in maps) * cell, NARROWEST_PANEL) + GAP
     titles = [_wrapped(one.title, slot - GAP) for one in maps]
     rows = [range(start, min(start + columns, len(maps))) for start in range(0, len(maps), columns)]
@@ -72,13 +72,13 @@ def grid_of_heads(maps: dict[tuple[int, int], Map]) -> tuple[Figure, bool]:
     one = next(iter(maps.values()))
     layers, heads = (sorted({place[axis] for place in maps}) for axis in (0, 1))
     gap, header = 0.06, 0.18
-    left_at = _labels_width([one], "target", 1.0)
+    left_at = labels_width([one], "target", 1.0)
     room = TEXT_WIDTH - header - len(heads) * gap
     font = room / (len(heads) * len(one.source) * _cell(1.0) + left_at)
     labelled = font >= LEAST_FONT
     font = min(font, LARGEST_FONT)
-    left = _labels_width([one], "target", font) if labelled else 0.0
-    top = _labels_width([one], "source", font) if labelled else 0.0
+    left = labels_width([one], "target", font) if labelled else 0.0
+    top = labels_width([one], "source", font) if labelled else 0.0
     cell = min(LARGEST_CELL, (room - left) / (len(heads) * len(one.source)))
     wide = max(len(one.source) * cell, min(SMALLEST_HEAD, room / len(heads) - gap)) + gap
     high = max(len(one.target) * cell, SMALLEST_HEAD) + gap
@@ -124,9 +124,9 @@ def _words(axes: Axes, one: Map, font: float, source: bool = True, target: bool 
     axes.set_xticks(np.arange(len(one.source)) + 0.5 if source else [])
     axes.set_yticks(np.arange(len(one.target)) + 0.5 if target else [])
     if source:
-        axes.set_xticklabels([_shown(word) for word in one.source], rotation=90, **look)
+        axes.set_xticklabels([shown_word(word) for word in one.source], rotation=90, **look)
     if target:
-        axes.set_yticklabels([_shown(word) for word in one.target], **look)
+        axes.set_yticklabels([shown_word(word) for word in one.target], **look)
 
 
 def _fraction(figure: Figure, x: float, y: float) -> tuple[float, float]:
@@ -139,16 +139,16 @@ def _font(maps: Sequence[Map], columns: int) -> float:
     """The font size at which this many panels with their labels fill the width of the text."""
     room = TEXT_WIDTH / columns - GAP
     widest = max(len(one.source) for one in maps)
-    return min(LARGEST_FONT, room / (widest * _cell(1.0) + _labels_width(maps, "target", 1.0)))
+    return min(LARGEST_FONT, room / (widest * _cell(1.0) + labels_width(maps, "target", 1.0)))
 
 
 def _cell(font: float) -> float:
     return font / 72 / LINE_HEIGHT
 
 
-def _labels_width(maps: Sequence[Map], axis: str, font: float) -> float:
+def labels_width(maps: Sequence[Map], axis: str, font: float) -> float:
     """The inches that the widest label of an axis takes, with its distance from the panel."""
-    widest = max(_text_width(_shown(word)) for one in maps for word in getattr(one, axis))
+    widest = max(_text_width(shown_word(word)) for one in maps for word in getattr(one, axis))
     return (HINTING * widest + 2 * WORD_PAD / 72) * font
 
 
@@ -163,7 +163,7 @@ def _wrapped(title: str, width: float) -> list[str]:
     return textwrap.wrap(title, int(width / TITLE_LETTER))
 
 
-def _shown(word: str) -> str:
+def shown_word(word: str) -> str:
     """A word as it is drawn: on one line, and not endlessly long."""
     printable = "".join(letter if letter.isprintable() else "�" for letter in word)
     return printable if len(printable) <= LONGEST_WORD else printable[: LONGEST_WORD - 1] + "…"

@@ -13,7 +13,7 @@ from markdown_it import MarkdownIt
 from analysis.claims.verdicts import Agreement, Answer
 from analysis.figures.chart import Chart
 from analysis.figures.style import paper_style
-from analysis.report.blocks import Block, Code, Heading, Listing, Paragraph, Table, cell_text
+from analysis.report.blocks import Block, Code, Heading, Listing, Paragraph, Table, Words, cell_text
 from analysis.report.render.svg import inline_svg, sizes
 
 CLASSES = {
@@ -23,7 +23,7 @@ CLASSES = {
 INLINE = MarkdownIt("commonmark", {"html": False})
 
 
-def page(blocks: Sequence[Block], names: Sequence[str] = ()) -> str:
+def page(blocks: Sequence[Block | Words], names: Sequence[str] = ()) -> str:
     """The HTML of a report.
 
     Args:
@@ -31,22 +31,29 @@ def page(blocks: Sequence[Block], names: Sequence[str] = ()) -> str:
         names: display names of architectures in the order of legends.
     """
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined)
-    kinds = {"heading": Heading, "paragraph": Paragraph, "listing": Listing, "code": Code, "table": Table}
+    kinds = {
+        "heading": Heading,
+        "paragraph": Paragraph,
+        "listing": Listing,
+        "code": Code,
+        "table": Table,
+        "words": Words,
+    }
     for name, kind in (kinds | {"answer": Answer | Agreement}).items():
         environment.tests[name] = lambda value, kind=kind: isinstance(value, kind)
-    environment.filters |= {"inline": INLINE.renderInline, "cell_text": cell_text}
+    environment.filters |= {"inline": INLINE.renderInline, "cell_text": cell_text, "json": json.dumps}
     environment.filters |= {"svg": lambda chart: inline_svg(chart.figure, chart.name), "png": _png, "sizes": sizes}
     return environment.from_string(_resource("report.html.j2")).render(
         title=next(block.text for block in blocks if isinstance(block, Heading)),
         order=json.dumps([name.removesuffix(" attention") for name in names]),
         style=_resource("report.css"),
-        script=_resource("report.js"),
+        scripts=[_resource("report.js"), *[_resource("words.js")] * any(isinstance(block, Words) for block in blocks)],
         blocks=list(_anchored(blocks)),
         classes=CLASSES,
     )
 
 
-def _anchored(blocks: Sequence[Block]) -> Iterator[tuple[Block, str]]:
+def _anchored(blocks: Sequence[Block | Words]) -> Iterator[tuple[Block | Words, str]]:
     """Blocks, headings below the title with an id of their own."""
     used = set()
     for block in blocks:

@@ -3,11 +3,7 @@
 A second page with the report in a frame asks the questions and writes the answers where --dump-dom shows them.
 """
 
-import json
-import os
 import re
-import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +14,8 @@ from analysis.report.blocks import Block, Figure, Heading, Paragraph, Table
 from analysis.report.command import main
 from analysis.report.render.html import page
 from tests.helpers.charts import line_chart, map_chart
+from tests.helpers.processes.browser import BROWSER, answers_of, browse
 
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="no chromium on this machine")
 
 REFERENCE = Path(__file__).parents[3] / "docs" / "reference"
@@ -108,27 +104,11 @@ def write_report(folder: Path, script: bool = True) -> Path:
     return folder / "report.html"
 
 
-def browse(path: Path, folder: Path, *options: str) -> subprocess.CompletedProcess:
-    """What the browser prints of a page; its profile lies in the folder, and it ends with the call."""
-    assert BROWSER
-    command = [
-        BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--allow-file-access-from-files", "--no-first-run",
-        "--disable-background-networking", f"--user-data-dir={folder / 'profile'}", "--enable-logging=stderr",
-        "--virtual-time-budget=5000", *options, path.as_uri(),
-    ]  # fmt: skip
-    environment = {**os.environ, "HOME": str(folder), "DBUS_SESSION_BUS_ADDRESS": "disabled:"}
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
-
-
 def ask(report: Path, width: int) -> dict[str, Any]:
     """The browser's answers about a report on a screen so many pixels wide, with what it wrote on its console."""
     folder = report.parent
     (folder / "questions.html").write_text(QUESTIONS.replace("WIDTH", str(width)))
-    done = browse(folder / "questions.html", folder, "--dump-dom", "--window-size=1400,1000")
-    found = re.search(r'<pre id="answers">(\{.*\})</pre>', done.stdout)
-    assert found, done.stderr
-    console = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
-    return {**json.loads(found[1].replace("&amp;", "&").replace("&lt;", "<")), "wide": width, "console": console}
+    return {**answers_of(folder / "questions.html", "--window-size=1400,1000"), "wide": width}
 
 
 @pytest.fixture(scope="module", params=list(WIDTHS.values()), ids=list(WIDTHS))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from analysis.errors import ReportError
-from analysis.statistics.word_alignments import (
+from analysis.statistics.attention.word_alignments import (
     GoldAlignment,
     alignment_error_rate,
     links_from_weights,

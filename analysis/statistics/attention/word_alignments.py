@@ -52,7 +52,7 @@ def read_gold(path: Path, offset: int = 0) -> list[GoldAlignment]:
         ReportError: a file that cannot be read, or a line that is not understood.
     """
     sentences = []
-    for number, line in enumerate(_lines(path), start=1):
+    for number, line in enumerate(read_lines(path), start=1):
         marked = _parse(line, f"{path}: line {number}", offset)
         sure = frozenset(link for link, mark in marked.items() if mark == "-")
         sentences.append(GoldAlignment(sure, possible=frozenset(marked)))
@@ -179,7 +179,12 @@ def _parse(line: str, where: str, offset: int) -> dict[Link, str]:
     return marks
 
 
-def _lines(path: Path) -> list[str]:
+def read_lines(path: Path) -> list[str]:
+    """The lines of a text file.
+
+    Raises:
+        ReportError: it cannot be read, or is not UTF-8.
+    """
     try:
         content = path.read_bytes()
     except OSError as error:

@@ -1,0 +1,1 @@
+"""Numbers from attention: links between words, and antecedents."""
