@@ -17,12 +17,10 @@ class OnHost:
     """What a model branches on, in memory of the host wherever the batch lies: to ask another device means to wait.
 
     Attributes:
-        source_lengths: (B,) number of source tokens.
         padded: whether a source ends before the widest.
         longest: tokens of the longest source and target together, EOS included.
     """
 
-    source_lengths: Tensor
     padded: bool
     longest: int
 
@@ -52,7 +50,7 @@ class Batch(NamedTuple):
         decode_limits: (B,) most tokens a free-running decoder may produce for each row, EOS included; None where
             the length of the target is known beforehand: then as many as the batch's targets have.
         answers: (A,) token ids of which the last in each target is the one that is scored; None where all tokens are.
-        on_host: lengths for the host to branch on; None asks the tensors above.
+        on_host: what the host branches on; None asks the tensors above.
     """
 
     source: Tensor

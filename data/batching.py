@@ -85,7 +85,7 @@ class ExampleStore:
             examples=rank_rows,
             decode_limits=None if self.decode_limits is None else self.decode_limits[rank_rows],
             answers=self.answers,
-            on_host=OnHost(source_lengths, bool((source_lengths < source_width).any()), longest),
+            on_host=OnHost(bool((source_lengths < source_width).any()), longest),
         )
 
 

@@ -12,8 +12,9 @@ class VanillaRNN(FixedContextSeq2Seq):
 
         h_t = f(W x_t + U h_{t-1} + b)
 
-    `layers.cells.rnn_cell` is the step; torch.nn.RNN takes all of them in one call. With `nonlinearity: relu` and
-    `recurrent_init: identity` it is the IRNN of Le, Jaitly & Hinton 2015.
+    `layers.cells.rnn_cell` is the step; one call takes all of them, that of torch.nn.RNN or, in training on a CPU, of
+    kernels.recurrence. With `nonlinearity: relu` and `recurrent_init: identity` it is the IRNN of Le, Jaitly & Hinton
+    2015.
 
     Args:
         nonlinearity: f, tanh or relu.

@@ -46,7 +46,7 @@ def uniform_batch(rows: int, length: int, vocabulary: int, device: torch.device)
     target_out = torch.cat([words, torch.full((rows, 1), EOS)], dim=1)
     lengths = torch.full((rows,), length)
     on_device = (tensor.to(device) for tensor in (source, lengths, target_in, target_out))
-    return Batch(*on_device, on_host=OnHost(lengths, padded=False, longest=2 * length))
+    return Batch(*on_device, on_host=OnHost(padded=False, longest=2 * length))
 
 
 class TrainingStep:

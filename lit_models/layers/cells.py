@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from lit_models.kernels.choice import is_plain
+from lit_models.kernels.recurrence import GRUStep, differentiates_on_cpu
 
 State = tuple[Tensor, ...]  # (h,) or, for an LSTM, (h, c)
 
@@ -81,10 +82,12 @@ FUSED_ON = {"cuda"}
 
 
 def cell_of(mode: str, device: torch.device) -> Callable[[Tensor, Tensor, State], State]:
-    """The cell of a mode; as one kernel where there is one."""
-    if device.type in FUSED_ON and not is_plain():
+    """The cell of a mode; as one kernel where there is one, in fewer operations where there are some."""
+    if is_plain():
+        return CELLS[mode]
+    if device.type in FUSED_ON:
         return {"LSTM": fused_lstm_cell, "GRU": fused_gru_cell}.get(mode, CELLS[mode])
-    return CELLS[mode]
+    return gru_cell_in_training if mode == "GRU" and differentiates_on_cpu(device) else CELLS[mode]
 
 
 def fused_lstm_cell(inputs: Tensor, recurrent: Tensor, state: State) -> State:
@@ -95,3 +98,8 @@ def fused_lstm_cell(inputs: Tensor, recurrent: Tensor, state: State) -> State:
 def fused_gru_cell(inputs: Tensor, recurrent: Tensor, state: State) -> State:
     """As `gru_cell`."""
     return torch.ops.aten._thnn_fused_gru_cell.default(inputs, recurrent, state[0])[:1]
+
+
+def gru_cell_in_training(inputs: Tensor, recurrent: Tensor, state: State) -> State:
+    """As `gru_cell`."""
+    return (GRUStep.apply(inputs, recurrent, state[0]),)

@@ -6,17 +6,18 @@ Shapes: B sequences, S source positions, T steps, E input size, H hidden size, L
 States are kept with the batch first, (B, L, H), as row selection wants it; torch's layers want (L, B, H).
 """
 
+import contextlib
 import warnings
 from collections.abc import Callable
 from functools import partial
-from typing import Literal, TypeVar
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.utils.rnn import PackedSequence
 
 from lit_models.kernels.linear import affine
+from lit_models.kernels.recurrence import FUSED, is_quicker, layer_over_steps
 from lit_models.kernels.step_products import Map, step_linear
 from lit_models.layers.cells import State, cell_of
 
@@ -69,111 +70,115 @@ def initialise_layers(layers: nn.RNNBase, recurrent_init: RecurrentInit, forget_
 # ---------------------------------------------------------------------- all steps at once
 
 
-FUSED: dict[str, Callable[..., tuple[Tensor, ...]]] = {
-    "RNN_TANH": torch.rnn_tanh, "RNN_RELU": torch.rnn_relu, "LSTM": torch.lstm, "GRU": torch.gru
-}  # fmt: skip
-
 # Layers called one by one, or in another precision, have weights that are not one block; cuDNN then makes one.
 warnings.filterwarnings("ignore", message="RNN module weights are not part of single contiguous chunk")
 
+HELD = 1e4  # what makes a gate 0 or 1 to the last bit
+
 
 def run_layers(layers: nn.RNNBase, inputs: Tensor, state: State) -> tuple[Tensor, State]:
-    """All steps in one fused call: (B, T, E) inputs and a state give (B, T, H) outputs and the last state."""
-    outputs, last = all_steps(layers, inputs, tuple(part.transpose(0, 1).contiguous() for part in state))
+    """All steps of rows that are all full: (B, T, E) inputs and a state give (B, T, H) outputs and the last state."""
+    outputs, last = all_steps(layers, inputs, tuple(part.transpose(0, 1).contiguous() for part in state), None)
     return outputs, tuple(part.transpose(0, 1) for part in last)
 
 
-Inputs = TypeVar("Inputs", Tensor, PackedSequence)
+def all_steps(layers: nn.RNNBase, inputs: Tensor, state: State | None, lengths: Tensor | None) -> tuple[Tensor, State]:
+    """torch's layers over all steps: in one call where that is all there is to it, else one layer after the other.
 
-
-def all_steps(layers: nn.RNNBase, inputs: Inputs, state: State | None) -> tuple[Inputs, State]:
-    """torch's layers over all steps, in the precision and with the dropout that are asked for on a GPU too.
-
-    Under autocast torch runs cuDNN's layers in float16, though bfloat16 be asked for. And cuDNN has random numbers of
-    its own for the dropout between layers: whenever torch's are seeded, they are set up anew, which takes a wait.
+    On a GPU they come with the precision and the dropout that are asked for. Under autocast torch runs cuDNN's layers
+    in float16, though bfloat16 be asked for. And cuDNN has random numbers of its own for the dropout between layers:
+    whenever torch's are seeded, they are set up anew, which takes a wait.
 
     Args:
         layers: L layers, in one or both directions.
-        inputs: (B, T, E), or packed.
+        inputs: (B, T, E)
         state: parts (L x directions, B, H), contiguous; None is zeros.
+        lengths: (B,) of rows that may be padded; None where all are full.
 
     Returns:
-        (B, T, H x directions), or packed, and the last state, parts (L x directions, B, H).
+        (B, T, H x directions), at padding of no meaning, and the state behind each row's last step, parts
+        (L x directions, B, H).
     """
-    numbers = inputs if isinstance(inputs, Tensor) else inputs.data
-    device = numbers.device.type
-    reduced = torch.is_autocast_enabled(device)
-    dropped = layers.training and layers.dropout > 0 and layers.num_layers > 1
-    if device == "cpu" or not (reduced or dropped):
+    device = inputs.device.type
+    reduced = device != "cpu" and torch.is_autocast_enabled(device)
+    dropped = device != "cpu" and layers.training and layers.dropout > 0 and layers.num_layers > 1
+    by_layer = lengths is not None or dropped or is_quicker(layers.mode, inputs)
+    if not (by_layer or reduced):
         outputs, last = layers(inputs, None if state is None else _as_torch_has_it(state))
         return outputs, last if isinstance(last, tuple) else (last,)
-    with torch.autocast(device, enabled=False):
-        precision = torch.get_autocast_dtype(device) if reduced else numbers.dtype
-        return _called(layers, inputs, numbers.to(precision), state, one_by_one=dropped)
+    with torch.autocast(device, enabled=False) if reduced else contextlib.nullcontext():
+        inputs = inputs.to(torch.get_autocast_dtype(device)) if reduced else inputs
+        weights = [weight.to(inputs.dtype) for weight in layers._flat_weights if weight is not None]
+        if state is None:
+            zeros = inputs.new_zeros(layers.num_layers * (1 + layers.bidirectional), len(inputs), layers.hidden_size)
+            state = (zeros,) * (2 if layers.mode == "LSTM" else 1)
+        state = tuple(part.to(inputs.dtype) for part in state)
+        if by_layer:
+            return _layer_by_layer(layers, inputs, state, weights, lengths)
+        outputs, *end = FUSED[layers.mode](
+            inputs, _as_torch_has_it(state), weights, layers.bias, layers.num_layers, 0.0, layers.training,
+            layers.bidirectional, True,
+        )  # fmt: skip
+        return outputs, tuple(end)
 
 
 def _as_torch_has_it(state: State) -> Tensor | State:
     return state if len(state) > 1 else state[0]  # type: ignore[misc]
 
 
-def _called(
-    layers: nn.RNNBase, inputs: Inputs, numbers: Tensor, state: State | None, one_by_one: bool
-) -> tuple[Inputs, State]:
-    """As `all_steps`, of inputs whose numbers are given in the precision of the result."""
-    sizes = () if isinstance(inputs, Tensor) else (inputs.batch_sizes,)
-    directions, calls = 2 if layers.bidirectional else 1, layers.num_layers if one_by_one else 1
-    if state is None:
-        rows = len(numbers) if isinstance(inputs, Tensor) else int(inputs.batch_sizes[0])
-        parts = 2 if layers.mode == "LSTM" else 1
-        state = (numbers.new_zeros(layers.num_layers * directions, rows, layers.hidden_size),) * parts
-    weights = [weight.to(numbers.dtype) for weight in layers._flat_weights if weight is not None]
-    groups = [part.to(numbers.dtype).chunk(calls) for part in state]
-    each, last = len(weights) // calls, []
-    for call in range(calls):
-        if call > 0:
-            numbers = F.dropout(numbers, layers.dropout)
-        first = tuple(group[call] for group in groups)
-        numbers, *final = FUSED[layers.mode](
-            numbers, *sizes, _as_torch_has_it(first), weights[call * each : (call + 1) * each],
-            layers.bias, layers.num_layers // calls, 0.0, layers.training, layers.bidirectional,
-            *(() if sizes else (True,)),
-        )  # fmt: skip
-        last.append(final)
-    end = tuple(torch.cat(parts) for parts in zip(*last, strict=True))
-    if isinstance(inputs, Tensor):
-        return numbers, end
-    return inputs._replace(data=numbers), tuple(_unsorted(part, inputs, 1) for part in end)
+def _layer_by_layer(
+    layers: nn.RNNBase, outputs: Tensor, state: State, weights: list[Tensor], lengths: Tensor | None
+) -> tuple[Tensor, State]:
+    """As `all_steps`, with dropout by torch's own random numbers.
 
-
-def packed(inputs: Tensor, lengths: Tensor, on_host: Tensor) -> PackedSequence:
-    """Inputs without their padding, as by torch's `pack_padded_sequence`. That one sorts on the host and waits until
-    the device has the order.
-
-    Args:
-        inputs: (B, S, E)
-        lengths: (B,) beside them.
-        on_host: the same in memory of the host.
+    The backward direction is the forward one over reversed rows. Padding stands behind every row: what a layer makes
+    of it nobody reads, and the state behind the last word is the output there. An LSTM's c is no output. So c is held
+    over the padding, by one more input that is 1 there: its weights keep the input gate closed and the forget gate
+    open, c_t = 1 c_{t-1} + 0 g_t.
     """
-    in_order, order = on_host.sort(descending=True)
-    if lengths.device != on_host.device:
-        order = lengths.argsort(descending=True)  # rows of equal length may stand in another order
-    numbers, sizes = torch._VF._pack_padded_sequence(inputs.index_select(0, order), in_order, True)  # type: ignore
-    return PackedSequence(numbers, sizes, order, order.argsort())
+    directions, last = 2 if layers.bidirectional else 1, []
+    padding = None
+    if lengths is not None:
+        padding = torch.arange(outputs.shape[1], device=outputs.device) >= lengths[:, None]
+    holds = padding is not None and layers.mode == "LSTM"
+    for layer in range(layers.num_layers):
+        if layer > 0:
+            outputs = F.dropout(outputs, layers.dropout, layers.training)
+        if holds:
+            outputs = torch.cat([outputs, padding[:, :, None].to(outputs.dtype)], dim=2)
+        sides = []
+        for direction in range(directions):
+            number = layer * directions + direction
+            chosen = weights[4 * number : 4 * number + 4]
+            if holds:
+                chosen[0] = torch.cat([chosen[0], _holding(chosen[0])], dim=1)
+            read = outputs if direction == 0 else reverse_rows(outputs, lengths)
+            side, end = layer_over_steps(
+                layers.mode, read, tuple(part[number] for part in state), chosen, layers.training
+            )
+            if lengths is not None:
+                end = (_at_end(side, lengths), *end[1:])
+            last.append(end)
+            sides.append(side if direction == 0 else reverse_rows(side, lengths))
+        outputs = sides[0] if directions == 1 else torch.cat(sides, dim=2)
+    return outputs, tuple(torch.stack(parts) if len(parts) > 1 else parts[0][None] for parts in zip(*last, strict=True))
 
 
-def padded(sequence: PackedSequence, width: int) -> Tensor:
-    """The inverse of `packed`, zero at padding: (B, width, H). That of torch asks the device for the lengths too."""
-    rows, _ = torch._VF._pad_packed_sequence(sequence.data, sequence.batch_sizes, True, 0.0, width)  # type: ignore
-    return _unsorted(rows, sequence, 0)
+def _holding(weight: Tensor) -> Tensor:
+    """(4H, 1) weights of the input that holds c: of the input, forget, cell and output gate."""
+    holding = weight.new_zeros(4, len(weight) // 4)
+    holding[0], holding[1] = -HELD, HELD
+    return holding.view(-1, 1)
 
 
-def _unsorted(rows: Tensor, sequence: PackedSequence, dimension: int) -> Tensor:
-    assert sequence.unsorted_indices is not None
-    return rows.index_select(dimension, sequence.unsorted_indices)
+def _at_end(outputs: Tensor, lengths: Tensor) -> Tensor:
+    """(B, S, H) at the last word of each row -> (B, H)"""
+    ends = (lengths - 1)[:, None, None].expand(-1, 1, outputs.shape[2])
+    return outputs.gather(1, ends)[:, 0]
 
 
 class RecurrentEncoder(nn.Module):
-    """Stacked recurrent layers over the embedded source, in one or both directions, as one fused call."""
+    """Stacked recurrent layers over the embedded source, in one or both directions."""
 
     def __init__(
         self,
@@ -189,33 +194,17 @@ class RecurrentEncoder(nn.Module):
         self.output_size = self.directions * hidden_size
         self.layers = make_layers(cell, input_size, hidden_size, num_layers, dropout, bidirectional)
 
-    def forward(self, inputs: Tensor, lengths: Tensor, on_host: Tensor | None) -> tuple[Tensor, State]:
+    def forward(self, inputs: Tensor, lengths: Tensor | None) -> tuple[Tensor, State]:
         """(B, S, E) inputs -> (B, S, M) outputs, at padding of no meaning, and the final state, parts (B, L, M).
 
         The backward direction starts at each row's own last word; its final state is the one at the first.
 
         Args:
             inputs: (B, S, E)
-            lengths: (B,)
-            on_host: the same in memory of the host; None where no row is padded.
+            lengths: (B,); None where no row is padded.
         """
-        if on_host is None:
-            outputs, final = all_steps(self.layers, inputs, None)
-        elif self._shows_its_state and inputs.device.type != "cpu":
-            outputs, _ = all_steps(self.layers, inputs, None)
-            ends = (lengths - 1)[:, None, None].expand(-1, 1, outputs.shape[2])
-            return outputs, (outputs.gather(1, ends),)
-        else:
-            sequence = packed(inputs, lengths, on_host)
-            outputs, final = all_steps(self.layers, sequence, None)
-            outputs = padded(outputs, inputs.shape[1])
+        outputs, final = all_steps(self.layers, inputs, None, lengths)
         return outputs, tuple(self._join_directions(part) for part in final)
-
-    @property
-    def _shows_its_state(self) -> bool:
-        """Whether the output at a row's last word is all of its final state: then padding may be read on a device that
-        takes as long for it, and a few dozen kernels are spared. An LSTM's c and the lower layers are not shown."""
-        return self.layers.mode != "LSTM" and self.layers.num_layers == self.directions == 1
 
     def _join_directions(self, part: Tensor) -> Tensor:
         """(L x directions, B, H) -> (B, L, M) with the forward half first."""
@@ -223,8 +212,10 @@ class RecurrentEncoder(nn.Module):
         return part.view(layers, self.directions, *part.shape[1:]).permute(2, 0, 1, 3).flatten(2)
 
 
-def reverse_rows(rows: Tensor, lengths: Tensor) -> Tensor:
-    """Reverse the first `lengths` positions of each row of (B, S) or (B, S, M); padding stays behind."""
+def reverse_rows(rows: Tensor, lengths: Tensor | None) -> Tensor:
+    """Reverse the first `lengths` positions of each row of (B, S) or (B, S, M); padding stays behind. None is all."""
+    if lengths is None:
+        return rows.flip(1)
     positions = torch.arange(rows.shape[1], device=rows.device)[None, :]
     mirrored = lengths[:, None] - 1 - positions
     mirrored = torch.where(mirrored >= 0, mirrored, positions)

@@ -117,7 +117,7 @@ class RecurrentSeq2Seq(LitSeq2Seq):
         initialise_layers(layers, self.options["recurrent_init"], self.options["forget_bias"])
 
     def compile(self, *args: Any, **kwargs: Any) -> None:
-        """As of torch; the encoder stays as it is, a fused call. torch's compiler cannot read packed sequences."""
+        """As of torch; the encoder stays as it is: torch's compiler makes nothing better of a fused call."""
         self.encoder.forward = torch.compiler.disable(self.encoder.forward)  # type: ignore[method-assign]
         super().compile(*args, **kwargs)
 
@@ -137,16 +137,12 @@ class RecurrentSeq2Seq(LitSeq2Seq):
         return drop_words(self.dropout(table(tokens)), self.options["word_dropout"], self.training)
 
     def encode(self, source: Tensor, source_lengths: Tensor, on_host: OnHost | None = None) -> Memory:
-        if on_host is None:  # one wait for all
-            known = source_lengths.cpu()
-            padded = is_padded(known, source.shape[1], None)
-        else:
-            known, padded = on_host.source_lengths, on_host.padded
+        padded = is_padded(source_lengths, source.shape[1], on_host)
         blocked = padding_mask(source_lengths, source.shape[1], padded)
         if self.reverse_source:
             source = reverse_rows(source, source_lengths)
         inputs = self.embed(self.source_embedding, source)  # (B, S, E)
-        states, final = self.encoder(inputs, source_lengths, known if padded else None)
+        states, final = self.encoder(inputs, source_lengths if padded else None)
         if self.reverse_source:
             states = reverse_rows(states, source_lengths)
         return Memory(states, source_lengths, blocked, final)
