@@ -13,7 +13,7 @@ from data.batch import Batch
 from lit_models.contract import Memory, Output
 from lit_models.kernels.linear import Linear
 from lit_models.kernels.step_products import step_matmul
-from lit_models.layers.attention import ScoreName, make_score, masked_softmax
+from lit_models.layers.attention import ScoreName, make_score, masked_softmax, padding_added
 from lit_models.layers.cells import State
 from lit_models.layers.recurrent import Cell, DecoderSteps, make_layers
 from lit_models.layers.recurrent_seq2seq import Readout, RecurrentSeq2Seq
@@ -28,9 +28,9 @@ class BahdanauState(NamedTuple):
     layers: list[State]  # s_i of each decoder layer, ((B, H),)
     source: Tensor  # h_j: (B, S, M)
     keys: Tensor  # U h_j: (B, S, A)
-    blocked: Tensor | None  # (B, 1, S)
+    mask: Tensor | None  # added to e_i: -inf at padding, (B, 1, S)
 
-    per_sentence = ("source", "keys", "blocked")
+    per_sentence = ("source", "keys", "mask")
 
 
 class Bahdanau(RecurrentSeq2Seq):
@@ -126,9 +126,8 @@ class Bahdanau(RecurrentSeq2Seq):
         # The last H entries are the backward direction's state at the first word, or the only direction's.
         last = memory.final[0][:, :, -self.hidden_size :]  # (B, L, H)
         s = torch.tanh(self.first_state(last))  # s_0 = tanh(W_s h_1)
-        blocked = None if memory.blocked is None else memory.blocked[:, None, :]
         layers: list[State] = [(of_layer,) for of_layer in s.unbind(dim=1)]
-        return BahdanauState(layers, memory.states, self.score.keys(memory.states), blocked)
+        return BahdanauState(layers, memory.states, self.score.keys(memory.states), padding_added(memory))
 
     def forward(self, batch: Batch, need_attention: bool = True) -> Output:
         state = self.start(self.encode(batch.source, batch.source_lengths, batch.on_host))
@@ -151,7 +150,7 @@ class Bahdanau(RecurrentSeq2Seq):
         for _ in range(steps):
             # The hypotheses of a sentence ask the same source, as so many target positions would: (B, K, H).
             e = score(s.unflatten(0, (sentences, -1)))  # e_ij = v^T tanh(W s_{i-1} + U h_j)
-            alpha = masked_softmax(e, state.blocked)  # alpha_ij = exp(e_ij) / sum_k exp(e_ik)
+            alpha = masked_softmax(e, state.mask)  # alpha_ij = exp(e_ij) / sum_k exp(e_ik)
             c = weighted_sum(alpha).flatten(0, 1)  # c_i = sum_j alpha_ij h_j
             layers = gru(c, layers)  # s_i = GRU([y_{i-1}; c_i], s_{i-1})
             s = layers[-1][0]

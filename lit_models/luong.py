@@ -14,7 +14,7 @@ from data.batch import Batch
 from lit_models.contract import Memory, Output
 from lit_models.kernels.linear import Linear
 from lit_models.kernels.step_products import Map, step_linear, step_matmul
-from lit_models.layers.attention import ScoreName, make_score
+from lit_models.layers.attention import ScoreName, make_score, padding_added
 from lit_models.layers.cells import State
 from lit_models.layers.recurrent import Cell, DecoderSteps, make_layers, run_layers, stack, unstack
 from lit_models.layers.recurrent_seq2seq import Bridge, RecurrentSeq2Seq
@@ -26,7 +26,7 @@ class Source(NamedTuple):
     states: Tensor  # h_s: (B, S, M)
     keys: Tensor  # W h_s, or whatever the score computes once a sentence
     lengths: Tensor  # (B,)
-    blocked: Tensor | None  # (B, 1, S)
+    mask: Tensor | None  # added to scores: -inf at padding, (B, 1, S)
 
 
 class LuongState(NamedTuple):
@@ -137,8 +137,7 @@ class LuongSeq2Seq(RecurrentSeq2Seq):
         """
 
     def start(self, memory: Memory) -> LuongState:
-        blocked = None if memory.blocked is None else memory.blocked[:, None, :]
-        source = Source(memory.states, self.score.keys(memory.states), memory.lengths, blocked)
+        source = Source(memory.states, self.score.keys(memory.states), memory.lengths, padding_added(memory))
         layers = self.bridge(memory.final)
         fed = torch.zeros_like(layers[0][:, -1]) if self.input_feeding else None
         return LuongState(layers, fed, torch.zeros_like(memory.lengths), source)

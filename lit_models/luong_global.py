@@ -16,4 +16,4 @@ class LuongGlobal(LuongSeq2Seq):
     display_name = "Luong global"
 
     def attend(self, h: Tensor, position: Tensor, source: Source, score: Map) -> Tensor:
-        return masked_softmax(score(h), source.blocked)  # a_t(s) = exp score(h_t, h_s) / sum_s' exp score(h_t, h_s')
+        return masked_softmax(score(h), source.mask)  # a_t(s) = exp score(h_t, h_s) / sum_s' exp score(h_t, h_s')

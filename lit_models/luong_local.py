@@ -1,5 +1,6 @@
 """Luong's local attention: a window of the source around one position is looked at."""
 
+import math
 from typing import Any, Literal
 
 import torch
@@ -59,8 +60,7 @@ class LuongLocal(LuongSeq2Seq):
         p = self.centre(h, position, source.lengths)  # p_t: (B, T)
         distance = torch.arange(source.states.shape[1], device=h.device) - p[:, :, None]  # s - p_t: (B, T, S)
         outside = distance.abs() > self.window
-        blocked = outside if source.blocked is None else outside | source.blocked
-        a = masked_softmax(score(h), blocked)  # align(h_t, h_s) over |s - p_t| <= D
+        a = masked_softmax(score(h).masked_fill(outside, -math.inf), source.mask)  # align(h_t, h_s), |s - p_t| <= D
         if not self.predictive:
             return a
         sigma = self.window / 2

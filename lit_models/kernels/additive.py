@@ -7,13 +7,16 @@ are made in parts that fit the cache, and where they are many they are made agai
 sigmoid takes a sixth of the time of its tanh, hence tanh(x) = 2 sigmoid(2 x) - 1.
 """
 
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+from torch.compiler import is_compiling
 
 from lit_models.kernels.choice import faster_than
+from lit_models.kernels.step_products import Map
 
 PART = {"cpu": 2**19}  # energies made at a time
 PART_ELSEWHERE = 2**26
@@ -38,6 +41,82 @@ def additive_scores(queries: Tensor, keys: Tensor, energy: Tensor) -> Tensor:
         (B, T, S), in the precision of the queries; computed in single precision where that is half.
     """
     return _AdditiveScores.apply(queries, keys, energy)  # type: ignore[no-any-return]
+
+
+def plain_additive_steps(keys: Tensor, energy: Tensor, steps: int) -> Map:
+    """(B, 1, A) -> (B, 1, S)"""
+    return partial(plain_additive_scores, keys=keys, energy=energy)
+
+
+@faster_than(plain_additive_steps)
+def additive_steps(keys: Tensor, energy: Tensor, steps: int) -> Map:
+    """`additive_scores` of a loop over so many steps, one query a step and sentence: (B, 1, A) -> (B, 1, S).
+
+    What only keys and v decide is computed once, and their gradients are added up in place.
+
+    Args:
+        keys: (B, S, A)
+        energy: (A,)
+        steps: T
+    """
+    most = min(PART.get(keys.device.type, PART_ELSEWHERE), KEPT)
+    once = steps == 1 or not torch.is_grad_enabled() or not keys.requires_grad
+    if once or keys.numel() > most or keys.dtype.itemsize < 4 or is_compiling():
+        return partial(additive_scores, keys=keys, energy=energy)
+    return _AdditiveSteps(keys, energy, steps)
+
+
+class _AdditiveSteps:
+    """Each step adds its scores to a zero of its own, which a node has made that depends on keys and v: so that node
+    comes last in the backward pass, when the steps have added up what keys and v get. See step_products.py."""
+
+    def __init__(self, keys: Tensor, energy: Tensor, steps: int) -> None:
+        self.doubled = 2 * keys.detach()
+        self.energy = energy.detach().to(keys.dtype)
+        self.twice, self.least = 2 * self.energy, -self.energy.sum()
+        self.slope = (4 * self.energy).expand_as(self.doubled)
+        self.gradients: tuple[Tensor, Tensor] | None = None  # of keys, and of v in part
+        self.zeros = iter(_ZerosOfSteps.apply(keys, energy, self, steps).unbind(dim=0))  # type: ignore[union-attr]
+
+    def __call__(self, queries: Tensor) -> Tensor:
+        return _ScoresOfStep.apply(next(self.zeros), queries, self)  # type: ignore[no-any-return]
+
+
+class _ZerosOfSteps(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, keys: Tensor, energy: Tensor, loop: _AdditiveSteps, steps: int) -> Tensor:
+        ctx.loop, ctx.precision = loop, energy.dtype
+        return keys.new_zeros(()).expand(steps, len(keys), 1, keys.shape[1])
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, Tensor, None, None]:
+        assert ctx.loop.gradients is not None
+        grad_keys, grad_energy = ctx.loop.gradients
+        ctx.loop.gradients = None
+        return grad_keys, (2 * grad_energy - grad_outputs[0].sum()).to(ctx.precision), None, None
+
+
+class _ScoresOfStep(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, zero: Tensor, queries: Tensor, loop: _AdditiveSteps) -> Tensor:
+        gates = torch.add(loop.doubled, queries, alpha=2).sigmoid_()  # (B, S, A)
+        ctx.save_for_backward(gates)
+        ctx.loop = loop
+        flat = gates.flatten(0, 1)
+        return torch.addmv(loop.least.expand(len(flat)), flat, loop.twice).view(zero.shape)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, Tensor, None]:
+        (gates,), loop, grad_scores = ctx.saved_tensors, ctx.loop, grad_outputs[0]
+        if loop.gradients is None:
+            loop.gradients = torch.zeros_like(loop.doubled), torch.zeros_like(loop.energy)
+        grad_keys, grad_energy = loop.gradients
+        change = torch.ops.aten.sigmoid_backward(loop.slope, gates)  # as below
+        grad_keys.addcmul_(change, grad_scores.transpose(1, 2))
+        grad_energy.addmv_(gates.flatten(0, 1).t(), grad_scores.flatten())
+        return grad_scores, grad_scores @ change, None
 
 
 class _AdditiveScores(torch.autograd.Function):

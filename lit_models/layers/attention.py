@@ -15,7 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lit_models.kernels.additive import additive_scores
+from lit_models.contract import Memory
+from lit_models.kernels.additive import additive_scores, additive_steps
 from lit_models.kernels.linear import Linear, affine
 from lit_models.kernels.step_products import Map, step_linear, step_matmul
 
@@ -87,10 +88,10 @@ class ConcatScore(Score):
 
 def _additive_at_steps(query: Tensor, keys: Tensor, energy: Tensor, steps: int) -> Map:
     """The additive score of a step loop, given W (A, Q), keys (B, S, A) and v (A,)."""
-    project = step_linear(query, None, len(keys), steps)
+    project, scores = step_linear(query, None, len(keys), steps), additive_steps(keys, energy, steps)
 
     def score(queries: Tensor) -> Tensor:
-        return additive_scores(project(queries.flatten(0, 1)).unflatten(0, queries.shape[:2]), keys, energy)
+        return scores(project(queries.flatten(0, 1)).unflatten(0, queries.shape[:2]))
 
     return score
 
@@ -196,11 +197,17 @@ def make_score(name: str, query_size: int, memory_size: int, attention_size: int
     raise ValueError(f"model.score: '{name}' is unknown; the scores are {', '.join(SCORES)}")
 
 
-def masked_softmax(scores: Tensor, blocked: Tensor | None) -> Tensor:
-    """Softmax over the last axis that gives exactly zero where `blocked` is true; None blocks nothing.
+def padding_added(memory: Memory) -> Tensor | None:
+    """(B, 1, S) what is added to scores: -inf at padding, 0 at words. None where no row is padded."""
+    if memory.blocked is None:
+        return None
+    return memory.states.new_zeros(memory.blocked.shape).masked_fill_(memory.blocked, -math.inf)[:, None]
+
+
+def masked_softmax(scores: Tensor, mask: Tensor | None) -> Tensor:
+    """Softmax over the last axis of scores to which a mask is added, that of `padding_added`: exactly zero where it is
+    -inf. Adding costs nothing in the backward pass.
 
     Every row needs at least one position that is not blocked.
     """
-    if blocked is not None:
-        scores = scores.masked_fill(blocked, -math.inf)
-    return torch.softmax(scores, dim=-1)
+    return torch.softmax(scores if mask is None else scores + mask, dim=-1)

@@ -1,11 +1,13 @@
 """The fast additive scores equal the equation, in value and gradient."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import Tensor
 
 from lit_models.kernels import additive
-from lit_models.kernels.additive import additive_scores
+from lit_models.kernels.additive import additive_scores, additive_steps
 
 
 def by_the_equation(queries: Tensor, keys: Tensor, energy: Tensor) -> Tensor:
@@ -67,3 +69,26 @@ def test_energies_of_many_parts_are_not_kept_for_the_backward_pass(monkeypatch: 
     assert largest_kept() == 3 * 4 * 50 * 8  # few energies: they are kept
     monkeypatch.setitem(additive.PART, "cpu", 4 * 50 * 8)
     assert largest_kept() == 3 * 50 * 8  # the keys, which are there anyway
+
+
+@pytest.mark.parametrize(("precision", "tolerance"), [(torch.double, 1e-12), (torch.float, 1e-5)])
+@pytest.mark.parametrize(("most", "taken"), [(2**19, 4), (2**19, 2), (1, 4)])  # a loop may end early; many energies
+def test_a_step_loop_has_the_values_and_gradients_of_the_equation(
+    precision: torch.dtype, tolerance: float, most: int, taken: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(additive.PART, "cpu", most)
+    queries, keys, energy = inputs(precision, length=1)
+
+    def loop(scores: Callable[[Tensor], Tensor]) -> Tensor:
+        state, seen = queries, []
+        for _ in range(taken):
+            seen.append(scores(state))
+            state = torch.tanh(seen[-1].softmax(dim=-1) @ keys + state)  # a step reads what the one before has made
+        return torch.cat(seen).square().sum()
+
+    made, expected = loop(additive_steps(keys, energy, 4)), loop(lambda state: by_the_equation(state, keys, energy))
+    torch.testing.assert_close(made, expected, rtol=tolerance, atol=tolerance)
+    once, again = (torch.autograd.grad(made, [queries, keys, energy], retain_graph=True) for _ in range(2))
+    assert all(torch.equal(first, second) for first, second in zip(once, again, strict=True))
+    reference = torch.autograd.grad(expected, [queries, keys, energy])
+    torch.testing.assert_close(once, reference, rtol=tolerance, atol=10 * tolerance)
