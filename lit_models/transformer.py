@@ -69,10 +69,11 @@ class DecoderLayer(nn.Module):
         inputs = self.attention_sublayer.after(inputs, attended)
 
         x, weights = self.cross_attention_sublayer.before(inputs), None
+        queries = self.cross_attention.queries(x)  # MultiHead(x, h, h) with the encoder's output h
         if past is None and inputs.shape[1] > 1 and not need_weights:
-            attended = self.cross_attention(x, source, allowed)  # MultiHead(x, h, h) with the encoder's output h
+            attended = self.cross_attention(queries, source, allowed)
         else:
-            attended, weights = self.cross_attention.with_weights(x, source, allowed)
+            attended, weights = self.cross_attention.with_weights(queries, source, allowed)
         inputs = self.cross_attention_sublayer.after(inputs, attended)
 
         x = self.feed_forward_sublayer.before(inputs)

@@ -18,7 +18,9 @@ class Dropout(nn.Dropout):
 
     def forward(self, input: Tensor) -> Tensor:
         """Any shape -> the same."""
-        if not self.training or self.p == 0 or input.device.type != "cpu" or is_plain():
+        if not self.training or self.p == 0:
+            return input
+        if input.device.type != "cpu" or is_plain():
             return super().forward(input)
         return input * _mask(input, self.p)
 

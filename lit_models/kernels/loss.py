@@ -16,6 +16,7 @@ from lit_models.kernels.choice import faster_than
 # Numbers of a part of the logits: on a CPU it stays in the cache while loss and gradient are made of it.
 PART = {"cpu": 2**18}
 PART_ELSEWHERE = 2**26
+SMALL = 2**16  # numbers of logits that several passes do not harm
 
 
 def plain_smoothed_cross_entropy(
@@ -44,7 +45,8 @@ def smoothed_cross_entropy(
 
     which gives the right word 1 - epsilon + epsilon / V (Szegedy et al. 2016, section 7). The same as
     `torch.nn.functional.cross_entropy`; that one passes over the logits about ten times, which a large vocabulary makes
-    the costliest part of a step. The gradient is computed along with the value, in the precision of the logits.
+    the costliest part of a step. The gradient is computed along with the value, in the precision of the logits. Few
+    logits are torch's, whose operations are fewer.
 
     Args:
         logits: (N, V), of any precision.
@@ -57,6 +59,9 @@ def smoothed_cross_entropy(
     Returns:
         (), in nats, of at least single precision.
     """
+    is_small = label_smoothing == 0 and logits.numel() <= SMALL and logits.dtype.itemsize >= 4
+    if is_small and not torch.is_autocast_enabled(logits.device.type):
+        return plain_smoothed_cross_entropy(logits, targets, count=count)
     return _SmoothedCrossEntropy.apply(logits, targets, label_smoothing, count, consume)  # type: ignore[no-any-return]
 
 

@@ -7,10 +7,11 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from lit_models.kernels.dropout import Dropout
-from lit_models.kernels.linear import Linear
+from lit_models.kernels.linear import Linear, affine
 from lit_models.kernels.scaled_dot_product import attention, attention_weights
 from lit_models.kernels.target_cache import KeysAndValues, TargetCache
 from lit_models.layers.positions import Rotation, rotated
@@ -37,37 +38,25 @@ class MultiHeadAttention(nn.Module):
         return rotated(self._split(keys), rotation), self._split(values)
 
     def forward(
-        self,
-        inputs: Tensor,
-        memory: KeysAndValues,
-        mask: Tensor | None = None,
-        causal: bool = False,
-        rotation: Rotation | None = None,
+        self, queries: Tensor, memory: KeysAndValues, mask: Tensor | None = None, causal: bool = False
     ) -> Tensor:
-        """(B, T, D) -> (B, T, D)"""
-        heads = attention(self.queries(inputs, rotation), *memory, mask, causal)  # softmax(Q K^T / sqrt(d)) V
+        """(B, N, T, d) -> (B, T, D)"""
+        heads = attention(queries, *memory, mask, causal)  # softmax(Q K^T / sqrt(d)) V
         return self.output(heads.transpose(1, 2).flatten(2))  # [head_1; …; head_N] W^O
 
     def weights(
-        self,
-        inputs: Tensor,
-        memory: KeysAndValues,
-        mask: Tensor | None = None,
-        causal: bool = False,
-        rotation: Rotation | None = None,
+        self, queries: Tensor, memory: KeysAndValues, mask: Tensor | None = None, causal: bool = False
     ) -> Tensor:
-        """(B, T, D) -> the weights (B, N, T, S) by which `forward`, given the same, sums values."""
-        return attention_weights(self.queries(inputs, rotation), memory[0], mask, causal)
+        """(B, N, T, d) -> the weights (B, N, T, S) by which `forward`, given the same, sums values."""
+        return attention_weights(queries, memory[0], mask, causal)
 
-    def with_weights(
-        self, inputs: Tensor, memory: KeysAndValues, mask: Tensor | None, rotation: Rotation | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """(B, T, D) -> what `forward` gives, and the weights (B, N, T, S), which its fused product keeps to itself.
+    def with_weights(self, queries: Tensor, memory: KeysAndValues, mask: Tensor | None) -> tuple[Tensor, Tensor]:
+        """(B, N, T, d) -> what `forward` gives, and the weights (B, N, T, S), which its fused product keeps to itself.
 
         For a few queries a sentence this is also faster, since the fused product has to start for every head.
         """
         keys, values = memory
-        weights = attention_weights(self.queries(inputs, rotation), keys, mask)  # softmax(Q K^T / sqrt(d))
+        weights = attention_weights(queries, keys, mask)  # softmax(Q K^T / sqrt(d))
         heads = weights @ values
         return self.output(heads.transpose(1, 2).flatten(2)), weights
 
@@ -91,18 +80,28 @@ class MultiHeadAttention(nn.Module):
         Returns:
             (B, T, D) and the grown cache.
         """
-        new = self.keys_and_values(x, rotation)
+        queries, new = self.of_itself(x, rotation)
         cache = TargetCache(*new, filled=x.shape[1]) if cache is None else cache.extended(past or 0, new)
         if past is None and x.shape[1] > 1:
             # Padding stands behind every sequence, so looking back never meets it: no mask tensor is needed.
-            return self(x, cache.in_use(), mask, mask is None, rotation), cache
+            return self(queries, cache.in_use(), mask, mask is None), cache
         past_and_present, seen = cache.with_room() if mask is None else (cache.in_use(), mask)
-        attended, _ = self.with_weights(x, past_and_present, seen, rotation)
+        attended, _ = self.with_weights(queries, past_and_present, seen)
         return attended, cache
 
     def queries(self, inputs: Tensor, rotation: Rotation | None = None) -> Tensor:
         """(B, T, D) -> (B, N, T, d)"""
         return rotated(self._split(self.query(inputs)), rotation)
+
+    def of_itself(self, x: Tensor, rotation: Rotation | None = None) -> tuple[Tensor, KeysAndValues]:
+        """(B, T, D) -> queries, keys and values of the same vectors; in training all of them in one product."""
+        if not torch.is_grad_enabled():
+            return self.queries(x, rotation), self.keys_and_values(x, rotation)
+        weight, bias = (
+            torch.cat([getattr(layer, name) for layer in (self.query, self.key_value)]) for name in ("weight", "bias")
+        )
+        queries, keys, values = (self._split(part) for part in affine(x, weight, bias).chunk(3, dim=-1))
+        return rotated(queries, rotation), (rotated(keys, rotation), values)
 
     def _split(self, vectors: Tensor) -> Tensor:
         """(B, T, D) -> (B, N, T, d)"""
@@ -151,7 +150,7 @@ class SelfAttentionLayer(nn.Module):
     def forward(self, inputs: Tensor, mask: Tensor | None, rotation: Rotation | None = None) -> Tensor:
         """(B, S, D) -> (B, S, D), every position reading all that the mask allows."""
         x = self.attention_sublayer.before(inputs)
-        attended = self.attention(x, self.attention.keys_and_values(x, rotation), mask, rotation=rotation)
+        attended = self.attention(*self.attention.of_itself(x, rotation), mask)
         return self._feed(self.attention_sublayer.after(inputs, attended))  # MultiHead(x, x, x), then FFN(x)
 
     def looking_back(

@@ -254,7 +254,9 @@ def test_reported_transformer_attention_equals_torchs() -> None:
     queries, memory = torch.randn(2, 3, SIZE), torch.randn(2, 5, SIZE)
     blocked = torch.tensor([[False] * 5, [False] * 3 + [True] * 2])
     output, expected = theirs(queries, memory, memory, key_padding_mask=blocked, average_attn_weights=False)
-    attended, weights = model.with_weights(queries, model.keys_and_values(memory), ~blocked[:, None, None, :])
+    attended, weights = model.with_weights(
+        model.queries(queries), model.keys_and_values(memory), ~blocked[:, None, None, :]
+    )
     torch.testing.assert_close(weights, expected)
     torch.testing.assert_close(attended, output)
 
@@ -335,7 +337,7 @@ def test_the_explicit_product_of_attention_is_the_fused_one(masked: str) -> None
     results = []
     for explicit in (False, True):
         with plain() if explicit else nullcontext():
-            mixed = attention(rows, attention.keys_and_values(rows), allowed, causal)
+            mixed = attention(*attention.of_itself(rows), allowed, causal)
         results.append([mixed, *torch.autograd.grad(mixed.square().sum(), [rows, *attention.parameters()])])
     for fused, explicit in zip(*results, strict=True):
         torch.testing.assert_close(explicit, fused, rtol=1e-10, atol=1e-10)

@@ -10,6 +10,12 @@ from lit_models.kernels import loss
 from lit_models.kernels.loss import smoothed_cross_entropy
 
 
+@pytest.fixture(autouse=True)
+def _large(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few logits are torch's; here they count as many."""
+    monkeypatch.setattr(loss, "SMALL", 0)
+
+
 def logits_and_targets(precision: torch.dtype, tokens: int = 50, vocabulary: int = 37) -> tuple[Tensor, Tensor]:
     generator = torch.Generator().manual_seed(0)
     logits = 4 * torch.randn(tokens, vocabulary, generator=generator, dtype=torch.double)
@@ -107,3 +113,14 @@ def test_padding_counts_nothing() -> None:
     alone = smoothed_cross_entropy(logits[words], targets[words], 0.1)
     torch.testing.assert_close(total, alone)
     assert (torch.autograd.grad(total, logits)[0][~words] == 0).all()
+
+
+def test_few_logits_are_torchs_in_value_and_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
+    results = []
+    for small in (0, 2**16):
+        monkeypatch.setattr(loss, "SMALL", small)
+        logits, targets = logits_and_targets(torch.double)
+        total = smoothed_cross_entropy(logits, targets, count=40)
+        results.append((type(total.grad_fn).__name__, value_and_gradient(total, logits)))
+    assert [name for name, _ in results] == ["_SmoothedCrossEntropyBackward", "DivBackward0"]
+    torch.testing.assert_close(results[1][1], results[0][1])
