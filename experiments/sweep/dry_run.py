@@ -39,16 +39,17 @@ class Stopwatch(Callback):
 
     def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
         if trainer.global_step > len(self.ends):  # several batches make one step where gradients are accumulated
-            self.ends.append(_now(trainer))
+            self.ends.append(now(trainer))
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self.validation = -_now(trainer)
+        self.validation = -now(trainer)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self.validation += _now(trainer)
+        self.validation += now(trainer)
 
 
-def _now(trainer: pl.Trainer) -> float:
+def now(trainer: pl.Trainer) -> float:
+    """The time, in seconds, when the device has done what it was told."""
     if trainer.strategy.root_device.type == "cuda":
         torch.cuda.synchronize()
     return time.perf_counter()
@@ -97,26 +98,33 @@ def cells(trials: list[Trial]) -> list[Cell]:
     return list(by_options.values())
 
 
+def train(
+    trial: Trial, threads: int, settings: dict[str, Any], callback: Callback
+) -> tuple[LitSeq2Seq, Seq2SeqDataModule]:
+    """Train a trial in this process, with other settings of the trainer and one callback; no trial is written."""
+    config = copy.deepcopy(trial.config)
+    config["trainer"] |= settings
+    torch.set_num_threads(config["threads"] or threads)
+    cli = make_cli(config)
+    model, data = cli.model, cli.datamodule
+    assert isinstance(model, LitSeq2Seq)
+    assert isinstance(data, Seq2SeqDataModule)
+    cli.trainer.callbacks = [callback]  # type: ignore[attr-defined]
+    cli.trainer.fit(model, data)
+    return model, data
+
+
 def measure(cell: Cell, threads: int) -> None:
     """Train the first trial of a cell for a few steps and validate it once; no trial is written.
 
     Raises:
         UsageError: the trial cannot run.
     """
-    config = copy.deepcopy(cell.trials[0].config)
-    interval = config["trainer"]["val_check_interval"]
-    config["trainer"] |= {"max_steps": STEPS, "val_check_interval": STEPS}
-    torch.set_num_threads(config["threads"] or threads)
-    stopwatch = Stopwatch()
+    interval, stopwatch = cell.trials[0].config["trainer"]["val_check_interval"], Stopwatch()
     try:
-        cli = make_cli(config)
-        model, data = cli.model, cli.datamodule
-        cli.trainer.callbacks = [stopwatch]  # type: ignore[attr-defined]
-        cli.trainer.fit(model, data)
+        model, data = train(cell.trials[0], threads, {"max_steps": STEPS, "val_check_interval": STEPS}, stopwatch)
     except (RuntimeError, ValueError, MemoryError) as error:
         raise UsageError(f"{cell.trials[0].name}: {reason(error)}") from None
-    assert isinstance(model, LitSeq2Seq)
-    assert isinstance(data, Seq2SeqDataModule)
     cell.parameters, cell.step, cell.evaluation = model.num_params, stopwatch.step, stopwatch.validation
     cell.passes = math.ceil(cell.steps / interval) + _test_size(data)
 

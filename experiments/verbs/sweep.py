@@ -28,6 +28,8 @@ from experiments.trial.run import run_trial
 if TYPE_CHECKING:
     from experiments.sweep.study import Study
 
+AUTO = "auto"  # as many workers as pay
+
 
 def work(payload: tuple[Any, ...], folder: Path, report: Any) -> None:
     """Run one trial in a worker, with its share of the threads; a study may stop it early."""
@@ -89,10 +91,15 @@ def main(arguments: list[str]) -> int:
         count = 1  # further ones depend on results
     trials, runs, notes = make_trials(options.file, options.output, count, options.seed, options.accelerator)
     cores = available_cores()
-    workers = options.workers if options.workers is not None else cores
-    threads = max(1, cores // workers)
+    on_gpu = any(trial.config["trainer"]["accelerator"] != "cpu" for trial in trials)
+    cards = graphics_cards() if on_gpu else []
+    preload = ("experiments.verbs.sweep", *(["experiments.sweep.study", "optuna"] if sweep.metric else []))
     for note in notes:
         print(f"note: {note}", file=sys.stderr)
+    workers = cores if options.workers is None else options.workers
+    if workers == AUTO:
+        workers = _workers_that_pay(trials, cores, preload, cards)
+    threads = max(1, cores // workers)
     if options.dry_run:
         return _dry_run(trials, workers, threads)
     with exclusive_lock(runs, "--output"):
@@ -104,13 +111,24 @@ def main(arguments: list[str]) -> int:
             place = partial(run_on_ray, work=work, address=options.ray, **share)
             how = f"on Ray, {options.cpus} core{'s' * (options.cpus > 1)} each"
             return _run(trials, study, runs.resolve(), place, options.cpus, how)
-        preload = ("experiments.verbs.sweep", *(["experiments.sweep.study", "optuna"] if study else []))
-        on_gpu = any(trial.config["trainer"]["accelerator"] != "cpu" for trial in trials)
-        cards = graphics_cards() if on_gpu else []
         place = partial(run_jobs, work=work, workers=workers, preload=preload, cards=cards)
         return _run(
             trials, study, runs, place, threads, f"{workers} at a time, {threads} thread{'s' * (threads > 1)} each"
         )
+
+
+def _workers_that_pay(trials: list[Trial], cores: int, preload: tuple[str, ...], cards: list[str]) -> int:
+    """As many as pay for the first trial that is missing, at most one a core; said as it is measured."""
+    from experiments.sweep.worker_probe import steps_a_second, workers_that_pay
+
+    missing = [trial for trial in trials if read_summary(trial.folder) is None]
+
+    def rate(count: int) -> float:
+        steps = steps_a_second(missing[0], count, max(1, cores // count), preload, cards)
+        print(f"workers: {count} {f'come to {steps:.4g} steps a second' if steps else 'cannot run'}", file=sys.stderr)
+        return steps
+
+    return workers_that_pay(rate, cores) if missing else 1
 
 
 def _study(sweep: Sweep, options: argparse.Namespace, runs: Path, first: Trial) -> "Study":
@@ -193,6 +211,15 @@ def _summary(
     return 1 if failed else 0
 
 
+def _count_or_auto(text: str) -> int | str:
+    if text == AUTO:
+        return text
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{text}' is neither a number nor {AUTO}") from None
+
+
 def _options(arguments: list[str]) -> argparse.Namespace:
     parser = OneLineParser(
         prog="lengthwise sweep",
@@ -201,7 +228,12 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("file", type=Path, help="sweep file, such as sweep.yaml")
     parser.add_argument("--output", type=Path, metavar="DIR", help="where trials are kept (default runs/NAME)")
-    parser.add_argument("--workers", type=int, metavar="N", help="trials at a time (default: one a core)")
+    parser.add_argument(
+        "--workers",
+        type=_count_or_auto,
+        metavar="N",
+        help="trials at a time (default: one a core); auto measures how many pay, at most one a core",
+    )
     parser.add_argument(
         "--accelerator",
         choices=("auto", "cpu", "gpu"),
@@ -220,7 +252,7 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     cluster.add_argument("--gpus", type=float, default=0.0, metavar="X", help="GPUs of a trial, such as 0.5")
     options = parser.parse_args(arguments)
     for name, least in (("count", 1), ("seed", 0), ("workers", 1), ("cpus", 1)):
-        if getattr(options, name) is not None:
+        if isinstance(getattr(options, name), int):
             require_at_least(name, getattr(options, name), least)
     if options.count is not None and options.count > MOST_TRIALS:
         raise UsageError(f"--count: {options.count} must be at most {MOST_TRIALS}")
