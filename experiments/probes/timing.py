@@ -15,7 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from data.batch import BOS, EOS, FIRST_TOKEN, Batch, OnHost
 from lit_models import LitSeq2Seq
 from lit_models.kernels.linear import Linear
-from lit_models.kernels.unfused import unfused
+from lit_models.probes.unfused import unfused
 
 LEAST_REPEATS = 3  # fewer have no quartiles worth the name
 PRECISIONS = {"32-true": torch.float32, "bf16-mixed": torch.bfloat16}  # Lightning's names; the type of products

@@ -25,8 +25,8 @@ import torch
 from torch import Tensor
 
 from data.batch import PAD, Batch
-from lit_models.kernels.unfused import unfused
 from lit_models.lit_module import LitSeq2Seq
+from lit_models.probes.unfused import unfused
 
 # Nodes, without `Backward` and number, that compute nothing.
 MOVES_ONLY = {

@@ -11,7 +11,6 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from experiments.probes.timing import uniform_batch
 from lit_models import architectures
-from lit_models.kernels.unfused import unfused
 from lit_models.probes.sequential_depth import (
     _inputs_first,
     element_paths,
@@ -19,6 +18,7 @@ from lit_models.probes.sequential_depth import (
     path_lengths,
     sequential_depth,
 )
+from lit_models.probes.unfused import unfused
 from tests.helpers.models import every_model, label, make, one_row, random_batch
 
 FIXED_CONTEXT = ("VanillaRNN", "LSTM", "GRU")

@@ -1,4 +1,4 @@
-"""A model as the single operations it consists of: kernels of this package and of torch in their plain form.
+"""A model as the single operations it consists of: the kernels of lit_models and of torch in their plain form.
 
 A fused kernel is one node of the autograd graph however many steps it takes inside. Unfused, every step is there to
 be seen and counted.
@@ -26,7 +26,7 @@ from lit_models.layers.cells import CELLS, State
 @contextmanager
 def unfused() -> Iterator[None]:
     """While this lasts, recurrent layers run step by step, attention is products and a softmax, and every kernel of
-    this package is its plain form.
+    lit_models is its plain form.
 
     This holds for every model, whoever wrote it, as long as it calls torch.nn.RNN, GRU or LSTM and
     scaled_dot_product_attention. On a CPU everything is then made of torch's own elementary operations.
