@@ -32,7 +32,7 @@ def plain_layer(mode: str, inputs: Tensor, state: State, weights: list[Tensor], 
     """By torch's own call."""
     first = tuple(part[None] for part in state)
     outputs, *last = FUSED[mode](
-        inputs, first if len(first) > 1 else first[0], weights, True, 1, 0.0, training, False, True
+        inputs, first if mode == "LSTM" else first[0], weights, True, 1, 0.0, training, False, True
     )
     return outputs, tuple(part[0] for part in last)
 

@@ -138,19 +138,19 @@ def _layer_by_layer(
     """
     directions, last = 2 if layers.bidirectional else 1, []
     padding = None
-    if lengths is not None:
-        padding = torch.arange(outputs.shape[1], device=outputs.device) >= lengths[:, None]
-    holds = padding is not None and layers.mode == "LSTM"
+    if lengths is not None and layers.mode == "LSTM":
+        order = torch.arange(outputs.shape[1], device=outputs.device)
+        padding = (order >= lengths[:, None])[:, :, None].to(outputs.dtype)  # (B, S, 1)
     for layer in range(layers.num_layers):
         if layer > 0:
             outputs = F.dropout(outputs, layers.dropout, layers.training)
-        if holds:
-            outputs = torch.cat([outputs, padding[:, :, None].to(outputs.dtype)], dim=2)
+        if padding is not None:
+            outputs = torch.cat([outputs, padding], dim=2)
         sides = []
         for direction in range(directions):
             number = layer * directions + direction
             chosen = weights[4 * number : 4 * number + 4]
-            if holds:
+            if padding is not None:
                 chosen[0] = torch.cat([chosen[0], _holding(chosen[0])], dim=1)
             read = outputs if direction == 0 else reverse_rows(outputs, lengths)
             side, end = layer_over_steps(
@@ -161,7 +161,7 @@ def _layer_by_layer(
             last.append(end)
             sides.append(side if direction == 0 else reverse_rows(side, lengths))
         outputs = sides[0] if directions == 1 else torch.cat(sides, dim=2)
-    return outputs, tuple(torch.stack(parts) if len(parts) > 1 else parts[0][None] for parts in zip(*last, strict=True))
+    return outputs, tuple(torch.stack(parts) if len(last) > 1 else parts[0][None] for parts in zip(*last, strict=True))
 
 
 def _holding(weight: Tensor) -> Tensor:

@@ -36,8 +36,8 @@ def test_a_layer_has_the_outputs_the_last_state_and_the_gradients_of_torch(mode:
     results = []
     for layer in (layer_over_steps, plain_layer):
         values = run(layer, mode, *given)
-        loss = sum((value * torch.linspace(-1, 2, value.numel()).view_as(value)).sum() for value in values)
-        results.append((values, torch.autograd.grad(loss, given)))
+        weighted = [(value * torch.linspace(-1, 2, value.numel()).view_as(value)).sum() for value in values]
+        results.append((values, torch.autograd.grad(weighted, given)))
     torch.testing.assert_close(results[0], results[1], rtol=1e-12, atol=1e-12)
 
 
@@ -56,5 +56,6 @@ def test_without_a_gradient_torch_computes_to_the_last_bit(mode: str) -> None:
 
 def test_a_step_of_a_gru_is_the_equation() -> None:
     given = drawn((ROWS, 3 * SIZE), (ROWS, 3 * SIZE), (ROWS, SIZE))
-    torch.testing.assert_close(GRUStep.apply(*given), gru_cell(*given[:2], tuple(given[2:]))[0])
+    inputs, recurrent, h = given
+    torch.testing.assert_close(GRUStep.apply(*given), gru_cell(inputs, recurrent, (h,))[0])
     assert torch.autograd.gradcheck(GRUStep.apply, given)
