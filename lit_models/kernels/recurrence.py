@@ -2,8 +2,8 @@
 
 Shapes: B sequences, T steps, E input size, H hidden size, G gates (1 in an RNN, 4 in an LSTM, 3 in a GRU).
 
-torch has one call for an LSTM there, by oneDNN. Its RNN and GRU are loops of one operation after another, some 12 and
-25 a step forwards and backwards, and every step has a gradient of the weights of its own. Here a step takes 4 and 8.
+torch has one call for an LSTM there, by oneDNN. Its RNN and GRU are loops of one operation after another, some 10 and
+33 a step forwards and backwards, and every step has a gradient of the weights of its own. Here a step takes 4 and 8.
 What a gradient is multiplied by on its way through a step is known beforehand, so that it is made for all steps at
 once; the gradients of the weights are made behind the loop, in one product.
 """
