@@ -21,6 +21,11 @@ EVERYWHERE = {
 }  # fmt: skip
 ON_SYMBOLS = {"bits_presented": "max", "bits_recovered": "max"}
 ON_TEXT = {"chrf": "max"}
+# Metrics of the test alone.
+TEST_ALONE = (
+    "forced_length_token_accuracy", "forced_length_exact_match", "forced_length_bleu", "ter", "rouge1", "rouge2",
+    "rougeL", "exact_match_text", "length_ratio",
+)  # fmt: skip
 BLEU = "bleu"
 ALIGNMENT = "alignment_accuracy"
 MODES = {**EVERYWHERE, **ON_SYMBOLS, **ON_TEXT, BLEU: "max", ALIGNMENT: "max"}

@@ -15,6 +15,8 @@ from analysis.reproductions.published import (
     Reproduction,
     Rule,
 )
+from analysis.tables.schema import EMBEDDING_GRADIENT
+from experiments.config.monitors import MODES, TEST_ALONE
 from experiments.errors import UsageError, refuse_unknown
 from experiments.sweep.sweep_file import checked_sweep
 from experiments.yaml_files import load_yaml
@@ -29,6 +31,17 @@ PROBES = ("gradients", "parallelism")  # verbs, and what their tables are called
 READ = ("from a table", "from the text", "from a curve", "second-hand")
 KINDS = ("order", "number", "ratio", "crossing")
 CLAIM = ("says", *KINDS, "between", "neutral", "level")
+# What a horizontal axis can be, and the metrics there are, by where the numbers come from.
+AXES = {
+    "trials": r"length|model\.\w+|data\.(length|min_length|vocabulary)",
+    "gradients": "distance",
+    "parallelism": "length",
+}
+METRICS = {
+    "trials": (*MODES, *TEST_ALONE),
+    "gradients": (EMBEDDING_GRADIENT,),
+    "parallelism": ("sequential_depth", "path_length"),
+}
 SETTING = re.compile(r"model(\.\w+)?|data\.(task|length|min_length|vocabulary)|metric")
 REFERENCE = re.compile(r"(?P<line>.+) (?:at (?P<at>[\d.]+)|over (?P<first>[\d.]+)-(?P<last>[\d.]+))")
 
@@ -85,6 +98,11 @@ def read_reproduction(path: Path, size: str = "small") -> Reproduction:
         raise UsageError(f"{path}: claims: give at least one")
     known = {line.name: line for line in lines}
     table, sweep, probe = _measurement(path, content)
+    if not re.fullmatch(AXES[table], content["x"]):
+        wanted = "length or an option, such as model.hidden_size" if table == "trials" else AXES[table]
+        raise UsageError(f"{path}: x: {content['x']} is no axis here; give {wanted}")
+    for key, metric in [("metric", content["metric"]), *((f"lines.{line.name}.metric", line.metric) for line in lines)]:
+        refuse_unknown(path, f"{key}:", [metric], METRICS[table])
     return Reproduction(
         name=path.stem,
         size=size,
@@ -148,12 +166,12 @@ def _lines(path: Path, block: Any, metric: str) -> list[Line]:
 
 
 def _published(path: Path, block: Any, lines: Mapping[str, Line]) -> Published:
-    if block is None:
+    if block is None:  # a paper whose claim is a direction
         return Published("", "", 0.0, ())
     block = _mapping(path, "published", block)
     refuse_unknown(path, "published: key", block, ("read", "measure", "error", "points"))
-    if block.get("read") not in READ:
-        raise UsageError(f"{path}: published.read: {block.get('read')!r} is not one of {', '.join(READ)}")
+    if _text(path, "published.read", block.get("read")) not in READ:
+        raise UsageError(f"{path}: published.read: {block['read']!r} is not one of {', '.join(READ)}")
     if block["read"] == READ[2] and "error" not in block:
         raise UsageError(f"{path}: published.error: missing; say how well the curve could be read")
     return Published(

@@ -14,6 +14,7 @@ from analysis.reproductions.published import Reproduction
 from experiments.config.arguments import OneLineParser, require_at_least
 from experiments.errors import UsageError
 from experiments.files import whole_file
+from experiments.reproductions.coverage import check_coverage
 from experiments.reproductions.reproduction_file import SIZES, find, names, read_reproduction
 
 CONFIGS = "experiments/configs/"
@@ -38,7 +39,7 @@ def main(arguments: list[str]) -> int:
     if options.sweep_file is not None:
         return _write_sweep(reproduction, options.sweep_file)
     folder = options.output / (reproduction.name if options.size == "small" else f"{reproduction.name}-{options.size}")
-    status = 0 if options.show else _measure(reproduction, folder, options.workers)
+    status = 0 if options.show else _measure(find(options.name), reproduction, folder, options.workers)
     if status == INTERRUPTED:
         return status
     size = [] if options.size == "small" else ["--size", options.size]
@@ -55,8 +56,12 @@ def overview(folder: Path) -> Table:
     return Table(("name", "paper", "claim", "cost, small form", "state"), rows, prose=True)
 
 
-def _measure(reproduction: Reproduction, folder: Path, workers: int | None) -> int:
-    """Run what is missing."""
+def _measure(file: Path, reproduction: Reproduction, folder: Path, workers: int | None) -> int:
+    """Run what is missing.
+
+    Raises:
+        UsageError: one line that names the file of the reproduction and the key.
+    """
     if reproduction.probe:
         verb, *words = reproduction.probe
         if (folder / f"{verb}.csv").is_file():
@@ -71,6 +76,11 @@ def _measure(reproduction: Reproduction, folder: Path, workers: int | None) -> i
         partial.write_text(text, encoding="utf-8")
     from experiments.verbs import sweep
 
+    try:
+        trials, *_ = sweep.make_trials(path, folder, None, 0)
+    except UsageError as error:
+        raise UsageError(str(error).replace(str(path), f"{file}: sweep")) from None
+    check_coverage(file, reproduction, trials)
     given = [] if workers is None else ["--workers", str(workers)]
     return sweep.main([str(path), "--output", str(folder), *given])
 

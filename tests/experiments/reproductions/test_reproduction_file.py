@@ -7,7 +7,9 @@ import pytest
 
 from analysis.reproductions.published import Line, PublishedPoint, Reference
 from experiments.config.parser import parse_trial
+from experiments.config.trial import resolve_trial
 from experiments.errors import UsageError
+from experiments.reproductions.coverage import check_coverage
 from experiments.reproductions.reproduction_file import find, names, read_reproduction
 from experiments.sweep.sweep_file import checked_sweep, expand, to_arguments
 from tests.helpers.trials import reproduction, reproduction_file
@@ -42,6 +44,10 @@ def test_the_size_of_the_paper_changes_keys_and_single_parameters(tmp_path: Path
         ({"source": "a paper"}, "source: 'a paper' is no mapping"),
         ({"source__link": None}, "source.link: missing"),
         ({"seeds": "median"}, "seeds: 'median' is not one of mean, best"),
+        ({"x": "lenght"}, "x: lenght is no axis here; give length or an option, such as model.hidden_size"),
+        ({"metric": "greedy_acuracy"}, "metric: greedy_acuracy is unknown; did you mean greedy_token_accuracy?"),
+        ({"lines__fixed": {"model": "GRU", "metric": "blue"}}, "lines.fixed.metric: blue is unknown; did you mean bleu?"),
+        ({"published__read": None}, "published.read: missing"),
         ({"lengths": "10"}, "lengths: '10' is no list"),
         ({"lines": ["GRU"]}, "lines: ['GRU'] is no mapping"),
         ({"lines__fixed": {"model": "GRU", "hidden": 3}}, "lines.fixed: hidden is no setting of a line"),
@@ -83,7 +89,9 @@ def test_a_misspelt_name_gets_the_one_that_was_meant() -> None:
 
 @pytest.mark.parametrize("size", ["small", "paper"])
 @pytest.mark.parametrize("name", names())
-def test_every_reproduction_of_the_suite_is_valid_and_the_options_of_its_trials_are_read(name: str, size: str) -> None:
+def test_every_reproduction_of_the_suite_is_valid_and_its_trials_measure_what_it_claims(
+    name: str, size: str, tmp_path: Path
+) -> None:
     read = read_reproduction(find(name), size)
     if read.probe:
         return
@@ -93,5 +101,8 @@ def test_every_reproduction_of_the_suite_is_valid_and_the_options_of_its_trials_
     for arguments in (to_arguments(sweep, point) for point in (next(iter(seen.values())), points[-1])):
         model, _ = parse_trial(arguments)
         assert model in {line.settings["model"] for line in read.lines}
+    if read.lines[0].metric != "bleu":  # a corpus of text is not here
+        trials = [resolve_trial([*to_arguments(sweep, point), f"--runs={tmp_path}"]) for point in seen.values()]
+        check_coverage(find(name), read, trials)
     counts = {str(point["seed_everything"]) for point in points}
     assert len(counts) >= 3, "fewer seeds than a rule needs"

@@ -53,7 +53,8 @@ def test_a_reproduction_runs_once_and_shows_theirs_beside_ours(
     options = {**SMALL, "trainer.max_steps": 2, "trainer.val_check_interval": 2}
     parameters = {name: {"value": value} for name, value in options.items()} | {"seed_everything": {"values": [0, 1]}}
     path = reproduction_file(
-        tmp_path, sweep__parameters=parameters, lines={"attention": {"model": "Bahdanau"}, "fixed": {"model": "GRU"}},
+        tmp_path, sweep__parameters=parameters,
+        lines={"fixed": {"model": "GRU"}, "attention": {"model": "GRU", "metric": "greedy_exact_match"}},
         claims=[{"says": "It copies.", "number": "fixed at 5", "between": [0.9, 1.0]}], steps="fixed",
     )  # fmt: skip
     command = ["reproduce", str(path), "--output", str(tmp_path), "--workers", "1"]
@@ -70,6 +71,36 @@ def test_a_reproduction_runs_once_and_shows_theirs_beside_ours(
     assert "| attention | 10 | 26.75 | - | - | - |" in (folder / "reproduction.md").read_text()
     assert main(command) == 0
     assert "2 of them complete already" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        (
+            {"lines__fixed": {"model": "GRU", "model.hiden_size": 8}},
+            "lines.fixed: model.hiden_size is no option of its trials; did you mean model.hidden_size?",
+        ),
+        ({"x": "model.hiden_size"}, "x: model.hiden_size is no option of its trials; did you mean model.hidden_size?"),
+        (
+            {"lines__fixed": {"model": "GRU", "data.length": 12}},
+            "lines.fixed: no trial of the sweep has model GRU, data.length 12",
+        ),
+        (
+            {"claims": [{"says": "x", "number": "fixed at 11", "between": [0, 1]}]},
+            "claims[1].number: 'fixed at 11' is not measured; fixed is at 10",
+        ),
+        ({"sweep__parameters": {"model": {"value": "GRUU"}}}, "sweep: --model: "),
+        ({"sweep__parameters": {"data.taks": {"value": "copy"}}}, "sweep: "),
+    ],
+    ids=["option", "axis", "line", "place", "model of the sweep", "option of the sweep"],
+)
+def test_what_the_trials_will_not_measure_is_said_before_they_are_trained(
+    changes: dict[str, Any], line: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = reproduction_file(tmp_path, **{"published": None, **changes})
+    assert main(["reproduce", str(path), "--output", str(tmp_path / "runs")]) == 2
+    assert f"error: {path}: {line}" in capsys.readouterr().err
+    assert not list(tmp_path.glob("runs/*/*/"))
 
 
 def test_lines_take_the_trials_and_the_metric_that_their_settings_name(tmp_path: Path) -> None:
