@@ -1,7 +1,7 @@
 """What a section of the report is, and what it is made from."""
 
 import shlex
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -51,6 +51,11 @@ class Report:
         return (
             self._figure(chart, in_no_mean if lost is None else lost(chart.name)) for chart in self.gallery[section]
         )
+
+    def further_figures(self, shown: Collection[str]) -> list[Figure]:
+        """Those that no section has shown, as where a figure names a section that there is not."""
+        in_no_mean = not_in_means(self.runs.failures, self.architectures)
+        return [self._figure(chart, in_no_mean) for chart in self.gallery.charts() if chart.name not in shown]
 
     def _figure(self, chart: Chart, lost: str) -> Figure:
         """A figure above two paragraphs: what it shows, and where its points and its making are."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from analysis.report import sections
-from analysis.report.blocks import Block, Code, Heading, Paragraph
+from analysis.report.blocks import Block, Code, Figure, Heading, Paragraph
 from analysis.report.context import Report, Section
 
 ALL_TABLES = (
@@ -19,13 +19,16 @@ def compose(report: Report) -> list[Block]:
     written = [(section, list(section.blocks(report))) for section in all_sections()]
     present = [section for section, blocks in written if blocks]
     body = [block for _, blocks in written for block in blocks]
+    shown = {block.chart.name for block in body if isinstance(block, Figure)}
+    if further := report.further_figures(shown):
+        body += [Heading("Further figures"), *further]
     return [Heading(_title(present), 1), *body, *_how_it_was_made(report, present)]
 
 
 def all_sections() -> list[Section]:
     """The sections of every file in sections/, by their place in the report."""
-    names = [file.name for file in pkgutil.iter_modules(sections.__path__)]
-    listed = [section for name in names for section in import_module(f"{sections.__name__}.{name}").SECTIONS]
+    files = pkgutil.walk_packages(sections.__path__, f"{sections.__name__}.")
+    listed = [section for file in files if not file.ispkg for section in import_module(file.name).SECTIONS]
     return sorted(listed, key=lambda section: section.place)
 
 

@@ -11,8 +11,8 @@ from analysis.figures.registry import section_charts
 from analysis.files import replacing
 from analysis.report.blocks import Block, Figure, Heading, Paragraph, cell_text, titled
 from analysis.report.render import markdown, terminal
-from analysis.report.sections.gradients import decay_table, gradient_tables
-from analysis.report.sections.parallelism import parallelism_tables, skipped_table
+from analysis.report.sections.probes.gradients import decay_table, gradient_tables
+from analysis.report.sections.probes.parallelism import parallelism_tables, skipped_table
 from analysis.tables.architectures import Architectures
 from analysis.tables.probe_tables import load
 from analysis.tables.schema import PARALLELISM

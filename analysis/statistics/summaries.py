@@ -115,7 +115,7 @@ def over_seeds(
     points = []
     for key, group in rows.groupby(by, sort=True):
         interval = interval_from(group["value"].to_numpy())
-        stopped = int((group["ended"] == BUDGET).sum())
+        stopped = int((group["ended"] == BUDGET).sum()) if "ended" in group else 0  # tables of probes do not say
         points.append([*key, *(interval.clipped(*bounds) if bounds else interval), stopped])
     return pd.DataFrame(points, columns=[*by, "mean", "low", "high", "seeds", STOPPED])
 

@@ -4,6 +4,7 @@ import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -16,18 +17,9 @@ from analysis.tables import schema
 from tests.helpers.analysis_tables import write_trial
 from tests.helpers.documents import DOCS
 
-FIGURE, TABLE, SECTION = re.findall(r"```python\n(.*?)```", (DOCS / "extending.md").read_text(), re.S)
-DECODING_FIGURE = """
-from analysis.figures.chart import Chart
-from analysis.figures.panels import panels
-from analysis.figures.registry import register
-
-
-@register("decoding_time", "decoding", 1, "The slope.")
-def decoding_figure(decoding):
-    figure, _ = panels(1, 1, height=2.2)
-    return None if decoding.empty else Chart("decoding_time", figure, decoding, "Seconds.")
-"""
+FIGURE, PROBE, TABLE, PROBE_FIGURE, SECTION = re.findall(
+    r"```python\n(.*?)```", (DOCS / "extending.md").read_text(), re.S
+)
 
 
 @pytest.fixture
@@ -37,7 +29,7 @@ def added(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(registry, "_REGISTERED", registered)
     for package, name, content in (
         (figures, "loss_example", FIGURE),
-        (figures, "decoding_example", DECODING_FIGURE),
+        (figures, "decoding_example", PROBE_FIGURE),
         (sections, "decoding_example", SECTION),
     ):
         folder = tmp_path / package.__name__
@@ -47,6 +39,7 @@ def added(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     names = dict(vars(schema))
     exec(TABLE, names)
     monkeypatch.setattr(schema, "PROBES", names["PROBES"])
+    monkeypatch.setattr(schema, "DECODING", names["DECODING"], raising=False)
     yield
     for name in [name for name in sys.modules if name.endswith("_example")]:
         del sys.modules[name]
@@ -69,6 +62,27 @@ def test_the_figure_and_the_probe_of_the_page_stand_in_a_report(added: None, tmp
     assert (tmp_path / "out" / "latex" / "table_time_of_decoding.tex").is_file()
     kept = pd.read_csv(tmp_path / "out" / "report_tables" / "decoding.csv")
     pd.testing.assert_frame_equal(kept, table)
+
+
+def test_the_probe_of_the_page_writes_its_table(added: None, tmp_path: Path) -> None:
+    probe: dict[str, Any] = {"__name__": "decoding"}
+    exec(PROBE, probe)
+    probe["measure"](["LSTM", "Transformer"], [3, 4], tmp_path / "probe")
+    table = pd.read_csv(tmp_path / "probe" / "decoding.csv")
+    assert list(table["arch"]) == ["LSTM", "LSTM", "Transformer", "Transformer"] and list(table["length"]) == [3, 4] * 2
+    assert (table["seconds"] > 0).all() and (tmp_path / "probe" / "environment.json").is_file()
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_a_figure_of_a_section_that_there_is_not_stands_at_the_end(
+    added: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    misspelt = registry._REGISTERED["accuracy"]._replace(section="botleneck")
+    monkeypatch.setitem(registry._REGISTERED, "accuracy", misspelt)
+    write_trial(tmp_path / "runs", "GRU", rows=[(10, None, "greedy_token_accuracy", 0.9)])
+    assert main([str(tmp_path / "runs"), "--output", str(tmp_path / "out")]) == 0
+    report = (tmp_path / "out" / "report.md").read_text()
+    assert "figures/accuracy.png" in report.partition("\n## Further figures\n")[2]
 
 
 def test_a_wrong_value_of_the_probe_is_named(added: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

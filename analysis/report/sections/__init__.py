@@ -1,1 +1,1 @@
-"""The sections of the report, found by their files; claims.py comes first in a report, gradients.py is a probe's."""
+"""The sections of the report, found by their files. claims.py comes first in a report; probes/ has those of probes."""

@@ -23,7 +23,7 @@ def environment(report: Report) -> Iterator[Block]:
     if machines:
         yield Table(("Timed on", "Processor", "Threads", "Precision"), [list(map(_text, row)) for row in machines])
     if not counts and not machines:
-        yield Paragraph("Not known: no environment.json or environment.csv was found.")
+        yield Paragraph("Not known: no trial and no timing is here that says what it ran on.")
 
 
 def _text(value: Any) -> str:

@@ -12,7 +12,7 @@ from analysis.figures.registry import section_charts
 from analysis.figures.style import styles
 from analysis.report.command import main as report
 from analysis.report.probe_pages import write_parallelism
-from analysis.report.sections.parallelism import crossing_table, serial_table, vaswani_table
+from analysis.report.sections.probes.parallelism import crossing_table, serial_table, vaswani_table
 from analysis.statistics.time_fits import (
     Line,
     crossing,

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from analysis.report.sections.gradients import horizon_text
+from analysis.report.sections.probes.gradients import horizon_text
 from analysis.statistics.gradient_fits import both_phases, horizon
 from analysis.statistics.gradient_fits import fits as fits_of
 from analysis.statistics.intervals import mean_interval

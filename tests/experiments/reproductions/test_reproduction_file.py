@@ -46,7 +46,10 @@ def test_the_size_of_the_paper_changes_keys_and_single_parameters(tmp_path: Path
         ({"seeds": "median"}, "seeds: 'median' is not one of mean, best"),
         ({"x": "lenght"}, "x: lenght is no axis here; give length or an option, such as model.hidden_size"),
         ({"metric": "greedy_acuracy"}, "metric: greedy_acuracy is unknown; did you mean greedy_token_accuracy?"),
-        ({"lines__fixed": {"model": "GRU", "metric": "blue"}}, "lines.fixed.metric: blue is unknown; did you mean bleu?"),
+        (
+            {"lines__fixed": {"model": "GRU", "metric": "blue"}},
+            "lines.fixed.metric: blue is unknown; did you mean bleu?",
+        ),
         ({"published__read": None}, "published.read: missing"),
         ({"lengths": "10"}, "lengths: '10' is no list"),
         ({"lines": ["GRU"]}, "lines: ['GRU'] is no mapping"),

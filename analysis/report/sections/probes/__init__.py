@@ -1,0 +1,1 @@
+"""The sections of the report on what probes measure beside training, a file a probe."""
