@@ -8,6 +8,8 @@ from data.batch import FIRST_TOKEN, UNK
 from data.tokenizer import Tokenizer, word_ids
 
 BEGIN = "▁"  # of a piece that begins a word, as SentencePiece has it
+RESERVED = ("<pad>", "<s>", "</s>", "⁇")  # in the order of the reserved ids
+ATTACHED = (".", ",", "</s>")
 
 
 class WordTokenizer(Tokenizer):
@@ -40,8 +42,8 @@ class WordTokenizer(Tokenizer):
 
     def pieces(self, tokens: Sequence[int]) -> list[str]:
         """The word of each token behind `▁`; a sign stands at the word before it."""
-        known = [self._words[token - FIRST_TOKEN] if token >= FIRST_TOKEN else "⁇" for token in tokens]
-        return [word if word in (".", ",") else BEGIN + word for word in known]
+        known = [self._words[token - FIRST_TOKEN] if token >= FIRST_TOKEN else RESERVED[token] for token in tokens]
+        return [word if word in ATTACHED else BEGIN + word for word in known]
 
     def _id(self, word: str) -> int:
         return FIRST_TOKEN + self._symbols[word] if word in self._symbols else UNK

@@ -104,7 +104,8 @@ def test_a_sentence_is_text_to_people() -> None:
     [tokens, unknown] = tokenizer.encode([german, "Das Ei"])
     assert tokenizer.decode([*tokens, EOS, PAD]) == german
     assert tokenizer.pieces(tokens)[4:8] == ["▁Straße", "▁nicht", ",", "▁weil"]
-    assert unknown[1] == UNK
+    assert tokenizer.pieces([EOS]) == ["</s>"]
+    assert unknown[1] == UNK and tokenizer.decode(unknown) == "Das ⁇"
     assert max(tokens) < len(tokenizer) == FIRST_TOKEN + len(TASKS["coreference"].words)
 
 
