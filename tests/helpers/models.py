@@ -102,6 +102,11 @@ def make(name: str, options: dict[str, Any] | None = None, seed: int = 0) -> Any
     return architectures()[name](**{**sizes, **(options or {})}).eval()
 
 
+def known(name: str, options: dict[str, Any]) -> dict[str, Any]:
+    """Those of the options that the architecture has: it need have none but its size."""
+    return {option: value for option, value in options.items() if option in make(name).options}
+
+
 def random_batch(lengths: list[tuple[int, int]], seed: int = 1) -> Batch:
     """A padded batch of random sequences with the given (source, target) lengths, EOS not counted."""
     generator = torch.Generator().manual_seed(seed)

@@ -14,7 +14,7 @@ from lit_models import architectures
 from lit_models.contract import Memory, Output
 from lit_models.lit_module import LitSeq2Seq
 from lit_models.probes.gradient_flow import curve, distances, embedding_gradients, jacobian_norms, spaced_distances
-from tests.helpers.models import every_model, label, make, one_row, random_batch
+from tests.helpers.models import every_model, known, label, make, one_row, random_batch
 
 LENGTHS = [(5, 4), (7, 7), (2, 2), (3, 6)]
 every_architecture = pytest.mark.parametrize(("name", "options"), every_model(), ids=label)
@@ -225,7 +225,7 @@ def test_the_steps_of_a_recurrent_encoder_are_those_of_its_fused_call(name: str,
 
 @pytest.mark.parametrize("name", architectures())
 def test_probing_leaves_no_trace(name: str) -> None:
-    model, batch = make(name, {"dropout": 0.3}), random_batch(LENGTHS)
+    model, batch = make(name, known(name, {"dropout": 0.3})), random_batch(LENGTHS)
     model.train()
     model.source_embedding.eval()  # a mode of its own, as of a frozen part
     model.loss(model(batch).logits, batch).backward()
