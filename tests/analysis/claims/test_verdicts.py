@@ -19,7 +19,7 @@ from analysis.statistics.summaries import TaskSetting
 from analysis.tables.architectures import Architectures
 from analysis.tables.schema import FAILURES
 from analysis.tables.trial_folders import load_runs
-from data.tasks import generate
+from data.tasks import IN_WORDS, TASKS, generate
 from tests.helpers.analysis_tables import accuracies, write_text_sweep
 from tests.helpers.gradient_tables import exponential, flat, seeds_of, table_of
 from tests.helpers.report_folders import timings
@@ -117,8 +117,11 @@ def test_one_length_or_one_kind_tells_nothing_about_the_bottleneck():
 
 @pytest.mark.parametrize("task", NO_BOTTLENECK)
 def test_a_task_is_no_test_of_the_bottleneck_where_its_answer_hardly_grows(task):
-    short, long = (generate(task, 32, length, length, 50, 0, "train").target_bits for length in (10, 40))
-    assert short is not None and long is not None and long.mean() < 2 * short.mean()
+    if task in IN_WORDS:  # one word of the target is scored
+        assert TASKS[task].outputs == "one" or TASKS[task].answers
+    else:
+        short, long = (generate(task, 32, length, length, 50, 0, "train").target_bits for length in (10, 40))
+        assert short is not None and long is not None and long.mean() < 2 * short.mean()
     assert bottleneck(accuracies({"LSTM": LOSES, "Bahdanau": KEEPS}, task=task)).findings == ()
 
 
