@@ -45,9 +45,13 @@ class Bahdanau(RecurrentSeq2Seq):
     The paper's section 3.1 has s_i in the last line (equation 4): `readout_state: current`. The prediction then knows
     y_{i-1} and c_i through the recurrent layer too.
 
-    With a unidirectional encoder s_0 comes from its last state. With several layers the attention reads the top
-    one. Deviation: torch's GRU applies the reset gate behind the recurrent product, and its update gate keeps the
-    old state where the paper's takes the new one. The paper's model is `bidirectional: true`.
+    The encoder's states are h_j = [forward h_j; backward h_j], made by torch's GRU; a unidirectional encoder has the
+    first half alone. With it, and with `reverse_source`, s_0 comes from the last state that was computed. With several
+    layers the attention reads the top one, and all begin by the same W_s.
+
+    Deviations: torch's GRU applies the reset gate behind the recurrent product, and its update gate keeps the old
+    state where the paper's takes the new one. U, W_s, W_o and the maxout have biases, which the paper leaves out. The
+    paper's model is `bidirectional: true`.
 
     The attention needs the state before the step, so steps cannot be fused. U h_j, what the gates get of the tokens,
     and the output layer are computed for all steps at once.
@@ -123,7 +127,7 @@ class Bahdanau(RecurrentSeq2Seq):
         return "gru"
 
     def start(self, memory: Memory) -> BahdanauState:
-        # The last H entries are the backward direction's state at the first word, or the only direction's.
+        # The last H entries are the state that the backward direction, or the only one, computed last.
         last = memory.final[0][:, :, -self.hidden_size :]  # (B, L, H)
         s = torch.tanh(self.first_state(last))  # s_0 = tanh(W_s h_1)
         layers: list[State] = [(of_layer,) for of_layer in s.unbind(dim=1)]

@@ -57,6 +57,9 @@ class LuongSeq2Seq(RecurrentSeq2Seq):
     input of step t (section 3.3), so steps cannot be fused; what the gates get of the tokens, and the output layer are
     computed for all steps at once.
 
+    Deviations: W_s has a bias. The halves of a bidirectional encoder's last states, of which the paper has one, pass
+    tanh(W [forward; backward]) to become the decoder's first.
+
     A subclass says in `attend` where the attention looks. The paper's models have `num_layers: 4`,
     `input_feeding: true`, `dropout: 0.2` and `reverse_source: true`.
 
@@ -171,12 +174,12 @@ class LuongSeq2Seq(RecurrentSeq2Seq):
     def _step_by_step(self, y: Tensor, fed: Tensor, state: LuongState) -> tuple[Tensor, Tensor, LuongState]:
         """The same with input feeding: a step reads the attentional vector (B, H) of the one before."""
         rows, steps, _ = y.shape
-        lstm = DecoderSteps(self.decoder, y, self.dropout.p if self.training else 0.0)
+        recurrent = DecoderSteps(self.decoder, y, self.dropout.p if self.training else 0.0)
         maps = self._maps(state.source, steps, step_linear(self.combine.weight, None, rows, steps))
         layers, position = unstack(state.layers), state.position
         vectors, attention = [], []
         for _ in range(steps):
-            layers = lstm(fed, layers)  # h_t = LSTM([y_{t-1}; h~_{t-1}], h_{t-1})
+            layers = recurrent(fed, layers)  # h_t = LSTM([y_{t-1}; h~_{t-1}], h_{t-1})
             fed, weights = self._attentional(layers[-1][0], position, state.source, maps)
             position = position + 1
             vectors.append(fed)

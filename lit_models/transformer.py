@@ -102,6 +102,15 @@ class TransformerState(NamedTuple):
 class Transformer(TransformerSeq2Seq):
     """The encoder-decoder of Vaswani et al. 2017.
 
+        Attention(Q, K, V) = softmax(Q K^T / sqrt(d)) V       MultiHead(Q, K, V) = [head_1; …; head_N] W^O
+        FFN(x) = max(0, x W_1 + b_1) W_2 + b_2                head_i = Attention(Q W^Q_i, K W^K_i, V W^V_i)
+
+        encoder layer:   x = x + MultiHead(x, x, x)           x = x + FFN(x)
+        decoder layer:   y = y + MultiHead(y, y, y), masked   y = y + MultiHead(y, x, x)       y = y + FFN(y)
+
+    with a layer normalisation before each of these, or after it as in the paper, and embeddings times sqrt(D) plus
+    positions below the first. Deviation: W^Q, W^K, W^V and W^O have biases, as in most implementations.
+
     The attention it reports is that of the top decoder layer to the source, averaged over heads. The paper's model
     is `norm: post`, `tied_embeddings: true`, `schedule: inverse-sqrt`, `label_smoothing: 0.1`, `dropout: 0.1`.
 

@@ -41,16 +41,17 @@ class Score(nn.Module, ABC):
 
 
 class AdditiveScore(Score):
-    """v^T tanh(W q + U h) (Bahdanau et al. 2015, appendix A.1.2)."""
+    """v^T tanh(W q + U h) (Bahdanau et al. 2015, appendix A.1.2). U h has a bias; the paper's equations
+    leave all biases out."""
 
     def __init__(self, query_size: int, memory_size: int, attention_size: int) -> None:
         super().__init__()
-        self.query = Linear(query_size, attention_size, bias=False)
-        self.memory = Linear(memory_size, attention_size)
-        self.energy = Linear(attention_size, 1, bias=False)
+        self.query = Linear(query_size, attention_size, bias=False)  # W
+        self.memory = Linear(memory_size, attention_size)  # U
+        self.energy = Linear(attention_size, 1, bias=False)  # v
 
     def keys(self, states: Tensor) -> Tensor:
-        """(B, S, M) -> (B, S, A)"""
+        """(B, S, M) -> U h_j: (B, S, A)"""
         return self.memory(states)
 
     def forward(self, queries: Tensor, keys: Tensor) -> Tensor:
@@ -62,7 +63,7 @@ class AdditiveScore(Score):
 
 
 class ConcatScore(Score):
-    """v^T tanh(W [q; h]) (Luong et al. 2015, equation 8).
+    """v^T tanh(W [q; h]) (Luong et al. 2015, section 3.1).
 
     The one matrix W is applied to its two halves separately, so that the half of h leaves the step loop.
     """
@@ -70,8 +71,8 @@ class ConcatScore(Score):
     def __init__(self, query_size: int, memory_size: int, attention_size: int) -> None:
         super().__init__()
         self.query_size = query_size
-        self.both = Linear(query_size + memory_size, attention_size, bias=False)
-        self.energy = Linear(attention_size, 1, bias=False)
+        self.both = Linear(query_size + memory_size, attention_size, bias=False)  # W
+        self.energy = Linear(attention_size, 1, bias=False)  # v
 
     def keys(self, states: Tensor) -> Tensor:
         """(B, S, M) -> (B, S, A)"""
@@ -97,7 +98,7 @@ def _additive_at_steps(query: Tensor, keys: Tensor, energy: Tensor, steps: int) 
 
 
 class DotScore(Score):
-    """q^T h (Luong et al. 2015, equation 8). Query and memory must have the same size."""
+    """q^T h (Luong et al. 2015, section 3.1). Query and memory must have the same size."""
 
     def __init__(self, query_size: int, memory_size: int) -> None:
         super().__init__()
@@ -131,14 +132,14 @@ class ScaledDotScore(DotScore):
 
 
 class GeneralScore(Score):
-    """q^T W h (Luong et al. 2015, equation 8)."""
+    """q^T W h (Luong et al. 2015, section 3.1)."""
 
     def __init__(self, query_size: int, memory_size: int) -> None:
         super().__init__()
-        self.memory = Linear(memory_size, query_size, bias=False)
+        self.memory = Linear(memory_size, query_size, bias=False)  # W
 
     def keys(self, states: Tensor) -> Tensor:
-        """(B, S, M) -> (B, S, Q)"""
+        """(B, S, M) -> W h: (B, S, Q)"""
         return self.memory(states)
 
     def forward(self, queries: Tensor, keys: Tensor) -> Tensor:
@@ -151,7 +152,7 @@ class GeneralScore(Score):
 
 class LocationScore(Score):
     """W q: one score for each of the first `positions` source positions, whatever stands there
-    (Luong et al. 2015, equation 9). As in the paper, words behind the last of them are ignored."""
+    (Luong et al. 2015, equation 8). As in the paper, words behind the last of them are ignored."""
 
     def __init__(self, query_size: int, positions: int) -> None:
         super().__init__()

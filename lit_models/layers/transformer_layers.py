@@ -19,7 +19,7 @@ from lit_models.layers.positions import Rotation, rotated
 
 class MultiHeadAttention(nn.Module):
     """MultiHead(Q, K, V) = [head_1; …; head_N] W^O with head = softmax(Q K^T / sqrt(d)) V
-    (Vaswani et al. 2017, section 3.2).
+    (Vaswani et al. 2017, section 3.2). The matrices have biases; W^K and W^V of all heads are one product.
 
     A `mask` is true at positions that may be looked at, (B, 1, 1 or T, S), or holds what is added to the scores,
     (1 or B, N, T, S), with -inf at all others. A `rotation` turns queries and keys of rotary positions.
@@ -28,9 +28,9 @@ class MultiHeadAttention(nn.Module):
     def __init__(self, size: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
-        self.query = Linear(size, size)
-        self.key_value = Linear(size, 2 * size)
-        self.output = Linear(size, size)
+        self.query = Linear(size, size)  # W^Q
+        self.key_value = Linear(size, 2 * size)  # W^K, W^V
+        self.output = Linear(size, size)  # W^O
 
     def keys_and_values(self, memory: Tensor, rotation: Rotation | None = None) -> KeysAndValues:
         """(B, S, D) -> keys and values, each (B, N, S, d)"""
@@ -84,7 +84,7 @@ class MultiHeadAttention(nn.Module):
         cache = TargetCache(*new, filled=x.shape[1]) if cache is None else cache.extended(past or 0, new)
         if past is None and x.shape[1] > 1:
             # Padding stands behind every sequence, so looking back never meets it: no mask tensor is needed.
-            return self(queries, cache.in_use(), mask, mask is None), cache
+            return self(queries, cache.in_use(), mask, causal=mask is None), cache
         past_and_present, seen = cache.with_room() if mask is None else (cache.in_use(), mask)
         attended, _ = self.with_weights(queries, past_and_present, seen)
         return attended, cache
