@@ -5,11 +5,11 @@ BIN := .venv/bin
 .PHONY: help quickstart zoo report docs test test-slow test-all lint clean
 
 help:
-	@echo "make quickstart   measure all four claims in some ten minutes and write runs/quickstart/report.html"
+	@echo "make quickstart   measure all four claims in some six minutes and write runs/quickstart/report.html"
 	@echo "make zoo          train seven small models in less than ten minutes, for translate, align and gradients; see runs/zoo"
 	@echo "make report       draw the figures of the README again, from the tables in docs/reference; trains nothing"
 	@echo "make docs         build the pages, the documentation of the modules and the reports as a site, in build/site"
-	@echo "make test         run the tests; seven minutes"
+	@echo "make test         run the tests; eight minutes"
 	@echo "make test-slow    run the tests that take more than ten seconds each; seven minutes"
 	@echo "make test-all     run both in one go"
 	@echo "make lint         ruff and pyright"
@@ -25,11 +25,11 @@ help:
 QUICKSTART := VanillaRNN LSTM GRU Bahdanau LuongGlobal LuongLocal Transformer
 
 quickstart: .venv/.ready
-	@echo "1 of 4: train seven architectures, some six minutes"
+	@echo "1 of 4: train seven architectures, some three minutes"
 	WANDB_MODE=disabled $(BIN)/lengthwise sweep experiments/sweeps/quickstart.yaml --output runs/quickstart
 	@echo "2 of 4: measure gradients by distance, a minute"
 	$(BIN)/lengthwise gradients --models $(QUICKSTART) --lengths 24 --sequences 16 --output runs/quickstart/gradients
-	@echo "3 of 4: time training steps, two minutes"
+	@echo "3 of 4: time training steps, a minute"
 	$(BIN)/lengthwise parallelism --models $(QUICKSTART) --quick --lengths 16 32 64 --speedup_length 32 --threads 1 --output runs/quickstart/parallelism
 	@echo "4 of 4: draw the report"
 	$(BIN)/lengthwise report runs/quickstart

@@ -114,7 +114,7 @@ def _points(options: argparse.Namespace) -> list[Point]:
         length = options.speedup_length
         if len(options.threads) > 1:
             points += [Point("threads", name, length, options.batch_size, threads) for threads in options.threads]
-        points += [Point("batch", name, length, rows, most) for rows in BATCH_SIZES]
+        points += [Point("batch", name, length, rows, most) for rows in options.batch_sizes]
     return points
 
 
@@ -233,6 +233,7 @@ def _checked(options: argparse.Namespace) -> argparse.Namespace:
     if options.device == "cuda" and not torch.cuda.is_available():
         raise UsageError("--device: cuda is not here; use cpu")
     options.longest_paths = 16 if options.quick else LONGEST_PATHS
+    options.batch_sizes = BATCH_SIZES[:-1:2] if options.quick else BATCH_SIZES
     usual = [*LENGTHS, *FURTHER_ON_A_GPU] if options.device == "cuda" else LENGTHS
     options.lengths = sorted(set(options.lengths or (LENGTHS[:5] if options.quick else usual)))
     if options.tokens is None:
@@ -297,6 +298,6 @@ def _parser() -> argparse.ArgumentParser:
     add("--memory_limit", type=float, metavar="GIB", help="of tensors in a step (default: half of the memory)")
     add("--device", choices=("cpu", "cuda"), default="cpu", help="default %(default)s")
     add("--precision", choices=tuple(PRECISIONS), default="32-true", help="default %(default)s")
-    add("--quick", action="store_true", help="lengths up to 128, fewer repeats")
+    add("--quick", action="store_true", help="lengths up to 128, fewer repeats and batch sizes")
     add("--output", type=Path, default=Path("runs/parallelism"), metavar="DIR", help="default %(default)s")
     return parser
