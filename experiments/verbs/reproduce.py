@@ -35,11 +35,12 @@ def main(arguments: list[str]) -> int:
         return 0
     if options.workers is not None:
         require_at_least("workers", options.workers, 1)
-    reproduction = read_reproduction(find(options.name), options.size)
+    file = find(options.name)
+    reproduction = read_reproduction(file, options.size)
     if options.sweep_file is not None:
         return _write_sweep(reproduction, options.sweep_file)
     folder = options.output / (reproduction.name if options.size == "small" else f"{reproduction.name}-{options.size}")
-    status = 0 if options.show else _measure(find(options.name), reproduction, folder, options.workers)
+    status = 0 if options.show else _measure(file, reproduction, folder, options.workers)
     if status == INTERRUPTED:
         return status
     size = [] if options.size == "small" else ["--size", options.size]
