@@ -11,7 +11,7 @@ import pandas as pd
 from analysis.statistics.gradient_fits import WHEN, Fit, fits
 from analysis.statistics.gradient_norms import lag_points, over_log_seeds, relative
 from analysis.statistics.intervals import MeanInterval, lies_above
-from analysis.statistics.summaries import interval_of
+from analysis.statistics.summaries import interval_of, without_stopped
 from analysis.tables.architectures import Architectures, class_of, options_of
 from analysis.tables.gradient_tables import LINE, curves, ends
 from analysis.tables.schema import EMBEDDING_GRADIENT
@@ -28,7 +28,8 @@ class Remedy(NamedTuple):
         slower: whether the gradient decays slower than the baseline's, after training where both were measured then;
             None where that cannot be told.
         accuracy: of recalling the first source token at the greatest lag that several variants were tested at.
-        better: whether accuracy is higher than the baseline's; None where that cannot be told.
+        better: whether accuracy is higher than the baseline's, of trials that had converged; None where that cannot
+            be told.
     """
 
     arch: str
@@ -48,6 +49,7 @@ def remedies(table: pd.DataFrame, results: pd.DataFrame | None, architectures: A
     Two decays or accuracies differ where their 95% intervals over seeds do not overlap.
     """
     norms, lags = remedy_norms(table), remedy_lags(table, results)
+    counted = remedy_lags(table, None if results is None else without_stopped(results))
     fitted = {(fit.task, fit.arch, fit.length, fit.variant, fit.phase): fit for fit in fits(table, architectures)}
     order = list(architectures.names(norms["arch"]))
     lines = norms[["task", "arch", "length", "variant"]].drop_duplicates()
@@ -57,13 +59,13 @@ def remedies(table: pd.DataFrame, results: pd.DataFrame | None, architectures: A
         phases, baseline = (
             [fitted.get((task, arch, length, which, phase)) for phase in WHEN] for which in (variant, "")
         )
-        recalled = _recalled(lags[(lags["arch"] == arch) & (lags["task"] == task)])
+        recalled, judged = (_recalled(of[(of["arch"] == arch) & (of["task"] == task)]) for of in (lags, counted))
         remedied.append(
             Remedy(
                 arch, variant, task, int(length), *phases,
                 slower=_slower(phases, baseline) if variant else None,
                 accuracy=recalled.get(variant),
-                better=lies_above(recalled.get(variant), recalled.get("")) if variant else None,
+                better=lies_above(judged.get(variant), judged.get("")) if variant else None,
             )
         )  # fmt: skip
     return remedied

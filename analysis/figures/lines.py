@@ -81,10 +81,12 @@ def draw_bands(axes: Axes, points: pd.DataFrame, x: str, looks: dict[str, Style]
         every = max(1, len(line) // MARKERS)
         band = axes.fill_between(line[x], line["low"], line["high"], color=looks[name].color, alpha=0.12, linewidth=0)
         band.set_gid(gid(looks[name].name, axes, "band"))
+        first = place * every // len(lines)
         axes.plot(
-            line[x], line["mean"], markevery=(place * every // len(lines), every), markeredgewidth=0,
+            line[x], line["mean"], markevery=(first, every), markeredgewidth=0,
             gid=gid(looks[name].name, axes, "line"), **looks[name].of_line(),
         )  # fmt: skip
+        ring_stopped(axes, line.iloc[first::every], x, looks[name].color, looks[name].name)
     axes.grid(True, axis="y")
 
 

@@ -2,8 +2,10 @@
 
 import pandas as pd
 
+from analysis.statistics.summaries import BUDGET, count_stopped
 from analysis.statistics.words import listing
 from analysis.tables.architectures import Architectures
+from analysis.tables.gradient_tables import LINE, line_names
 
 
 def not_in_means(failures: pd.DataFrame, architectures: Architectures) -> str:
@@ -26,6 +28,22 @@ def cut_short(failures: pd.DataFrame, gradients: pd.DataFrame, architectures: Ar
     """
     lost = failures[failures["task"].isin(gradients.loc[gradients["phase"] != "initial", "task"])]
     return "" if lost.empty else f"In these means only until they ended: {_listed(lost, architectures)}."
+
+
+def not_fitted(gradients: pd.DataFrame, architectures: Architectures) -> str:
+    """One sentence, after a space, on the trials whose gradients after training count for nothing; empty without any.
+
+    Args:
+        gradients: as `Evidence.gradients` has them; a table that does not say how training ended has none.
+        architectures: what they are called.
+    """
+    trained = gradients[gradients["phase"] == "trained"]
+    if not count_stopped(trained):
+        return ""
+    stopped = trained[trained["ended"] == BUDGET]
+    trials = stopped[[*LINE, "seed"]].drop_duplicates()
+    trials = trials.assign(arch=line_names(trials), train_length=trials["length"], status="not converged")
+    return f" Not fitted after training: {_listed(trials, architectures)}."
 
 
 def _listed(failures: pd.DataFrame, architectures: Architectures) -> str:

@@ -8,6 +8,7 @@ import pandas as pd
 
 from analysis.statistics.crossings import first_crossing
 from analysis.statistics.intervals import MeanInterval, mean_interval
+from analysis.statistics.summaries import without_stopped
 from analysis.tables.architectures import Architectures
 from analysis.tables.gradient_tables import LINE, curves, ends, line_name
 from analysis.tables.schema import EMBEDDING_GRADIENT
@@ -82,8 +83,11 @@ class BothPhases(NamedTuple):
 
 
 def fits(table: pd.DataFrame, architectures: Architectures) -> list[Fit]:
-    """Decay and horizon of every line at initialisation and after training, in the order of tables."""
-    rows = ends(curves(table, EMBEDDING_GRADIENT))
+    """Decay and horizon of every line at initialisation and after training, in the order of tables.
+
+    Trials that used up their budget before they had converged are not fitted after training.
+    """
+    rows = without_stopped(ends(curves(table, EMBEDDING_GRADIENT)))
     order = list(architectures.names(rows["name"]))
     fitted = [_fit(key, group) for key, group in rows.groupby([*LINE, "phase"])]
     return sorted(fitted, key=lambda fit: (fit.task, order.index(fit.name), fit.length, fit.phase))

@@ -8,7 +8,7 @@ import pandas as pd
 
 from analysis.statistics.gradient_fits import FLOAT_FLOOR
 from analysis.statistics.intervals import LARGEST_LOG, mean_interval
-from analysis.statistics.summaries import PROPORTION, TASK, measured, over_seeds
+from analysis.statistics.summaries import PROPORTION, STOPPED, TASK, count_stopped, measured, over_seeds
 from analysis.tables.architectures import class_of
 from analysis.tables.gradient_tables import LINE
 
@@ -31,7 +31,7 @@ def relative(rows: pd.DataFrame, to: Literal["first", "max"] = "first") -> pd.Da
 
 
 def over_log_seeds(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
-    """Geometric mean over seeds with its 95% t interval: columns `by`, mean, low, high, seeds.
+    """Geometric mean over seeds with its 95% t interval: columns `by`, mean, low, high, seeds, stopped.
 
     With one seed low and high are those of its row: quartiles over sequences for norms by distance.
     """
@@ -46,14 +46,18 @@ def over_log_seeds(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
 def over_row_seeds(
     rows: pd.DataFrame, by: list[str], bounds: tuple[float, float] = (-math.inf, math.inf)
 ) -> pd.DataFrame:
-    """Mean over seeds with its 95% t interval cut at the bounds; with one seed low and high are those of its row."""
+    """Mean over seeds with its 95% t interval cut at the bounds; with one seed low and high are those of its row.
+
+    Columns `by`, mean, low, high, seeds, stopped, the last as in `over_seeds`.
+    """
     points = []
     for key, group in rows.groupby(by):
         if len(group) == 1:
-            points.append([*key, *group[["mean", "low", "high"]].iloc[0], 1])
+            interval = [*group[["mean", "low", "high"]].iloc[0], 1]
         else:
-            points.append([*key, *mean_interval(group["mean"].to_numpy(float)).clipped(*bounds)])
-    return pd.DataFrame(points, columns=[*by, "mean", "low", "high", "seeds"])
+            interval = mean_interval(group["mean"].to_numpy(float)).clipped(*bounds)
+        points.append([*key, *interval, count_stopped(group)])
+    return pd.DataFrame(points, columns=[*by, "mean", "low", "high", "seeds", STOPPED])
 
 
 def lag_points(results: pd.DataFrame) -> pd.DataFrame:

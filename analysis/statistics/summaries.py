@@ -77,7 +77,7 @@ def with_score(rows: pd.DataFrame, results: pd.DataFrame) -> pd.DataFrame:
 
 def without_stopped(rows: pd.DataFrame) -> pd.DataFrame:
     """The rows but those of trials that used up their budget before they had converged: no verdict rests on these."""
-    return rows[rows["ended"] != BUDGET]
+    return rows[rows["ended"] != BUDGET] if "ended" in rows else rows
 
 
 def of_setting(rows: pd.DataFrame, setting: TaskSetting) -> pd.DataFrame:
@@ -115,9 +115,13 @@ def over_seeds(
     points = []
     for key, group in rows.groupby(by, sort=True):
         interval = interval_from(group["value"].to_numpy())
-        stopped = int((group["ended"] == BUDGET).sum()) if "ended" in group else 0  # tables of probes do not say
-        points.append([*key, *(interval.clipped(*bounds) if bounds else interval), stopped])
+        points.append([*key, *(interval.clipped(*bounds) if bounds else interval), count_stopped(group)])
     return pd.DataFrame(points, columns=[*by, "mean", "low", "high", "seeds", STOPPED])
+
+
+def count_stopped(rows: pd.DataFrame) -> int:
+    """How many rows are of trials that had not converged; 0 of a table that does not say how training ended."""
+    return int((rows["ended"] == BUDGET).sum()) if "ended" in rows else 0
 
 
 def stopped_names(points: pd.DataFrame) -> set[str]:

@@ -32,7 +32,7 @@ class Evidence:
     Attributes:
         loaded: trials as they were read.
         runs: the same, variants of an architecture told apart.
-        gradients: the table of gradient flow.
+        gradients: the table of gradient flow, with how the training of each trial ended, see `with_gradients`.
         probes: the tables of the other probes, by the names of their files.
         attention: attention of some test sentences, a file a model.
         notes: sentences on what had to be left out.
@@ -67,7 +67,7 @@ class Evidence:
             schema.KEPT_SENTENCES: self.loaded.sentences,
             schema.LEARNING_CURVES: self.loaded.curves,
             schema.ENVIRONMENTS: self.loaded.environments,
-            schema.GRADIENTS: self.gradients,
+            schema.GRADIENTS: self.gradients[schema.GRADIENTS.names],
             **{table: self.probes[table.name] for table in schema.PROBES},
             schema.ARCHITECTURES: pd.DataFrame(stated, columns=schema.ARCHITECTURES.names),
         }

@@ -69,6 +69,11 @@ def line_name(arch: str, variant: str) -> str:
     return f"{arch} [{variant}]" if variant else arch
 
 
+def line_names(rows: pd.DataFrame) -> list[str]:
+    """The names of the lines that rows belong to."""
+    return [line_name(arch, variant) for arch, variant in zip(rows["arch"], rows["variant"].fillna(""), strict=True)]
+
+
 def curves(table: pd.DataFrame, quantity: str) -> pd.DataFrame:
     """The rows of one quantity, with a column `name`; of `initial` and `trained` those of each seed's last step.
 
@@ -77,7 +82,7 @@ def curves(table: pd.DataFrame, quantity: str) -> pd.DataFrame:
     rows = table[table["quantity"] == quantity].fillna({"variant": ""})
     last = rows.groupby([*LINE, "seed", "phase"])["step"].transform("max")
     rows = rows[(rows["phase"] == "training") | (rows["step"] == last)]
-    return rows.assign(name=[line_name(*pair) for pair in zip(rows["arch"], rows["variant"], strict=True)])
+    return rows.assign(name=line_names(rows))
 
 
 def ends(rows: pd.DataFrame) -> pd.DataFrame:

@@ -9,11 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from analysis.errors import ReportError
 from analysis.tables.architectures import options_of
-from analysis.tables.gradient_tables import measured_once, read_rows
+from analysis.tables.gradient_tables import line_names, measured_once, read_rows
 from analysis.tables.trial_folders import Runs
 
 CELL = ["arch", "task", "vocabulary", "train_length", "source_language", "target_language", "test_name"]
@@ -32,6 +33,10 @@ def with_gradients(
         runs: the trials in them.
         known: what sets a trial apart, by its name, where that is known from elsewhere.
 
+    Returns:
+        The runs, and the table of gradients with a further column `ended`: how the training of that trial ended, empty
+        at initialisation and where that is not known.
+
     Raises:
         ReportError: as `read_gradients` and `tell_variants_apart` raise it.
     """
@@ -39,7 +44,7 @@ def with_gradients(
     of_trials = rows[rows["trial"] != ""].drop_duplicates("trial")
     in_gradients = dict(zip(of_trials["trial"], of_trials["variant"], strict=True))
     runs = tell_variants_apart(runs, {**(known or {}), **in_gradients})
-    return runs, measured_once(_renamed(rows, runs.trials))
+    return runs, _with_ended(measured_once(_renamed(rows, runs.trials)), runs.trials)
 
 
 def tell_variants_apart(runs: Runs, known: Mapping[str, str] | None = None) -> Runs:
@@ -111,3 +116,12 @@ def _renamed(rows: pd.DataFrame, trials: pd.DataFrame) -> pd.DataFrame:
     }
     named = rows["trial"].map(variants)
     return rows.assign(variant=named.where(named.notna(), rows["variant"]))
+
+
+def _with_ended(gradients: pd.DataFrame, trials: pd.DataFrame) -> pd.DataFrame:
+    """The table with a column `ended`, by the line, task, length and seed of each trial: no table names the trial."""
+    of_trials = (trials[column] for column in ("arch", "task", "train_length", "seed"))
+    ended = dict(zip(zip(*of_trials, strict=True), trials["ended"], strict=True))
+    of_rows = (line_names(gradients), *(gradients[column] for column in ("task", "length", "seed")))
+    known = [ended.get(trial, "") for trial in zip(*of_rows, strict=True)]
+    return gradients.assign(ended=np.where(gradients["phase"] == "initial", "", np.array(known, dtype=object)))

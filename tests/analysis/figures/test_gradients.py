@@ -10,9 +10,12 @@ from analysis.figures.gradients.distance import gradient_norm_figure
 from analysis.figures.gradients.recall import accuracy_by_lag_figure
 from analysis.figures.registry import section_charts
 from analysis.figures.style import styles
+from analysis.report.failures import not_fitted
 from analysis.report.probe_pages import write_gradients
+from analysis.statistics.gradient_fits import fits
 from analysis.statistics.intervals import mean_interval
 from analysis.tables.architectures import Architectures
+from analysis.tables.evidence import gather, write_evidence
 from analysis.tables.gradient_tables import read_gradients
 from analysis.tables.schema import GRADIENTS
 from analysis.tables.trial_folders import load_runs
@@ -170,3 +173,39 @@ def test_the_page_of_several_folders_has_figures_points_and_text(table, tmp_path
         "The vanilla RNN decays fastest (first-token-recall, length 30, at initialisation): **cannot be told**" in text
     )
     assert "(figures/gradient_norm.png)" in text
+
+
+@pytest.fixture
+def with_a_stopped_seed(tmp_path):
+    """Three seeds of which the third, whose decay is another, used up its budget before it had converged."""
+    for seed, (decay, ended) in enumerate([(0.5, "converged"), (0.5, "converged"), (0.9, "budget")]):
+        trial = write_trial(tmp_path, "GRU", 30, seed, task="first-token-recall", ended=ended)
+        before = rows_of("GRU", exponential(0.7), seed=seed)
+        written(table_of(before, rows_of("GRU", exponential(decay), seed=seed, phase="trained", step=200)), trial)
+    return gather([str(tmp_path)])
+
+
+def test_a_trial_that_had_not_converged_is_ringed_after_training_alone(with_a_stopped_seed):
+    (chart,) = section_charts("gradients", Architectures(), gradients=with_a_stopped_seed.gradients)
+    assert chart.points.groupby("phase")["stopped"].unique().to_dict() == {"initial": [0], "trained": [1]}
+    rings = [[line.get_gid() for line in axes.lines if "stopped" in str(line.get_gid())] for axes in chart.figure.axes]
+    assert [len(of_panel) for of_panel in rings] == [0, 1]
+    assert "not converged" in chart.caption
+
+
+def test_a_trial_that_had_not_converged_decides_nothing_and_the_report_names_it(with_a_stopped_seed):
+    evidence = with_a_stopped_seed
+    decays = {fit.phase: fit.decay for fit in fits(evidence.gradients, Architectures())}
+    assert (decays["initial"].count, decays["initial"].mean) == (3, pytest.approx(0.7))
+    assert (decays["trained"].count, decays["trained"].mean) == (2, pytest.approx(0.5))
+    assert not_fitted(evidence.gradients, Architectures()) == (
+        " Not fitted after training: GRU at length 30: 1 not converged."
+    )
+
+
+def test_tables_that_were_exported_know_it_too(with_a_stopped_seed, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("exported")
+    write_evidence(with_a_stopped_seed, folder)
+    assert list(pd.read_csv(folder / "gradients.csv").columns) == GRADIENTS.names
+    again = gather([str(folder)]).gradients
+    assert again["ended"].value_counts().to_dict() == {"": 90, "converged": 60, "budget": 30}

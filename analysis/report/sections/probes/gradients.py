@@ -9,7 +9,7 @@ from analysis.claims.remedies import Remedy, remedies, variant_label
 from analysis.claims.verdicts import Answer
 from analysis.report.blocks import Block, Cell, Heading, Listing, Paragraph, Table
 from analysis.report.context import Report, Section
-from analysis.report.failures import cut_short, not_in_means
+from analysis.report.failures import cut_short, not_fitted, not_in_means
 from analysis.statistics.gradient_fits import FLOAT_FLOOR, LEAST_R_SQUARED, WHEN, Fit, Horizon, both_phases, fits
 from analysis.statistics.summaries import count_phrase
 from analysis.statistics.words import interval, r_squared_text
@@ -61,7 +61,7 @@ def gradient_tables(
         yield Heading("What textbooks say", level)
         yield Listing(list(_textbooks(fitted, architectures)))
         yield Heading("Decay and horizon", level)
-        yield Paragraph(_definitions(fitted))
+        yield Paragraph(_definitions(fitted) + not_fitted(table, architectures))
         yield decay_table(table, architectures)
         yield _fit_table(fitted, architectures)
     if remedied := remedies(table, results, architectures):
