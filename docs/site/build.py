@@ -4,8 +4,9 @@
 
 The pages stay plain Markdown whose links also lead somewhere on a code host. So they are staged first, in DIR/pages,
 in the folders of the repository: the README becomes the front page, a link to a module leads to its documentation, one
-to any other file to a page that shows it, and one to a folder to a list of its files. zensical.toml says what the site
-looks like.
+to any other file to a page that shows it, and one to a folder to a list of its files. Blocks of math, LaTeX that a code
+host draws, become MathML, which a browser draws without a script. zensical.toml and site.css say what the site looks
+like.
 """
 
 import argparse
@@ -18,9 +19,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+from math_core import LatexError, LatexToMathML
+
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTED = ("lit_models", "data", "analysis")
 LINK = re.compile(r"(?<=\]\()([^)\s#]+)(#[^)\s]*)?(?=\))")
+EQUATION = re.compile(r"^```math\n(.*?)^```$", re.M | re.S)
+MATHML = LatexToMathML()
 LANGUAGES = {".py": "python", ".yaml": "yaml", ".cff": "yaml", ".bib": "bibtex", "": "bash", ".sbatch": "bash"}
 REMOTE_SCRIPT = re.compile(r'<script src="https://unpkg\.com/[^>]*></script>')  # for searching without a server
 SHOWN_AS_THEY_ARE = {".png", ".csv", ".gz", ".json"}
@@ -63,6 +68,7 @@ def main() -> int:
         else:
             report(stage.output / "reports" / name, folders)
     stage.write("reports/index.md", reports)
+    shutil.copy(ROOT / "docs" / "site" / "site.css", stage.output)
     look = (ROOT / "docs" / "site" / "zensical.toml").read_text(encoding="utf-8")
     config = output / "zensical.toml"
     config.write_text(look.replace('"ROOT"', json.dumps(str(ROOT))), encoding="utf-8")
@@ -106,7 +112,10 @@ class Stage:
         place = "index.md" if name == "README.md" else name
         if place not in self.done:
             self.done.add(place)
-            text = (ROOT / name).read_text(encoding="utf-8")
+            try:
+                text = EQUATION.sub(lambda block: equation(block[1]), (ROOT / name).read_text(encoding="utf-8"))
+            except LatexError as error:
+                sys.exit(f"{name}: {error}")
             self.write(place, LINK.sub(lambda link: self._target(name, link[1]) + (link[2] or ""), text))
         return place
 
@@ -180,6 +189,11 @@ def module_of(name: str) -> str:
 def fenced(text: str, language: str) -> str:
     """A text as a block of code."""
     return f"````{language}\n{text.rstrip()}\n````\n"
+
+
+def equation(latex: str) -> str:
+    """An equation as MathML, on one line: Markdown lets it pass."""
+    return f'<div class="equation">{MATHML.convert_with_local_state(latex, displaystyle=True)}</div>'
 
 
 def notebook(text: str) -> str:

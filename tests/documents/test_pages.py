@@ -110,6 +110,15 @@ def test_the_page_on_wandb_lists_every_sweep() -> None:
     }
 
 
+def test_an_equation_is_a_block_of_math_that_can_be_drawn() -> None:
+    drawn = pytest.importorskip("math_core").LatexToMathML().convert_with_local_state
+    for page, text in zip(PAGES, TEXTS, strict=True):
+        equations = re.findall(r"^```math\n(.*?)^```$", text, re.M | re.S)
+        assert all("<math" in drawn(equation, displaystyle=True) for equation in equations), page
+        if page.parent.name == "architectures":
+            assert equations and not re.search(r"^    \S", text, re.M), f"{page}: an equation is plain text"
+
+
 LINK = re.compile(r'(?:href|src)="([^"]+)"')
 NAMED = re.compile(r'\bid="([^"]+)"')
 
@@ -133,4 +142,6 @@ def test_the_site_is_whole_and_needs_no_network(tmp_path: Path) -> None:
                 assert not name or target.suffix != ".html" or name in names[target] | {"__skip"}, (page, link)
     front = (site / "index.html").read_text()
     assert "What does sequence length do" in front and 'reports/index.html"' in front
+    page = (site / "docs" / "architectures" / "bahdanau.html").read_text()
+    assert "<msub>" in page and "begin{aligned}" not in page
     assert 'id="lit_models.lstm.LSTM"' in (site / "lit_models" / "index.html").read_text()
