@@ -19,10 +19,12 @@ class OnHost:
     Attributes:
         padded: whether a source ends before the widest.
         longest: tokens of the longest source and target together, EOS included.
+        decoded: whether a test also decodes without the target; a task such as the next token has nothing to decode.
     """
 
     padded: bool
     longest: int
+    decoded: bool = True
 
     def to(self, *device: Any, **options: Any) -> "OnHost":
         """Itself: what moves a batch to a device leaves this where it is."""

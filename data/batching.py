@@ -53,7 +53,13 @@ class ExampleStore:
         """(N,) positions a row takes in a batch: the longer of source and target."""
         return torch.maximum(self.source_lengths, self.target_lengths).numpy()
 
-    def batch(self, rows: np.ndarray, rank: int = 0, ranks: int = 1, loss_tokens: float | None = None) -> Batch:
+    def counted(self, rows: np.ndarray) -> int:
+        """How many target tokens of some examples the loss counts."""
+        return int(self.target_lengths[torch.from_numpy(rows)].sum())
+
+    def batch(
+        self, rows: np.ndarray, rank: int = 0, ranks: int = 1, loss_tokens: float | None = None, number: int = 0
+    ) -> Batch:
         """The rank's share of the given rows, trimmed to the longest sequences of all of them.
 
         Args:
@@ -61,12 +67,12 @@ class ExampleStore:
             rank: of this process.
             ranks: how many processes share the rows.
             loss_tokens: what the summed loss is divided by, over all ranks; None for the target tokens of the rows.
+            number: of the pass over the examples, for examples that are drawn anew in each.
         """
         index = torch.from_numpy(rows)
         source_width = int(self.source_lengths[index].max())
-        target_lengths = self.target_lengths[index]
-        target_width = int(target_lengths.max())
-        tokens = target_lengths.sum().float() if loss_tokens is None else torch.tensor(loss_tokens)
+        target_width = int(self.target_lengths[index].max())
+        tokens = torch.tensor(float(self.counted(rows)) if loss_tokens is None else loss_tokens)
         rank_rows = index[rank::ranks]
         idle = len(rank_rows) == 0  # fewer rows than ranks: a row without target keeps this rank in step
         if idle:
@@ -194,9 +200,9 @@ class TrainingStream:
         planned = self._planned(self.passes, self.batches_of_pass)
         while True:
             step = list(itertools.islice(planned, self.accumulated))
-            tokens = [int(self.store.target_lengths[rows].sum()) for _, _, rows in step]
+            tokens = [self.store.counted(rows) for _, _, rows in step]
             for self.passes, self.batches_of_pass, rows in step:
-                yield self.store.batch(rows, self.rank, self.ranks, sum(tokens) / len(tokens))
+                yield self.store.batch(rows, self.rank, self.ranks, sum(tokens) / len(tokens), self.passes)
 
     def _planned(self, passes: int, batches: int) -> Iterator[tuple[int, int, np.ndarray]]:
         """The rows of every further batch, each with the position behind it."""

@@ -3,19 +3,30 @@
 import difflib
 from collections.abc import Iterable
 from functools import cached_property
-from typing import Literal
+from typing import Literal, get_args
 
 import lightning.pytorch as pl
 
 from data.batch import FIRST_TOKEN
 from data.batching import EvaluationBatches, ExampleStore, TrainingStream
+from data.language.pretraining import PRETRAINING, SentenceStore
 from data.parallel_text import BadLines, ParallelFiles
-from data.tasks import SPLITS, TASKS, alphabet, check_parameters, generate, has_enough_sources, lengths_to_test
-from data.text import TextCorpus, TextSettings
+from data.tasks import (
+    IN_WORDS,
+    SPLITS,
+    TASKS,
+    alphabet,
+    check_parameters,
+    generate,
+    has_enough_sources,
+    lengths_to_test,
+)
+from data.text import CLASSIFICATION, TextCorpus, TextSettings
 from data.text_tasks import TEXT_TASKS, check_text_parameters
 from data.tokenizer import Algorithm
 
 BleuTokenizer = Literal["13a", "intl", "zh", "ja-mecab", "ko-mecab", "char", "none", "flores101", "flores200", "spm"]
+CHECKPOINT = ".ckpt"  # how the name of one ends
 TEXT = "text"  # the task of translating given text
 DEFAULT_VOCABULARY = {"synthetic": 16, "text": 8000}
 DEFAULT_LENGTH = {"synthetic": 20, "generated text": 6, "text": 100}
@@ -34,7 +45,8 @@ class Seq2SeqDataModule(pl.LightningDataModule):
             even-pairs, cycle-navigation, modular-arithmetic, missing-duplicate; running-parity, bracket-depth; unroll;
             associative-recall, mqar, selective-copy, induction, suffix-lookup (docs/tasks.md). In words of a small
             grammar coreference, word-sense, negation, tagging (docs/language.md). Generated between two languages
-            numbers (written out in words) and dates. Or text, from a corpus or from files.
+            numbers (written out in words) and dates. Or text, from a corpus or from files. To pre-train on sentences
+            without labels masked, next-token, denoise; then classification (docs/pretraining.md).
         vocabulary: number of symbols; a random source carries length x log2(vocabulary) bits. Tasks with an alphabet
             of their own do not use it. For text the number of SentencePiece pieces at most. Default 16, for text 8000.
         length: longest training source in tokens; of unroll the longest target; of tasks in words the greatest
@@ -45,13 +57,17 @@ class Seq2SeqDataModule(pl.LightningDataModule):
         eval_lengths: further source lengths to test a generated task at; `length` itself is always tested. Default
             where training has shorter sources too: several from an eighth of `length` to twice of it.
         train_examples: number of training examples of a generated task.
+        train_limit: most pairs of given text that are trained on, drawn from the seed; a greater limit adds to them.
+            None trains on all.
         validation_examples: number of validation examples, drawn like the training ones.
         test_examples: number of test examples at each tested length.
         test_limit: most pairs of given text that are tested: a sample over all source lengths, the same for every trial
             on that text, which reports keep apart from the whole. None tests all.
-        corpus: a public corpus by name, fetched once: multi30k, wmt14, iwslt2017, opus100 and others.
+        corpus: a public corpus by name, fetched once: multi30k, wmt14, iwslt2017, opus100 and others. To pre-train on
+            generated sentences a task in words, such as negation.
         train: training files: train.source and train.target, one segment a line, or tab-separated files as
-            train.source alone. Several files are read one after the other.
+            train.source alone; for classification with the first line text<TAB>label. Several files are read one
+            after the other.
         validation: the same for validation.
         test: the same for testing.
         source_language: language of a corpus' or a text task's source, such as en.
@@ -59,7 +75,8 @@ class Seq2SeqDataModule(pl.LightningDataModule):
             or Korean text.
         bleu_tokenize: the tokenizer of sacreBLEU that BLEU is counted with; None chooses it as sacreBLEU does: zh,
             ja-mecab or ko-mecab (char where their packages are missing), and 13a for all other languages.
-        tokenizer: SentencePiece by unigram or bpe, trained on the training split.
+        tokenizer: SentencePiece by unigram or bpe, trained on the training split; or a checkpoint, whose tokenizer or
+            list of words is taken.
         joint_tokenizer: one vocabulary for both languages, or one for each.
         byte_fallback: write characters that no piece covers as bytes.
         lowercase: read and write lower case, and score so.
@@ -82,6 +99,7 @@ class Seq2SeqDataModule(pl.LightningDataModule):
         min_length: int | None = None,
         eval_lengths: list[int] | None = None,
         train_examples: int = 50_000,
+        train_limit: int | None = None,
         validation_examples: int = 500,
         test_examples: int = 500,
         test_limit: int | None = None,
@@ -92,7 +110,7 @@ class Seq2SeqDataModule(pl.LightningDataModule):
         source_language: str = "en",
         target_language: str = "de",
         bleu_tokenize: BleuTokenizer | None = None,
-        tokenizer: Algorithm = "unigram",
+        tokenizer: str = "unigram",
         joint_tokenizer: bool = True,
         byte_fallback: bool = True,
         lowercase: bool = False,
@@ -104,19 +122,20 @@ class Seq2SeqDataModule(pl.LightningDataModule):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        tasks = (*TASKS, *TEXT_TASKS, TEXT)
+        tasks = (*TASKS, *TEXT_TASKS, TEXT, *PRETRAINING, CLASSIFICATION)
         if task not in tasks:
             near = difflib.get_close_matches(task, tasks, n=1)
             hint = f"did you mean '{near[0]}'? " if near else ""
             raise ValueError(f"data.task: '{task}' is unknown; {hint}The tasks are {', '.join(tasks)}")
         self.task = task
-        kind = "text" if task == TEXT else "generated text" if task in TEXT_TASKS else "synthetic"
+        kind = "synthetic" if task in TASKS else "generated text" if task in TEXT_TASKS else "text"
         self.is_text = kind != "synthetic"
+        of_words = task in PRETRAINING and corpus in IN_WORDS  # sentences that are generated
         self.vocabulary = (
             DEFAULT_VOCABULARY["text" if self.is_text else "synthetic"] if vocabulary is None else vocabulary
         )
-        self.length = DEFAULT_LENGTH[kind] if length is None else length
-        least = self.length if kind == "synthetic" else 1
+        self.length = DEFAULT_LENGTH["synthetic" if of_words else kind] if length is None else length
+        least = TASKS[str(corpus)].least_length if of_words else self.length if kind == "synthetic" else 1
         self.min_length = least if min_length is None else min_length
         self.train_examples = train_examples
         self.validation_examples = validation_examples
@@ -129,11 +148,16 @@ class Seq2SeqDataModule(pl.LightningDataModule):
         for name in ("train_examples", "validation_examples", "test_examples", "batch_tokens"):
             if getattr(self, name) < 1:
                 raise ValueError(f"data.{name}: {getattr(self, name)} must be at least 1")
-        for name, limit in (("batch_size", batch_size), ("test_limit", test_limit)):
+        for name, limit in (("batch_size", batch_size), ("train_limit", train_limit), ("test_limit", test_limit)):
             if limit is not None and limit < 1:
                 raise ValueError(f"data.{name}: {limit} must be at least 1, or null for no limit")
-        if test_limit is not None and kind != "text":
-            raise ValueError(f"data.test_limit: {task} is generated; --data.test_examples says how many are tested")
+        for split, limit in (("train", train_limit), ("test", test_limit)):
+            if limit is not None and (kind != "text" or of_words):
+                examples = f"--data.{split}_examples says how many are {split}ed"
+                raise ValueError(f"data.{split}_limit: {corpus or task} is generated; {examples}")
+        if tokenizer not in get_args(Algorithm) and not tokenizer.endswith(CHECKPOINT):
+            known = " nor ".join(get_args(Algorithm))
+            raise ValueError(f"data.tokenizer: '{tokenizer}' is neither {known} nor a checkpoint, FILE{CHECKPOINT}")
         if not 0 <= seed < 2**63:
             raise ValueError(f"data.seed: {seed} must be between 0 and 2^63 - 1")
         self.eval_lengths: list[int] = sorted({self.length, *(eval_lengths or [])})
@@ -153,7 +177,13 @@ class Seq2SeqDataModule(pl.LightningDataModule):
         elif kind == "generated text":
             _check_generated_text(task, source_language, target_language, self.min_length, self.eval_lengths)
         else:
-            _check_sources(corpus, files, eval_lengths, min_length)
+            if corpus is not None and (task == CLASSIFICATION or corpus in IN_WORDS) and not of_words:
+                raise ValueError(
+                    f"data.corpus: {task} cannot be made of {corpus}; name files, --data.train.source FILE"
+                )
+            _check_sources(corpus, files, eval_lengths, None if of_words else min_length)
+        if of_words:
+            check_parameters(str(corpus), 0, self.min_length, self.length)
         if kind != "text" and (corpus or any(files.values())):
             raise ValueError(f"data.task: {task} reads no corpus and no files; --data.task {TEXT} does")
         if self.buckets[:1] and self.buckets[0] < 1:
@@ -181,6 +211,7 @@ class Seq2SeqDataModule(pl.LightningDataModule):
                     counts=counts,
                     seed=seed,
                     test_limit=test_limit,
+                    train_limit=train_limit,
                 )
             )
 
@@ -196,9 +227,22 @@ class Seq2SeqDataModule(pl.LightningDataModule):
 
     @property
     def name(self) -> str:
-        """What the task is called in tables: the corpus where there is one."""
-        corpus = None if self.text is None else self.text.settings.corpus
+        """What the task is called in tables: the corpus where one is translated."""
+        corpus = self.text.settings.corpus if self.text is not None and self.is_translated else None
         return corpus or self.task
+
+    @property
+    def is_translated(self) -> bool:
+        """Whether outputs are text that is decoded and scored as such."""
+        return self.task == TEXT or self.task in TEXT_TASKS
+
+    @property
+    def outputs(self) -> str:
+        """How many tokens a target has: as many as its source (each), one, or some other number."""
+        if self.task == CLASSIFICATION:
+            return "one"
+        known = PRETRAINING if self.task in PRETRAINING else TASKS
+        return known[self.task].outputs if self.task in known else "other"
 
     @property
     def test_name(self) -> str:
@@ -220,7 +264,7 @@ class Seq2SeqDataModule(pl.LightningDataModule):
     def test_dataloader(self) -> list[EvaluationBatches]:
         """One loader for each of eval_lengths, in that order; for text one for the whole test split."""
         if self.text is not None:
-            return [self._evaluation(ExampleStore(self.text.examples("test"), known_length=False))]
+            return [self._evaluation(self._of_text("test"))]
         stores = (self._synthetic("test", self.test_examples, length, length) for length in self.eval_lengths)
         return [self._evaluation(store) for store in stores]
 
@@ -231,14 +275,21 @@ class Seq2SeqDataModule(pl.LightningDataModule):
     @cached_property
     def _train(self) -> ExampleStore:
         if self.text is not None:
-            return ExampleStore(self.text.examples("train"), known_length=False)
+            return self._of_text("train")
         return self._synthetic("train", self.train_examples, self.min_length, self.length)
 
     @cached_property
     def _validation(self) -> ExampleStore:
         if self.text is not None:
-            return ExampleStore(self.text.examples("validation"), known_length=False)
+            return self._of_text("validation")
         return self._synthetic("validation", self.validation_examples, self.min_length, self.length)
+
+    def _of_text(self, split: str) -> ExampleStore:
+        assert self.text is not None
+        examples = self.text.examples(split)
+        if self.task in PRETRAINING:
+            return SentenceStore(examples, self.task, self.source_vocab_size, self.seed, split)
+        return ExampleStore(examples, known_length=self.task == CLASSIFICATION)
 
     def _synthetic(self, split: str, count: int, min_length: int, max_length: int) -> ExampleStore:
         examples = generate(self.task, self.vocabulary, min_length, max_length, count, self.seed, split)
@@ -257,7 +308,10 @@ class Seq2SeqDataModule(pl.LightningDataModule):
         return self.trainer.global_rank, self.trainer.world_size
 
     def chance(self, length: int) -> float:
-        """Accuracy of the best guess at a length of a synthetic task that knows the position, but not the source."""
+        """Accuracy of the best guess at a length of a synthetic task that knows the position, but not the source. Of
+        labels, and of tokens of sentences, it is the share of the most frequent."""
+        if self.text is not None:
+            return self.text.chance()
         return TASKS[self.task].chance(self.vocabulary, length)
 
     def _check_synthetic(self) -> None:

@@ -6,6 +6,8 @@ from typing import Literal
 
 BadLines = Literal["refuse", "drop"]
 MARK = b"\xef\xbb\xbf"  # that some editors put at the beginning of a file; no text
+Form = Literal["pairs", "sentences", "labels"]  # what a line is: half of a pair, a sentence, a text with its label
+HEADER = (b"text", b"label")  # of a file of labels
 NAMED_PLACES = 3  # places of each kind of problem that a message names
 
 
@@ -94,27 +96,34 @@ class ParallelText:
         )
 
 
-def read_parallel(files: ParallelFiles, option: str, bad_lines: BadLines) -> ParallelText:
+def read_parallel(files: ParallelFiles, option: str, bad_lines: BadLines, form: Form = "pairs") -> ParallelText:
     """Read the pairs of a split.
 
     A pair is bad if either side is empty, is not UTF-8 or holds a carriage return, or if a tab-separated line does
-    not have exactly two fields.
+    not have exactly two fields. Of sentences alone each is its own target; a file of labels is tab-separated and
+    begins with the line `text<TAB>label`.
 
     Args:
         files: where they stand.
         option: the option that named them, such as `data.train`, for messages.
         bad_lines: refuse the files, or drop bad pairs and count them.
+        form: what a line is.
 
     Raises:
         ValueError: missing files, different numbers of lines, no pair left, or, where they are refused, bad lines.
             The message is one line and names file and line.
     """
     source, target, places, problems = [], [], [], Problems()
+    if form != "pairs" and files.target is not None:
+        kind = "tab-separated text and label" if form == "labels" else "sentences alone"
+        raise ValueError(f"{option}.target: the task reads {kind}, from {option}.source; leave the option out")
     for source_path, target_path in files.pairs(option):
-        source_lines = _lines(source_path, option)
+        source_lines, skipped = _lines(source_path, option), 0
         if target_path is None:
-            pairs = [_fields(line) for line in source_lines]
             names = (source_path, source_path)
+            if form == "labels":
+                source_lines, skipped = _without_header(source_lines, f"{option}: {source_path}:1"), 1
+            pairs = [(line, line) if form == "sentences" else _fields(line) for line in source_lines]
         else:
             target_lines = _lines(target_path, option)
             if len(source_lines) != len(target_lines):
@@ -124,7 +133,7 @@ def read_parallel(files: ParallelFiles, option: str, bad_lines: BadLines) -> Par
                 )
             pairs = list(zip(source_lines, target_lines, strict=True))
             names = (source_path, target_path)
-        for number, pair in enumerate(pairs, start=1):
+        for number, pair in enumerate(pairs, start=1 + skipped):
             texts = _texts_of(pair, names, number, problems)
             if texts is not None:
                 source.append(texts[0])
@@ -154,6 +163,18 @@ def _lines(path: Path, option: str) -> list[bytes]:
         raise ValueError(f"{option}: {path} cannot be read: {error.strerror}") from None
     lines = content.removeprefix(MARK).split(b"\n")
     return lines[:-1] if lines[-1] == b"" else lines
+
+
+def _without_header(lines: list[bytes], place: str) -> list[bytes]:
+    """The lines of a file of labels.
+
+    Raises:
+        ValueError: the first is not the header.
+    """
+    if not lines or _fields(lines[0].rstrip(b"\r")) != HEADER:
+        found = lines[0].decode("utf-8", errors="replace")[:40] if lines else "an empty file"
+        raise ValueError(f"{place}: the first line must be text<TAB>label, and is {found!r}")
+    return lines[1:]
 
 
 def _fields(line: bytes) -> tuple[bytes, ...]:

@@ -4,19 +4,29 @@ Lengths are in tokens of the source tokenizer, without EOS.
 """
 
 import hashlib
+import pickle
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
+from typing import Any, cast, get_args
 
 import numpy as np
+import torch
 
 from data.batch import PAD, UNK
+from data.batching import random_order
 from data.corpora import CorpusFiles, load_corpus
 from data.downloads import DownloadError, cache_folder
-from data.parallel_text import BadLines, ParallelFiles, ParallelText, Problems, read_parallel
-from data.tasks import SPLITS, Examples
+from data.language.pretraining import PRETRAINING
+from data.language.word_tokenizer import Labels, WordTokenizer, read_tokenizer
+from data.parallel_text import BadLines, Form, ParallelFiles, ParallelText, Problems, read_parallel
+from data.tasks import IN_WORDS, SPLITS, TASKS, Examples, generate
 from data.text_tasks import TEXT_TASKS, generate_text
 from data.tokenizer import NORMALISATION, Algorithm, Tokenizer, cached_tokenizer, train_tokenizer
+
+CLASSIFICATION = "classification"  # the task of naming the class of a text
+KEY = "lengthwise"  # where in a checkpoint stands what its tokens mean
 
 
 @dataclass(frozen=True)
@@ -31,7 +41,7 @@ class TextSettings:
     lowercase: bool
     bad_lines: BadLines
     long_lines: BadLines
-    tokenizer: Algorithm
+    tokenizer: str  # an algorithm, or a checkpoint whose tokenizer is taken
     vocabulary: int
     joint_tokenizer: bool
     byte_fallback: bool
@@ -41,6 +51,7 @@ class TextSettings:
     counts: dict[str, int]  # examples a split of a generated task; for the test split at each length
     seed: int
     test_limit: int | None = None  # most pairs of the test split that are read
+    train_limit: int | None = None  # most pairs of the training split that are trained on
 
 
 class TextCorpus:
@@ -65,6 +76,9 @@ class TextCorpus:
                 self._texts[split] = self._whole_test.keep(self.test_rows)
             else:
                 self._texts[split] = self._limit_length(self._read(split), split)
+            if split == "train" and self.settings.train_limit is not None:
+                order = random_order(len(self._texts[split]), self.settings.seed, 2**64 - 1)
+                self._texts[split] = self._texts[split].keep(sorted(order[: self.settings.train_limit].tolist()))
         return self._texts[split]
 
     @cached_property
@@ -87,6 +101,8 @@ class TextCorpus:
         Raises:
             ValueError: see `text`, or the tokenizer cannot be trained.
         """
+        if self.settings.tokenizer not in get_args(Algorithm) and "tokenizers" not in vars(self):
+            carried_tokenizers(self.settings.tokenizer)
         for split in splits:
             if not self.generated:
                 self._files(split).pairs(f"data.{split}")
@@ -100,6 +116,17 @@ class TextCorpus:
         Trained on the whole training split, before long pairs are left out: models trained on sentences of
         different lengths then read the same tokens. Those of a trained model may be put in their place.
         """
+        if self.generated and self._unlabelled:
+            words = WordTokenizer(TASKS[str(self.settings.corpus)].words)
+            return words, words
+        if self._unlabelled:
+            joint = self._tokenizer_of_source()
+            return joint, joint
+        if self.settings.task == CLASSIFICATION:
+            classes = Labels(tuple(sorted(set(self._normalised(self._whole_train.target)))))
+            return self._tokenizer_of_source(), classes
+        if self.settings.tokenizer not in get_args(Algorithm):
+            return carried_tokenizers(self.settings.tokenizer)
         text = self._whole_train
         if self.settings.joint_tokenizer:
             joint = self._tokenizer([*self._normalised(text.source), *self._normalised(text.target)])
@@ -146,7 +173,14 @@ class TextCorpus:
     @property
     def generated(self) -> bool:
         """Whether the text is made here rather than read from files."""
-        return self.settings.task in TEXT_TASKS
+        return self.settings.task in TEXT_TASKS or self.settings.corpus in IN_WORDS
+
+    def chance(self) -> float:
+        """The share of the most frequent token among those of the test split's targets: what the best guess gets that
+        has not seen the source."""
+        counts = np.bincount(self.examples("test").target.flatten())
+        counts[PAD] = 0
+        return float(counts.max() / counts.sum())
 
     # ------------------------------------------------------------------ inside
 
@@ -162,14 +196,46 @@ class TextCorpus:
         settings = self.settings
         if split == "train" and "_whole_train" in self.__dict__:
             return self._whole_train
+        if self.generated and self._unlabelled:
+            sentences = self._sentences(split)
+            return ParallelText(sentences, sentences, _places(split, sentences), Problems())
         if self.generated:
             spans = [(settings.min_length, settings.length)]
             if split == "test":
                 spans = [(length, length) for length in settings.eval_lengths]
             parts = [self._generate(split, *span) for span in spans]
             source, target = ([text for part in parts for text in part[side]] for side in (0, 1))
-            return ParallelText(source, target, [f"{split}:{n}" for n in range(1, len(source) + 1)], Problems())
-        return read_parallel(self._files(split), f"data.{split}", settings.bad_lines)
+            return ParallelText(source, target, _places(split, source), Problems())
+        form: Form = "labels" if settings.task == CLASSIFICATION else "pairs"
+        if self._unlabelled:
+            form = "pairs" if settings.corpus else "sentences"
+        text = read_parallel(self._files(split), f"data.{split}", settings.bad_lines, form)
+        if form == "labels":
+            self._check_labels(text, split)
+        return ParallelText(text.source, text.source, text.places, text.problems) if self._unlabelled else text
+
+    @property
+    def _unlabelled(self) -> bool:
+        return self.settings.task in PRETRAINING
+
+    def _sentences(self, split: str) -> list[str]:
+        """What a task in words generates, as text."""
+        settings, corpus = self.settings, str(self.settings.corpus)
+        count, words = settings.counts[split], WordTokenizer(TASKS[corpus].words)
+        drawn = generate(corpus, 0, settings.min_length, settings.length, count, settings.seed, split)
+        return [words.decode(row) for row in drawn.source.tolist()]
+
+    def _check_labels(self, text: ParallelText, split: str) -> None:
+        """Refuse training data of one class, and other data with a class that training has not."""
+        labels = self._normalised(text.target)
+        if split == "train":
+            if len(set(labels)) < 2:
+                where = f"data.train: {text.places[0].rpartition(':')[0]}"
+                raise ValueError(f"{where}: every label is '{labels[0]}'; a classification needs two classes at least")
+            return
+        for label, [token], place in zip(labels, self.tokenizers[1].encode(labels), text.places, strict=True):
+            if token == UNK:
+                raise ValueError(f"data.{split}: {place}: no training text has the label '{label}'")
 
     def _generate(self, split: str, least: int, most: int) -> tuple[list[str], list[str]]:
         settings = self.settings
@@ -181,8 +247,13 @@ class TextCorpus:
             files = self.settings.files[split]
             if files is None:
                 raise ValueError(
-                    f"data.{split}: name its files, --data.{split}.source FILE --data.{split}.target FILE, "
-                    "or a corpus, --data.corpus multi30k"
+                    f"data.{split}: name its files, --data.{split}.source FILE"
+                    + (
+                        f" --data.{split}.target FILE"
+                        if self.settings.task not in (CLASSIFICATION, *PRETRAINING)
+                        else ""
+                    )
+                    + ("" if self.settings.task == CLASSIFICATION else ", or a corpus, --data.corpus multi30k")
                 )
             return files
         source, target = getattr(self._corpus, split)
@@ -222,14 +293,49 @@ class TextCorpus:
     def _normalised(self, texts: Sequence[str]) -> Sequence[str]:
         return [text.lower() for text in texts] if self.settings.lowercase else texts
 
+    def _tokenizer_of_source(self) -> Tokenizer:
+        if self.settings.tokenizer not in get_args(Algorithm):
+            return carried_tokenizers(self.settings.tokenizer)[0]
+        return self._tokenizer(self._normalised(self._whole_train.source))
+
     def _tokenizer(self, texts: Sequence[str]) -> Tokenizer:
         settings = self.settings
-        options = settings.tokenizer, settings.vocabulary, settings.byte_fallback
+        options = cast(Algorithm, settings.tokenizer), settings.vocabulary, settings.byte_fallback
         try:
             folder = cache_folder() / "tokenizers"
         except DownloadError:  # a cache only saves time
             return train_tokenizer(texts, *options)
         return cached_tokenizer(texts, *options, folder)
+
+
+def carried_tokenizers(path: str) -> tuple[Tokenizer, Tokenizer]:
+    """The tokenizers of source and target that a checkpoint carries, or the words of its task.
+
+    Raises:
+        ValueError: it is no checkpoint, or one of a task whose symbols stand for nothing.
+    """
+    if not Path(path).is_file():
+        raise ValueError(f"data.tokenizer: {path} does not exist")
+    try:
+        settings: Any = torch.load(path, map_location="cpu", weights_only=True, mmap=True)[KEY]
+        carried, task = settings["text"], str(settings["task"])
+    except (OSError, RuntimeError, ValueError, KeyError, TypeError, EOFError, pickle.UnpicklingError):
+        raise ValueError(
+            f"data.tokenizer: {path} is neither {' nor '.join(get_args(Algorithm))} nor a checkpoint that can be read"
+        ) from None
+    if carried is not None:
+        source, target = (
+            read_tokenizer(carried[f"{side}_tokenizer"].numpy().tobytes()) for side in ("source", "target")
+        )
+        return source, target
+    if task not in IN_WORDS:
+        raise ValueError(f"data.tokenizer: {path} was trained on {task}, whose symbols are no text")
+    words = WordTokenizer(TASKS[task].words)
+    return words, words
+
+
+def _places(split: str, texts: Sequence[str]) -> list[str]:
+    return [f"{split}:{number}" for number in range(1, len(texts) + 1)]
 
 
 def sample_over_lengths(lengths: np.ndarray, count: int) -> list[int]:

@@ -140,8 +140,8 @@ class LitSeq2Seq(Seq2Seq, pl.LightningModule):
         # Made here, as those of the test are, since most models are never validated.
         self.validation_metrics = SequenceMetrics().to(self.device)
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """(B, T') greedy tokens."""
+    def validation_step(self, batch: Batch, batch_idx: int) -> Tensor | None:
+        """(B, T') greedy tokens; none of a task without decoding."""
         return self._evaluate(batch, self.validation_metrics)
 
     def on_validation_epoch_end(self) -> None:
@@ -163,7 +163,8 @@ class LitSeq2Seq(Seq2Seq, pl.LightningModule):
         ]
 
     def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Tensor | None:
-        """(B, T') greedy tokens; none of text, which is decoded elsewhere, as the trial asks, and scored as text."""
+        """(B, T') greedy tokens; none of a task without decoding, nor of text, which is decoded elsewhere, as the trial
+        asks, and scored as text."""
         metrics = self.test_metrics[dataloader_idx]
         if batch.decode_limits is None:
             return self._evaluate(batch, metrics, force_length=True)
@@ -176,8 +177,11 @@ class LitSeq2Seq(Seq2Seq, pl.LightningModule):
         with torch.autocast(self.device.type, enabled=False):
             return greedy(self, batch.source, batch.source_lengths, limits)
 
-    def _evaluate(self, batch: Batch, metrics: nn.Module, force_length: bool = False) -> Tensor:
+    def _evaluate(self, batch: Batch, metrics: nn.Module, force_length: bool = False) -> Tensor | None:
         output = self._teacher_forced(batch)
+        if batch.on_host is not None and not batch.on_host.decoded:
+            metrics.update(batch, *output, None)  # type: ignore[operator]
+            return None
         decoded = self.predict_step(batch, 0)
         forced = self._length_forced(batch, decoded) if force_length else None
         metrics.update(batch, *output, decoded, forced)  # type: ignore[operator]

@@ -1,4 +1,4 @@
-"""A sentence as text, and back: what a tokenizer is for text is for a task in words a list of them."""
+"""A sentence as text, and back: what a tokenizer is for text is a list of words for a task in words, or of labels."""
 
 import re
 from collections.abc import Sequence
@@ -8,6 +8,7 @@ from data.batch import FIRST_TOKEN, UNK
 from data.tokenizer import Tokenizer, word_ids
 
 BEGIN = "▁"  # of a piece that begins a word, as SentencePiece has it
+WORDS, LABELS = b"words\n", b"labels\n"  # what the bytes of such a tokenizer begin with
 RESERVED = ("<pad>", "<s>", "</s>", "⁇")  # in the order of the reserved ids
 ATTACHED = (".", ",", "</s>")
 
@@ -20,6 +21,7 @@ class WordTokenizer(Tokenizer):
     """
 
     def __init__(self, words: tuple[str, ...]) -> None:
+        self.model = WORDS + "\n".join(words).encode()
         self._words = words
         self._symbols = {word: symbol for symbol, word in enumerate(words)}
 
@@ -47,3 +49,26 @@ class WordTokenizer(Tokenizer):
 
     def _id(self, word: str) -> int:
         return FIRST_TOKEN + self._symbols[word] if word in self._symbols else UNK
+
+
+class Labels(WordTokenizer):
+    """The classes of a classification, each of which is one token, spaces and all."""
+
+    def __init__(self, labels: tuple[str, ...]) -> None:
+        super().__init__(labels)
+        self.model = LABELS + "\n".join(labels).encode()
+
+    def encode(self, texts: Sequence[str]) -> list[list[int]]:
+        return [[self._id(text)] for text in texts]
+
+
+def read_tokenizer(model: bytes) -> Tokenizer:
+    """The tokenizer that has these bytes as its `model`.
+
+    Raises:
+        ValueError: they are those of none.
+    """
+    for begin, kind in ((WORDS, WordTokenizer), (LABELS, Labels)):
+        if model.startswith(begin):
+            return kind(tuple(model.removeprefix(begin).decode().split("\n")))
+    return Tokenizer(model)

@@ -73,9 +73,8 @@ def check_task(model: type[LitSeq2Seq], options: dict[str, Any], data: Seq2SeqDa
     Raises:
         UsageError: one line that names the option.
     """
-    outputs = "other" if data.text is not None else TASKS[data.task].outputs
-    if outputs not in model.outputs:
-        able = [name for name, other in architectures().items() if outputs in other.outputs]
+    if data.outputs not in model.outputs:
+        able = [name for name, other in architectures().items() if data.outputs in other.outputs]
         raise UsageError(
             f"--model: {model.__name__} gives an output for each source token, or one in all; {data.name} asks for "
             f"another number (data.task). The models that can are {', '.join(able)}"

@@ -7,6 +7,7 @@ import torch
 
 from data.batching import ExampleStore
 from data.datamodule import Seq2SeqDataModule
+from data.language.pretraining import PRETRAINING
 from data.tasks import Examples, generate
 from experiments.errors import UsageError
 from experiments.evaluation.text_metrics import NO_BLEU, has_bleu
@@ -58,10 +59,10 @@ def check_monitor(
         UsageError: one line that names the option and lists the metrics there are; or the tokenizer that BLEU was
             to use needs what is not here.
     """
-    known = list(EVERYWHERE)
+    known = [name for name in EVERYWHERE if data.task not in PRETRAINING or not name.startswith("greedy_")]
     if data.text is None:
         known.extend(ON_SYMBOLS if _an_example(data).target_bits is not None else ())
-    else:
+    elif data.is_translated:
         known.extend(ON_TEXT)
         references = data.text.text("validation").target
         if has_bleu(references, units_of(references, data.target_language, data.bleu_tokenize)):

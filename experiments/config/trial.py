@@ -33,7 +33,10 @@ NOT_IN_NAME_TRAINER = (
 # Options that there were: they stay in the name of a trial, empty as they always were.
 FORMER_OPTIONS, FORMER_TRAINER_OPTIONS = ("optimizer", "lr_scheduler"), ("plugins",)
 # Options that came later, with the default at which they leave the name of a trial as it was before them.
-LATER_OPTIONS = {("early_stopping", "halvings"): 0, ("data", "bleu_tokenize"): None, ("data", "test_limit"): None}
+LATER_OPTIONS = {
+    ("early_stopping", "halvings"): 0, ("data", "bleu_tokenize"): None, ("data", "test_limit"): None,
+    ("data", "train_limit"): None,
+}  # fmt: skip
 LATER_SWITCHES = ("tf32", "init_from", "freeze")
 
 
@@ -201,6 +204,9 @@ def _fingerprint(config: dict[str, Any], text_key: str | None) -> str:
         kept["data"] = {**config["data"], **dict.fromkeys(SPLITS, text_key)}
     if config["init_from"] is not None:
         kept["init_from"] = hashlib.sha256(Path(config["init_from"]).read_bytes()).hexdigest()
+    if Path(config["data"]["tokenizer"]).is_file():
+        carried = hashlib.sha256(Path(config["data"]["tokenizer"]).read_bytes()).hexdigest()
+        kept["data"] = {**kept["data"], "tokenizer": carried}
     for (group, option), default in LATER_OPTIONS.items():
         if kept[group].get(option) == default:
             kept[group] = {key: value for key, value in kept[group].items() if key != option}

@@ -267,5 +267,6 @@ class Progress(callbacks.Callback):
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         metrics = trainer.callback_metrics
         if "validation/loss" in metrics:
-            accuracy = metrics["validation/greedy_token_accuracy"]
-            self.note = f"validation loss {metrics['validation/loss']:.3f}, greedy accuracy {accuracy:.1%}"
+            self.note = f"validation loss {metrics['validation/loss']:.3f}"
+            if "validation/greedy_token_accuracy" in metrics:  # there is none of pre-training
+                self.note += f", greedy accuracy {metrics['validation/greedy_token_accuracy']:.1%}"

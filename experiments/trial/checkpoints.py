@@ -11,14 +11,14 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from data.datamodule import Seq2SeqDataModule
-from data.tasks import IN_WORDS
+from data.language.word_tokenizer import WordTokenizer, read_tokenizer
+from data.tasks import IN_WORDS, TASKS
+from data.text import KEY
 from data.tokenizer import Tokenizer
 from experiments.errors import UsageError
 from experiments.files import whole_file
 from experiments.trial.outcome import out_of_memory, reason
 from lit_models import LitSeq2Seq, architectures
-
-KEY = "lengthwise"  # where in a checkpoint the following stands
 
 
 class TextContent(NamedTuple):
@@ -181,15 +181,28 @@ def fits(content: dict[str, Any], model: LitSeq2Seq, data: Seq2SeqDataModule) ->
 
 def same_tokens(content: dict[str, Any], data: Seq2SeqDataModule) -> bool:
     """Whether tokens mean to a checkpoint what they mean in the data. Those of tasks on symbols mean nothing."""
+    return same_sides(content, data) == (True, True)
+
+
+def same_sides(content: dict[str, Any], data: Seq2SeqDataModule) -> tuple[bool, bool]:
+    """The same of source and target, each by itself."""
     settings = content.get(KEY, {})
-    carried, task = settings.get("text"), settings.get("task")
-    if data.text is None or carried is None:
-        return data.text is carried and (task == data.task or not {task, data.task} & {*IN_WORDS})
-    return [one.model for one in _text_content(carried).tokenizers] == [one.model for one in data.text.tokenizers]
+    carried = settings.get("text")
+    theirs = _tokens(str(settings.get("task")), None if carried is None else _text_content(carried).tokenizers)
+    ours = _tokens(data.task, None if data.text is None else data.text.tokenizers)
+    return theirs[0] == ours[0], theirs[1] == ours[1]
+
+
+def _tokens(task: str, tokenizers: tuple[Tokenizer, Tokenizer] | None) -> tuple[bytes, bytes]:
+    """What tells apart what tokens of source and target mean."""
+    if tokenizers is not None:
+        return tokenizers[0].model, tokenizers[1].model
+    words = WordTokenizer(TASKS[task].words).model if task in IN_WORDS else b""
+    return words, words
 
 
 def _text_content(settings: dict[str, Any]) -> TextContent:
-    source, target = (Tokenizer(settings[f"{side}_tokenizer"].numpy().tobytes()) for side in ("source", "target"))
+    source, target = (read_tokenizer(settings[f"{side}_tokenizer"].numpy().tobytes()) for side in ("source", "target"))
     return TextContent(
         (source, target), settings["source_language"], settings["target_language"], settings["lowercase"]
     )

@@ -65,9 +65,10 @@ def evaluate(
         raise KeyboardInterrupt
     model.to(trainer.strategy.root_device)  # Lightning has moved it to the CPU
     arch = type(model).__name__
-    if data.text is None:
-        attention = [] if is_nonzero_rank() else symbol_attention(model, data)
+    if not data.is_translated:
+        attention = [] if is_nonzero_rank() or data.text is not None else symbol_attention(model, data)
         return Evaluation(_rows_by_length(model, data), f"{arch}, {data.task} {data.length}", attention, None, {})
+    assert data.text is not None
     rows = _teacher_forced_rows(model, data)
     if is_nonzero_rank():
         return Evaluation(rows, "", [], None, {})

@@ -160,7 +160,7 @@ def _train_and_evaluate(
 
 def _probes(trial: Trial, folder: Path, model: LitSeq2Seq, data: Seq2SeqDataModule) -> list[pl.Callback]:
     """What is measured beside training: BLEU of text, and gradient flow where it is asked for."""
-    probes: list[pl.Callback] = [] if data.text is None else [ValidationScores(data)]
+    probes: list[pl.Callback] = [ValidationScores(data)] if data.is_translated else []
     if every := trial.config["gradients"]["every"]:
         labels, clipping = trial.labels, trial.config["trainer"]["gradient_clip_val"]
         further = {} if clipping else {"gradient_clip_val": clipping}  # clipping is the default

@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from analysis.tables.schema import ALL, RESULTS
 from data.datamodule import Seq2SeqDataModule
+from data.language.pretraining import PRETRAINING
 from experiments.config.carried import resolve_use
 from experiments.config.help import full_help, model_help, short_help
 from experiments.config.trial import Trial, resolve_trial
@@ -122,6 +123,11 @@ def _print_accuracy(path: Path) -> None:
             print(NO_BLEU)
         print(path.as_posix())
         return
+    if not any(metric == "greedy_token_accuracy" for _, metric in values):  # of pre-training
+        for (length, metric), value in values.items():
+            print(f"{length:>6}  {metric:24} {float(value):.4f}")
+        print(path.as_posix())
+        return
     print("length  greedy token accuracy  greedy exact match")
     for length in dict.fromkeys(length for length, _ in values):
         accuracy, exact = (float(values[length, f"greedy_{name}"]) for name in ("token_accuracy", "exact_match"))
@@ -163,8 +169,10 @@ def _use(verb: str, path: Path, arguments: list[str]) -> int:
         for row in rows:
             if row.position is None:
                 print(f"{row.bucket or row.eval_length:>8}  {row.metric:24} {row.value:.6f}")
-        if data.text is not None and (ALL, "bleu") not in {(row.bucket, row.metric) for row in rows}:
+        if data.is_translated and (ALL, "bleu") not in {(row.bucket, row.metric) for row in rows}:
             print(NO_BLEU)
+    elif data.task in PRETRAINING:
+        raise UsageError(f"predict: {data.task} decodes nothing; lengthwise test measures it")
     elif data.text is not None:
         _predict_text(model.to(trainer.strategy.root_device), data, decoding)
     else:
