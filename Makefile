@@ -46,6 +46,7 @@ report: .venv/.ready
 	$(BIN)/lengthwise report docs/reference/remedies --output docs --figures remedies
 	$(BIN)/lengthwise report docs/reference/learning_rate --output docs --figures learning_rates
 	$(BIN)/python docs/figures/architectures.py
+	$(BIN)/python docs/figures/reproductions.py
 
 docs: .venv/.ready
 	$(BIN)/python docs/site/build.py

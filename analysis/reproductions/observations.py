@@ -18,6 +18,7 @@ from analysis.tables.schema import ALL, PARALLELISM
 from analysis.tables.trial_folders import Runs
 
 COLUMNS = ["line", "x", "seed", "value", "ended"]
+POINTS = ["line", "x", "mean", "low", "high", "seeds", STOPPED, "best"]
 COUNTED = -1  # the seed of what is counted and not drawn
 LABELS = {
     "model": "arch", "data.task": "task", "data.length": "train_length", "data.min_length": "min_train_length",
@@ -66,13 +67,13 @@ def summary(values: pd.DataFrame, reproduction: Reproduction) -> MeanInterval:
 
 
 def points(observed: pd.DataFrame, reproduction: Reproduction) -> pd.DataFrame:
-    """The means over seeds: columns line, x, mean, low, high, seeds, stopped and best, in the order of the lines."""
+    """The means over seeds: columns `POINTS`, in the order of the lines."""
     rows = []
     for name in [line.name for line in reproduction.lines]:
         for x, group in observed[observed["line"] == name].groupby("x"):
             mean = summary(group, replace(reproduction, best=False))
             rows.append([name, x, *mean, int((group["ended"] == BUDGET).sum()), group["value"].max()])
-    return pd.DataFrame(rows, columns=["line", "x", "mean", "low", "high", "seeds", STOPPED, "best"])
+    return pd.DataFrame(rows, columns=POINTS)
 
 
 def _of_trials(reproduction: Reproduction, runs: Runs) -> list[list[Any]]:

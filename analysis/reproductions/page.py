@@ -2,9 +2,9 @@
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -17,7 +17,7 @@ from analysis.report.render import markdown, terminal
 from analysis.report.render.html import page
 from analysis.report.render.latex import figure_snippet, table_snippets
 from analysis.reproductions.figure import published_phrase, reproduction_figure
-from analysis.reproductions.observations import observe, points
+from analysis.reproductions.observations import POINTS, observe, points
 from analysis.reproductions.published import Reproduction
 from analysis.reproductions.rules import (
     CROSSING_RULE,
@@ -54,24 +54,22 @@ def write_page(reproduction: Reproduction, folder: Path, command: str) -> str:
     folder.mkdir(parents=True, exist_ok=True)
     runs = load_runs([folder])
     observed = observe(reproduction, folder, runs)
-    measured = points(observed, reproduction)
-    judged = judge(reproduction, observed)
-    chart = reproduction_figure(reproduction, measured)
-    blocks = list(_blocks(reproduction, measured, judged, command))
+    kept = Kept(points(observed, reproduction), judge(reproduction, observed))
+    blocks = [*finding(reproduction, kept), *_details(reproduction, kept.measured, command)]
     ran_on = pd.concat([runs.environments, read_probe_environments([folder])])
     snippets = table_snippets(blocks)
-    if chart is not None:
-        link = f"[PDF](figures/{chart.name}.pdf), [points (CSV)](figures/{chart.name}.csv)"
-        blocks.insert(3, Figure(chart, (Paragraph(f"*{chart.caption}* {link}"),)))
-        save_chart(chart, folder / "figures")
-        snippets[chart.name] = figure_snippet(chart)
+    for block in blocks:
+        if isinstance(block, Figure):
+            save_chart(block.chart, folder / "figures")
+            snippets[block.chart.name] = figure_snippet(block.chart)
     for name, snippet in snippets.items():
         _write(folder / "latex" / f"{name}.tex", snippet)
     _write(folder / "reproduction.md", markdown.document(blocks))
     _write(folder / "reproduction.html", page(blocks, [line.name for line in reproduction.lines]))
-    _write(folder / KEPT, json.dumps(_kept(reproduction, measured, judged, ran_on, command), indent=1) + "\n")
-    shown = [points_table(reproduction, measured), *(_claim(one) for one in judged), Paragraph(_answer(judged))]
-    return terminal.plain_text(shown)
+    _write(folder / KEPT, json.dumps(_content(reproduction, kept, ran_on, command), indent=1) + "\n")
+    claims = [Paragraph(f"{one.says}\n  {one.answer}: {one.measured}") for one in kept.judged]
+    answer = Paragraph(f"together: {_together(kept.judged)}")
+    return terminal.plain_text([points_table(reproduction, kept.measured), *claims, answer])
 
 
 def points_table(reproduction: Reproduction, measured: pd.DataFrame) -> Table:
@@ -93,37 +91,64 @@ def points_table(reproduction: Reproduction, measured: pd.DataFrame) -> Table:
     return Table(header, rows, name=f"{reproduction.name}_points")
 
 
+class Kept(NamedTuple):
+    """What reproduction.json holds: the means over seeds and what the rules said of them."""
+
+    measured: pd.DataFrame
+    judged: list[Judged]
+
+
+def read_kept(path: Path) -> Kept | None:
+    """What is kept in a file; None where there is none.
+
+    Raises:
+        ReportError: a file that cannot be understood.
+    """
+    if not path.is_file():
+        return None
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        judged = [Judged(one["says"], Agreement(one["answer"]), one["measured"]) for one in content["claims"]]
+        return Kept(pd.DataFrame(content["points"], columns=POINTS), judged)
+    except (ValueError, KeyError, TypeError) as error:
+        raise ReportError(f"{path}: not what lengthwise reproduce writes ({error}); remove it") from None
+
+
 def states(folder: Path, names: Sequence[str]) -> dict[str, str]:
     """The answer kept below a folder for each reproduction of these names, or that it was not run.
 
     Raises:
         ReportError: a file that cannot be understood.
     """
-    return {name: str(_read_kept(folder / name / KEPT).get("answer", NOT_RUN)) for name in names}
+    kept = {name: read_kept(folder / name / KEPT) for name in names}
+    return {name: NOT_RUN if one is None else str(_together(one.judged)) for name, one in kept.items()}
 
 
-def _read_kept(path: Path) -> Mapping[str, Any]:
-    if not path.is_file():
-        return {}
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        return {"answer": Agreement(content["answer"])}
-    except (ValueError, KeyError, TypeError) as error:
-        raise ReportError(f"{path}: not what lengthwise reproduce writes ({error}); remove it") from None
+def finding(reproduction: Reproduction, kept: Kept, level: int = 1, pdf: bool = True) -> Iterator[Block]:
+    """What was claimed, and what was found: the answer, the figure and the claims.
 
-
-def _blocks(
-    reproduction: Reproduction, measured: pd.DataFrame, judged: Sequence[Judged], command: str
-) -> Iterator[Block]:
-    answer = together([one.answer for one in judged])
+    Args:
+        reproduction: what was to be measured.
+        kept: what was measured.
+        level: of the heading.
+        pdf: whether the figure lies in figures/ as a PDF too.
+    """
+    answer = _together(kept.judged)
     where = f"[{reproduction.paper}]({reproduction.link}), {reproduction.where}"
-    yield Heading(reproduction.title, 1)
+    yield Heading(reproduction.title.rstrip("."), level)
     yield Paragraph(f"{where}. {published_phrase(reproduction)} What differs here: {reproduction.differs}")
     yield Paragraph("What was measured here, beside what was published: it ", answer)
-    yield Heading("Claims")
-    yield Table(("Claim", "Answer", "Measured"), judged_rows(judged), prose=True)
+    chart = reproduction_figure(reproduction, kept.measured)
+    if chart is not None:
+        link = f"[PDF](figures/{chart.name}.pdf), " if pdf else ""
+        yield Figure(chart, (Paragraph(f"*{chart.caption}* {link}[points (CSV)](figures/{chart.name}.csv)"),))
+    yield Heading("Claims", level + 1)
+    yield Table(("Claim", "Answer", "Measured"), kept.judged, prose=True)
     if reproduction.tried and answer != Agreement.AGREES:
         yield Paragraph(f"**What was tried.** {reproduction.tried}")
+
+
+def _details(reproduction: Reproduction, measured: pd.DataFrame, command: str) -> Iterator[Block]:
     yield Heading("Points")
     yield points_table(reproduction, measured)
     yield Heading("How it was decided")
@@ -133,28 +158,17 @@ def _blocks(
     yield Code(command)
 
 
-def judged_rows(judged: Sequence[Judged]) -> list[tuple[str, Agreement, str]]:
-    """A row for each claim."""
-    return [(one.says, one.answer, one.measured) for one in judged]
+def _together(judged: Sequence[Judged]) -> Agreement:
+    return together([one.answer for one in judged])
 
 
-def _claim(judged: Judged) -> Paragraph:
-    return Paragraph(f"{judged.says}\n  {judged.answer}: {judged.measured}")
-
-
-def _answer(judged: Sequence[Judged]) -> str:
-    return f"together: {together([one.answer for one in judged])}"
-
-
-def _kept(
-    reproduction: Reproduction, measured: pd.DataFrame, judged: Sequence[Judged], ran_on: pd.DataFrame, command: str
-) -> dict[str, Any]:
+def _content(reproduction: Reproduction, kept: Kept, ran_on: pd.DataFrame, command: str) -> dict[str, Any]:
     origin = {key: sorted(set(ran_on[key].dropna())) for key in ("commit", "device", "processor")}
     return {
         "size": reproduction.size,
-        "answer": together([one.answer for one in judged]),
-        "claims": [one._asdict() for one in judged],
-        "points": [dict(zip(measured, map(_short, row), strict=True)) for row in measured.itertuples(index=False)],
+        "answer": _together(kept.judged),
+        "claims": [one._asdict() for one in kept.judged],
+        "points": [dict(zip(POINTS, map(_short, row), strict=True)) for row in kept.measured.itertuples(index=False)],
         "command": command,
         **origin,
     }

@@ -1,20 +1,28 @@
 """The page on reproductions says of each what the committed results say."""
 
 import json
+import runpy
 from pathlib import Path
 
 import pytest
 
 from analysis.report.render import markdown
 from experiments.reproductions.reproduction_file import names
-from experiments.verbs.reproduce import overview
 from tests.helpers.documents import DOCS
 
 RESULTS = DOCS / "reference" / "reproductions"
+MADE = runpy.run_path(str(DOCS / "figures" / "reproductions.py"))
 
 
 def test_the_table_is_that_of_the_committed_results() -> None:
-    assert markdown.document([overview(RESULTS)]) in (DOCS / "reproductions.md").read_text()
+    assert MADE["table"]() in (DOCS / "reproductions.md").read_text()
+
+
+def test_the_page_of_results_is_that_of_the_committed_ones_and_has_the_figure_of_each() -> None:
+    page = (DOCS / "reproduced.md").read_text()
+    assert markdown.document(MADE["blocks"]()) == page
+    for path in RESULTS.iterdir():
+        assert f"(figures/reproduction_{path.name.replace('-', '_')}.png)" in page
 
 
 @pytest.mark.parametrize("path", sorted(RESULTS.glob("*/*")), ids=lambda path: path.parent.name)

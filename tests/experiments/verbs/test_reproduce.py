@@ -9,6 +9,8 @@ import pandas as pd
 import pytest
 import yaml
 
+from analysis.reproductions.figure import reproduction_figure
+from analysis.reproductions.observations import POINTS
 from analysis.reproductions.page import write_page
 from experiments.main import main
 from experiments.reproductions.reproduction_file import names, read_reproduction
@@ -19,10 +21,12 @@ from tests.helpers.analysis_tables import write_trial
 from tests.helpers.gradient_tables import seven_architectures, written
 from tests.helpers.trials import SMALL, reproduction, reproduction_file
 
+KEPT = json.dumps({"claims": [{"says": "x", "answer": "does not agree", "measured": "y"}], "points": []})
+
 
 def test_the_list_has_every_reproduction_and_its_state(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "britz2017-copy").mkdir()
-    (tmp_path / "britz2017-copy" / "reproduction.json").write_text('{"answer": "does not agree"}')
+    (tmp_path / "britz2017-copy" / "reproduction.json").write_text(KEPT)
     assert main(["reproduce", "--output", str(tmp_path)]) == 0
     printed = capsys.readouterr().out
     assert len(names()) >= 10 and all(f"{name}: " in printed for name in names())
@@ -151,3 +155,33 @@ def test_the_gradient_of_a_probe_is_a_share_of_that_at_the_least_distance(tmp_pa
         lines={"RNN": {"model": "VanillaRNN"}}, claims=claims, published=None,
     )  # fmt: skip
     assert "agrees: RNN at 2" in write_page(read_reproduction(path), tmp_path / "runs", "again")
+
+
+def drawn(folder: Path, tasks: Sequence[str], models: Sequence[str], steps: str):
+    """The figure of a line for each task and model, none of which had converged."""
+    lines = {f"{model} {task}": {"model": model, "data.task": task} for task in tasks for model in models}
+    claims = [{"says": "It copies.", "number": f"{models[0]} {tasks[0]} at 10", "between": [0.0, 1.0]}]
+    read = reproduction(folder, lines=lines, claims=claims, published=None, steps=steps)
+    points = pd.DataFrame([(name, 10.0, 0.5, 0.4, 0.6, 3, 3, 0.6) for name in lines], columns=POINTS)
+    chart = reproduction_figure(read, points)
+    assert chart is not None
+    return chart.figure
+
+
+def test_tasks_have_a_panel_each_and_lines_the_names_of_their_architectures(tmp_path: Path) -> None:
+    figure = drawn(tmp_path, ["copy", "reverse"], ["GRU", "LSTM"], "until-converged")
+    assert [axes.get_title(loc="left") for axes in figure.axes] == ["copy", "reverse"]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["GRU", "LSTM"]
+
+
+def test_one_task_has_one_panel_and_its_lines_their_own_names(tmp_path: Path) -> None:
+    figure = drawn(tmp_path, ["copy"], ["GRU", "LSTM"], "until-converged")
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["GRU copy", "LSTM copy"]
+
+
+@pytest.mark.parametrize(("steps", "rings"), [("fixed", 0), ("until-converged", 1)])
+def test_a_trial_that_used_up_its_steps_is_marked_unless_the_paper_fixes_them(
+    steps: str, rings: int, tmp_path: Path
+) -> None:
+    (axes,) = drawn(tmp_path, ["copy"], ["GRU"], steps).axes
+    assert len([line for line in axes.lines if "stopped" in str(line.get_gid())]) == rings
