@@ -8,9 +8,10 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, TextIO
+from typing import IO, Any, TextIO
 
 from analysis.files import replacing
+from data.parallel_text import MARK, text_of
 from experiments.errors import UsageError
 
 whole_file = functools.partial(replacing, durable=True)
@@ -38,6 +39,46 @@ def exclusive_lock(folder: Path, option: str) -> Iterator[None]:
         except OSError:
             raise UsageError(f"{option}: {folder} is in use by another process; wait for it or stop it") from None
         yield
+
+
+def open_input(path: Path, option: str) -> IO[bytes]:
+    """Open the file that an option names for reading.
+
+    Raises:
+        UsageError: it cannot be read.
+    """
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise UsageError(f"{option}: cannot read {path}: {error.strerror}") from None
+
+
+def text_lines(path: Path, option: str) -> Iterator[str]:
+    """The lines of the text file that an option names, see `decoded`.
+
+    Raises:
+        UsageError: it cannot be read, or a line is not UTF-8.
+    """
+    with open_input(path, option) as file:
+        yield from decoded(file, str(path))
+
+
+def decoded(lines: Iterable[bytes], name: str, before: int = 0) -> Iterator[str]:
+    """Lines as text, without their ends, blanks around them and the mark that some editors put at the beginning.
+
+    Args:
+        lines: of a file.
+        name: what the file is called, for messages.
+        before: how many lines of it came before these.
+
+    Raises:
+        UsageError: a line is not UTF-8.
+    """
+    for number, line in enumerate(lines, start=before + 1):
+        try:
+            yield text_of((line.removeprefix(MARK) if number == 1 else line).rstrip(b"\r\n"))
+        except UnicodeDecodeError:
+            raise UsageError(f"{name}:{number} is not UTF-8") from None
 
 
 def open_output(path: Path, option: str, stack: ExitStack) -> TextIO:

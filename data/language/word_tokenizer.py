@@ -13,6 +13,11 @@ RESERVED = ("<pad>", "<s>", "</s>", "⁇")  # in the order of the reserved ids
 ATTACHED = (".", ",", "</s>")
 
 
+def split_words(text: str) -> list[str]:
+    """The words and signs of a text, each by itself: `It's it.` is It ' s it . here."""
+    return re.findall(r"\w+|[^\w\s]", text)
+
+
 class WordTokenizer(Tokenizer):
     """Words and signs of a task as tokens. A word that the task does not have is the unknown one.
 
@@ -29,7 +34,7 @@ class WordTokenizer(Tokenizer):
         return FIRST_TOKEN + len(self._words)
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
-        return [[self._id(word) for word in re.findall(r"\w+|[^\w\s]", text)] for text in texts]
+        return [[self._id(word) for word in split_words(text)] for text in texts]
 
     def decode(self, tokens: Sequence[int]) -> str:
         return "".join(self.pieces(word_ids(tokens))).replace(BEGIN, " ").strip()

@@ -20,14 +20,13 @@ from analysis.figures.attention.pair import draw_attention, metadata_for
 from analysis.files import require_writable
 from analysis.statistics.attention.word_alignments import project_to_words, words_from_pieces, words_of_pieces
 from data.datamodule import BleuTokenizer
-from data.parallel_text import MARK, text_of
 from experiments.config.arguments import OneLineParser, require_device, require_threads
 from experiments.errors import UsageError
 from experiments.evaluation.samples import table_cell
 from experiments.evaluation.text_metrics import NO_BLEU, signatures, text_metrics
 from experiments.evaluation.text_units import Units, units_of
 from experiments.evaluation.translator import Translation, Translator, translator_of
-from experiments.files import open_output
+from experiments.files import decoded, open_input, open_output, text_lines
 from experiments.trial.checkpoints import load_checkpoint
 from experiments.trial.environment import set_arithmetic
 from lit_models.decoding.decoder import MOST_HYPOTHESES, Decoding
@@ -165,10 +164,7 @@ def _translator(options: argparse.Namespace, references: list[str]) -> tuple[Tra
 
 
 def _references(path: Path | None) -> list[str] | None:
-    if path is None:
-        return None
-    with _opened(path, "--reference") as file:
-        return list(_decoded(file, str(path)))
+    return None if path is None else list(text_lines(path, "--reference"))
 
 
 def _input(options: argparse.Namespace, decoding: Decoding, stack: ExitStack) -> Iterable[list[str]]:
@@ -178,7 +174,7 @@ def _input(options: argparse.Namespace, decoding: Decoding, stack: ExitStack) ->
     if options.text:
         return (options.text[begin : begin + CHUNK] for begin in range(0, len(options.text), CHUNK))
     if options.input:
-        return _arriving(stack.enter_context(_opened(options.input, "--input")), str(options.input), decoding)
+        return _arriving(stack.enter_context(open_input(options.input, "--input")), str(options.input), decoding)
     return _arriving(sys.stdin.buffer, "standard input", decoding)
 
 
@@ -191,13 +187,6 @@ def _bar(options: argparse.Namespace) -> tqdm:
     """Progress for a person who watches and does not see the output itself."""
     watched = sys.stderr.isatty() and (options.output is not None or not sys.stdout.isatty())
     return tqdm(disable=not watched, unit="sentence", dynamic_ncols=True)
-
-
-def _opened(path: Path, option: str) -> IO[bytes]:
-    try:
-        return path.open("rb")
-    except OSError as error:
-        raise UsageError(f"{option}: cannot read {path}: {error.strerror}") from None
 
 
 def _arriving(file: IO[bytes], name: str, decoding: Decoding) -> Iterator[list[str]]:
@@ -215,7 +204,7 @@ def _arriving(file: IO[bytes], name: str, decoding: Decoding) -> Iterator[list[s
         *whole, rest = (rest + block).split(b"\n")
         lines += whole if block else [rest] * bool(rest)
         while len(lines) >= size or (lines and (not block or (waits and not select.select([file], [], [], 0)[0]))):
-            yield list(_decoded(lines[:size], name, number))
+            yield list(decoded(lines[:size], name, number))
             number += len(lines[:size])
             del lines[:size]
         if not block:
@@ -228,14 +217,6 @@ def _may_wait(file: IO[bytes]) -> bool:
         return not stat.S_ISREG(os.fstat(file.fileno()).st_mode)
     except OSError:  # no file of the system at all
         return False
-
-
-def _decoded(lines: Iterable[bytes], name: str, before: int = 0) -> Iterator[str]:
-    for number, line in enumerate(lines, start=before + 1):
-        try:
-            yield text_of((line.removeprefix(MARK) if number == 1 else line).rstrip(b"\r\n"))
-        except UnicodeDecodeError:
-            raise UsageError(f"{name}:{number} is not UTF-8") from None
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -1,0 +1,1 @@
+"""Word vectors: GloVe against its paper, and their files."""
