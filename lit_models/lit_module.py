@@ -40,6 +40,8 @@ class LitSeq2Seq(Seq2Seq, pl.LightningModule):
         label_smoothing: probability mass spread over the vocabulary in the training loss (Szegedy et al. 2016).
         teacher_forcing: probability with which a decoder step reads the reference token; below 1 the rest read
             the model's own greedy choice (scheduled sampling, Bengio et al. 2015), step by step.
+        embeddings: a file of word vectors that the embeddings begin with, or two, of source and target, either of which
+            may be null; docs/word_vectors.md. The trial reads them, since a model knows of no words.
 
     Raises:
         ValueError: an option out of range; the message names it.
@@ -57,6 +59,7 @@ class LitSeq2Seq(Seq2Seq, pl.LightningModule):
         schedule: Schedule = "cosine",
         label_smoothing: float = 0.0,
         teacher_forcing: float = 1.0,
+        embeddings: list[str | None] | str | None = None,
     ) -> None:
         super().__init__(source_vocab_size=source_vocab_size, target_vocab_size=target_vocab_size)
         require(learning_rate > 0, "learning_rate", learning_rate, "must be above 0")
@@ -64,6 +67,8 @@ class LitSeq2Seq(Seq2Seq, pl.LightningModule):
         require(0 <= label_smoothing < 1, "label_smoothing", label_smoothing, "must lie in [0, 1)")
         require(0 <= teacher_forcing <= 1, "teacher_forcing", teacher_forcing, "must lie in [0, 1]")
         require(weight_decay >= 0, "weight_decay", weight_decay, "must be at least 0")
+        files = [embeddings] * 2 if isinstance(embeddings, str | None) else embeddings
+        require(len(files) == 2, "embeddings", embeddings, "must be one file, or two, of source and target")
         self.learning_rate = learning_rate
         self.betas = betas
         self.weight_decay = weight_decay

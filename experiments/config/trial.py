@@ -16,7 +16,7 @@ from experiments.config.monitors import check_monitor, direction
 from experiments.config.parser import SOLVED, files_of, parse_trial, trial_parser
 from experiments.config.widths import pick_width
 from experiments.errors import UsageError
-from experiments.trial.warm_start import fitting_weights, frozen_parameters
+from experiments.trial.warm_start import embedding_files, fitting_weights, frozen_parameters, given_embeddings
 from lit_models import LitSeq2Seq, architectures
 from lit_models.decoding.decoder import Decoding
 
@@ -128,13 +128,15 @@ def resolve_trial(arguments: list[str]) -> Trial:
 def _check_warm_start(
     model: type[LitSeq2Seq], options: dict[str, Any], parsed: Namespace, data: Seq2SeqDataModule
 ) -> None:
-    if parsed.init_from is None and parsed.freeze is None:
+    if parsed.init_from is None and parsed.freeze is None and options["embeddings"] is None:
         return
     with torch.device("meta"):
         empty = model(**options)
     frozen_parameters(empty, parsed.freeze)
     if parsed.init_from is not None:
         fitting_weights(empty, Path(parsed.init_from), data)
+    if options["embeddings"] is not None:
+        given_embeddings(empty, data)
 
 
 def _plain(model: str, parsed: Namespace) -> dict[str, Any]:
@@ -195,7 +197,7 @@ def settle_trainer(parsed: Namespace) -> None:
 def _fingerprint(config: dict[str, Any], text_key: str | None) -> str:
     """Eight hexadecimal digits of the configuration, less what does not change the result.
 
-    Files, of text and of weights to begin with, count by their content, not by where they lie.
+    Files, of text, of weights and of vectors to begin with, count by their content, not by where they lie.
     """
     kept = {key: value for key, value in config.items() if key not in NOT_IN_NAME}
     kept |= dict.fromkeys(FORMER_OPTIONS)
@@ -203,13 +205,20 @@ def _fingerprint(config: dict[str, Any], text_key: str | None) -> str:
     if text_key is not None:
         kept["data"] = {**config["data"], **dict.fromkeys(SPLITS, text_key)}
     if config["init_from"] is not None:
-        kept["init_from"] = hashlib.sha256(Path(config["init_from"]).read_bytes()).hexdigest()
+        kept["init_from"] = _hash_of(config["init_from"])
     if Path(config["data"]["tokenizer"]).is_file():
-        carried = hashlib.sha256(Path(config["data"]["tokenizer"]).read_bytes()).hexdigest()
-        kept["data"] = {**kept["data"], "tokenizer": carried}
+        kept["data"] = {**kept["data"], "tokenizer": _hash_of(config["data"]["tokenizer"])}
+    options = dict(config["model"]["init_args"])
+    if files := options.pop("embeddings", None):
+        options["embeddings"] = [path and _hash_of(path) for path in embedding_files(files)]
+    kept["model"] = {**config["model"], "init_args": options}
     for (group, option), default in LATER_OPTIONS.items():
         if kept[group].get(option) == default:
             kept[group] = {key: value for key, value in kept[group].items() if key != option}
     kept["trainer"] = {key: value for key, value in config["trainer"].items() if key not in NOT_IN_NAME_TRAINER}
     kept["trainer"] |= dict.fromkeys(FORMER_TRAINER_OPTIONS)
     return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:8]
+
+
+def _hash_of(path: str) -> str:
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()

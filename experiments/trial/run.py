@@ -31,7 +31,7 @@ from experiments.trial.checkpoints import CarriedSettings, WholeCheckpoints, fit
 from experiments.trial.environment import device_name, set_arithmetic, write_environment
 from experiments.trial.evaluation import evaluate, write_evaluation
 from experiments.trial.outcome import failure_of, out_of_memory, read_summary, write_failure
-from experiments.trial.warm_start import fitting_weights, freeze
+from experiments.trial.warm_start import freeze, warm_start
 from lit_models import LitSeq2Seq
 from lit_models.decoding.decoder import Decoding
 
@@ -121,11 +121,10 @@ def _train_and_evaluate(
 
     checkpoint, curves = _resume_point(model, data, folder)
     freeze(model, trial.config["freeze"])
-    if trial.config["init_from"] is not None and checkpoint is None:
-        weights, taken = fitting_weights(model, Path(trial.config["init_from"]), data)
-        model.load_state_dict(weights, strict=False)
-        if not is_nonzero_rank():
-            print(taken, file=sys.stderr)
+    if checkpoint is None:
+        for line in warm_start(model, trial.config["init_from"], data):
+            if not is_nonzero_rank():
+                print(line, file=sys.stderr)
     tracker.begin_run(trainer, model, curves)
     trainer.fit(model, data, ckpt_path=checkpoint, weights_only=True)
     steps = trainer.global_step

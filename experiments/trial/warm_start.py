@@ -1,18 +1,48 @@
-"""Training that begins from the weights of another model, and weights that stay as they are."""
+"""Training that begins from the weights of another model or from word vectors, and weights that stay as they are."""
 
 import fnmatch
+import re
 from pathlib import Path
+from typing import NamedTuple
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
+from data.batch import FIRST_TOKEN
 from data.datamodule import Seq2SeqDataModule
-from data.tasks import IN_WORDS
+from data.language.word_tokenizer import BEGIN, WordTokenizer
+from data.tasks import IN_WORDS, TASKS
+from experiments.embedding.vector_file import WordVectors, read_vectors
 from experiments.errors import UsageError
 from experiments.trial.checkpoints import KEY, read_checkpoint, same_sides
 from lit_models import LitSeq2Seq
 
 OF_TARGET = {"target_embedding", "output"}  # the parts in which each target token has weights of its own
 SHOWN = 6  # weights that a message names
+EMBEDDINGS = "--model.embeddings"
+
+
+def warm_start(model: LitSeq2Seq, checkpoint: str | None, data: Seq2SeqDataModule) -> list[str]:
+    """Give a model the weights of a checkpoint and the word vectors that it is to begin with, if any.
+
+    Returns:
+        A line on each.
+
+    Raises:
+        UsageError: see `fitting_weights` and `given_embeddings`.
+    """
+    lines = []
+    if checkpoint is not None:
+        weights, taken = fitting_weights(model, Path(checkpoint), data)
+        model.load_state_dict(weights, strict=False)
+        lines.append(taken)
+    if model.options["embeddings"] is not None:
+        given, found = given_embeddings(model, data)
+        with torch.no_grad():
+            for table, tokens, vectors in given:
+                table.weight[tokens] = vectors
+        lines.append(found)
+    return lines
 
 
 def fitting_weights(model: LitSeq2Seq, path: Path, data: Seq2SeqDataModule) -> tuple[dict[str, Tensor], str]:
@@ -53,6 +83,87 @@ def fitting_weights(model: LitSeq2Seq, path: Path, data: Seq2SeqDataModule) -> t
     left = missing + unused
     named = f"; not taken: {', '.join(left[:SHOWN])}{', …' if len(left) > SHOWN else ''}" if left else ""
     return taken, f"--init_from: {len(taken)} of {len(own)} weights are those of {path}{named}"
+
+
+class Embedded(NamedTuple):
+    """The rows of an embedding table that word vectors give: (N,) token ids and (N, D) vectors."""
+
+    table: nn.Embedding
+    tokens: Tensor
+    vectors: Tensor
+
+
+def given_embeddings(model: LitSeq2Seq, data: Seq2SeqDataModule) -> tuple[list[Embedded], str]:
+    """What the model's option `embeddings` gives its tables, of source and target, and a line on how much that is.
+
+    Where a file has words that begin with `▁`, its words are pieces, and pieces of the vocabulary are found as they
+    stand. Otherwise a piece is found that is a whole word, or a sign.
+
+    Raises:
+        UsageError: in one line. A file cannot be read or is broken, has vectors of another size than the model, or none
+            of the vocabulary; tokens are no words; or the model has no embeddings of the target.
+    """
+    option = model.options["embeddings"]
+    if data.text is None and not TASKS[data.task].words:
+        raise UsageError(f"{EMBEDDINGS}: the tokens of {data.task} are symbols; vectors are of words (data.task)")
+    tokenizers = data.text.tokenizers if data.text else (WordTokenizer(TASKS[data.task].words),) * 2
+    pieces = [tokenizer.pieces(range(FIRST_TOKEN, len(tokenizer))) for tokenizer in tokenizers]
+    wanted = {name for side in pieces for piece in side for name in (piece, piece.removeprefix(BEGIN))}
+    given: list[Embedded] = []
+    found: dict[str, int] = {}
+    counts = []
+    read = {path: read_vectors(Path(path), EMBEDDINGS, wanted) for path in embedding_files(option) if path}
+    for side, path, names in zip(("source", "target"), embedding_files(option), pieces, strict=True):
+        table = getattr(model, f"{side}_embedding", None)
+        if path is None or (table is None and isinstance(option, str)):
+            continue
+        if table is None:
+            raise UsageError(f"{EMBEDDINGS}: {type(model).__name__} has no {side} embeddings; give null for {path}")
+        _require_same_size(model, table, path, read[path])
+        given.append(_rows(table, names, read[path]))
+        count = len(given[-1].tokens)
+        found[path] = found.get(path, 0) + count
+        counts.append(f"{count:,} of {len(names):,} {side} embeddings are those of {path}")
+    for path in found:
+        if not found[path]:
+            ours = " ".join([piece for piece in pieces[0] if piece.startswith(BEGIN) and piece != BEGIN][:5])
+            raise UsageError(f"{EMBEDDINGS}: {path} has no word of the vocabulary, which has such as {ours}")
+    return given, f"{EMBEDDINGS}: {', '.join(counts)}"
+
+
+def embedding_files(option: list[str | None] | str | None) -> list[str | None]:
+    """The files of word vectors for source and target."""
+    return [option] * 2 if isinstance(option, str | None) else option
+
+
+def _rows(table: nn.Embedding, pieces: list[str], vectors: WordVectors) -> Embedded:
+    of_pieces = any(word.startswith(BEGIN) for word in vectors.words)
+    places = {word: place for place, word in enumerate(vectors.words)}
+    found = [
+        (token, places[name])
+        for token, piece in enumerate(pieces, start=FIRST_TOKEN)
+        for name in [piece if of_pieces else _word(piece)]
+        if name in places
+    ]
+    return Embedded(
+        table, torch.tensor([token for token, _ in found], dtype=torch.long),
+        torch.from_numpy(vectors.vectors[[place for _, place in found]]),
+    )  # fmt: skip
+
+
+def _word(piece: str) -> str:
+    """The word that a piece stands for; nothing for one that goes on with a word."""
+    begins = piece.startswith(BEGIN) or not re.search(r"\w", piece)
+    return piece.removeprefix(BEGIN) if begins else ""
+
+
+def _require_same_size(model: LitSeq2Seq, table: nn.Embedding, path: str, vectors: WordVectors) -> None:
+    size, option = vectors.vectors.shape[1], "embedding_size" if "embedding_size" in model.options else "hidden_size"
+    if size != table.embedding_dim:
+        raise UsageError(
+            f"{EMBEDDINGS}: {path} has vectors of {size} numbers, and an embedding of this {type(model).__name__} has "
+            f"{table.embedding_dim}; give --model.{option} {size}, or other vectors"
+        )
 
 
 def frozen_parameters(model: LitSeq2Seq, patterns: list[str] | str | None) -> list[str]:

@@ -46,6 +46,7 @@ def test_fit_commands_resolve(arguments: list[str], tmp_path: Path, monkeypatch:
     for name, split in (("train", "train"), ("dev", "validation"), ("test", "test")):
         for language in ("en", "de"):
             shutil.copy(tmp_path / "corpora" / "by_length" / f"{split}.{language}", tmp_path / f"{name}.{language}")
+            (tmp_path / f"vectors.{language}").write_text(f"dog{' 0' * 64}\n")  # that --model.embeddings names
     here = ["cpu" if argument == "gpu" else argument for argument in arguments]  # a card may not be at hand
     resolve_trial([*here, f"--runs={tmp_path}"])
 
