@@ -1,6 +1,7 @@
 """`lengthwise embed`: word vectors of plain text, and which words are nearest to a word."""
 
 import argparse
+import contextlib
 import sys
 import time
 from collections import Counter
@@ -13,7 +14,8 @@ import numpy as np
 from sentencepiece import SentencePieceProcessor
 from tqdm import tqdm
 
-from data.language.word_tokenizer import BEGIN, split_words
+from data.language.word_tokenizer import BEGIN, Labels, split_words
+from data.tokenizer import Tokenizer
 from experiments.config.arguments import OneLineParser, require_at_least
 from experiments.embedding.glove import X_MAX, cooccurrences, train_glove
 from experiments.embedding.vector_file import WordVectors, read_vectors, write_vectors
@@ -93,23 +95,25 @@ def _splitter(tokenizer: Path | None) -> Callable[[str], Sequence[str]]:
         return split_words
     if not tokenizer.is_file():
         raise UsageError(f"--tokenizer: {tokenizer} does not exist or is no file")
-    try:
+    with contextlib.suppress(RuntimeError):  # of other bytes
         processor = SentencePieceProcessor(model_proto=tokenizer.read_bytes())
-    except RuntimeError:
-        processor = SentencePieceProcessor(model_proto=_joint_tokenizer(tokenizer))
-    return lambda text: processor.encode(text, out_type=str)
+        return lambda text: processor.encode(text, out_type=str)
+    carried = _joint_tokenizer(tokenizer)
+    return lambda text: carried.pieces(carried.encode([text])[0])
 
 
-def _joint_tokenizer(path: Path) -> bytes:
-    """The tokenizer that a checkpoint carries."""
+def _joint_tokenizer(path: Path) -> Tokenizer:
+    """The tokenizer of all text that a checkpoint was trained on."""
     try:
         text = load_checkpoint(path).text
     except UsageError:
         raise UsageError(f"--tokenizer: {path} is neither a SentencePiece model nor a checkpoint") from None
-    source, target = (None, None) if text is None else text.tokenizers
-    if source is None or target is None or source.model != target.model:
-        raise UsageError(f"--tokenizer: {path} has not one tokenizer; a checkpoint on text with a joint one has")
-    return source.model
+    if text is None:
+        raise UsageError(f"--tokenizer: {path} was not trained on text")
+    source, target = text.tokenizers
+    if not isinstance(target, Labels) and source.model != target.model:
+        raise UsageError(f"--tokenizer: {path} has a tokenizer for each language; one with a joint tokenizer is needed")
+    return source
 
 
 def _vectors(sentences: list[Sequence[str]], words: list[str], options: argparse.Namespace) -> np.ndarray:
