@@ -6,6 +6,7 @@ trials on one card. The exit code is 1 where something failed. `--device cpu --q
 """
 
 import argparse
+import contextlib
 import copy
 import csv
 import os
@@ -28,6 +29,7 @@ from data.batch import Batch
 from data.batching import ExampleStore
 from data.tasks import generate
 from experiments.probes.timing import TooSlowError, TrainingStep, synchronize, time_steps, uniform_batch
+from experiments.trial.cuda_graphs import replayed_steps
 from experiments.trial.environment import device_name, set_arithmetic
 from lit_models import LitSeq2Seq, architectures
 from lit_models.decoding.search import beam_search, greedy
@@ -160,6 +162,41 @@ def check_bfloat16(checks: Checks, device: torch.device) -> None:
         loss = float(model.training_step(batch, 0).detach())
     exact = float(model.training_step(batch, 0).detach())
     checks.check(kind == torch.bfloat16 and abs(loss - exact) < 0.05, "bf16-mixed", kind, f"{loss:.4f} {exact:.4f}")
+
+
+def check_graphs(checks: Checks, name: str, options: dict[str, Any], size: int, device: torch.device) -> None:
+    """Weights behind steps and behind the same steps replayed, to the last bit: on full batches, and on padded ones of
+    one shape and several contents. And the rates of both."""
+    batches = [move_data_to_device(sequences(8, 12, shortest), device) for shortest in (12, 5, 4)]
+    long, several = move_data_to_device(sequences(40, 50, 50), device), 20 if device.type == "cuda" else 1
+
+    def trained(dropout: float, replayed: bool) -> tuple[Tensor, int, float]:
+        """Weights, how many steps were replayed, and long steps a second."""
+        model, weights = make(name, options, size, dropout=dropout).to(device).train(), torch.empty(0)
+        optimizer = model.make_optimizer()
+        with replayed_steps(model) if replayed else contextlib.nullcontext() as graphs:
+            for number in range(9):
+                weights = steps(model, batches[number % 3], range(number, number + 1), optimizer)
+            count = 0 if graphs is None else graphs.replayed
+            steps(model, long, range(3), optimizer)
+            synchronize(device)
+            begin = time.perf_counter()
+            steps(model, long, range(several), optimizer)
+            synchronize(device)
+        return weights, count, several / (time.perf_counter() - begin)
+
+    set_arithmetic(deterministic=True)
+    try:
+        for dropout in (0.0, 0.1):
+            (expected, _, rate), (weights, count, faster) = trained(dropout, False), trained(dropout, True)
+            same = torch.equal(weights, expected) and (count == 7 or device.type != "cuda")
+            found = f"dropout {dropout}, {count} of 9 replayed, off by {float((weights - expected).abs().max()):.0e}"
+            checks.check(same, "--cuda_graphs", name, options or "", found)
+            checks.say("INFO", "steps a second of", name, options or "", f"{rate:.1f}, replayed {faster:.1f}")
+    except Exception as error:
+        checks.say("FAIL", "--cuda_graphs", name, options or "", str(error).partition("\n")[0])
+    finally:
+        set_arithmetic()
 
 
 def check_compile(checks: Checks, device: torch.device) -> None:
@@ -301,7 +338,7 @@ def main() -> int:
     models = (
         [("GRU", {}), ("Bahdanau", {})] if options.quick else [*((name, {}) for name in architectures()), *VARIANTS]
     )
-    for check in (check_numbers, check_resuming, check_waits):
+    for check in (check_numbers, check_resuming, check_waits, check_graphs):
         for name, settings in models:
             if not checks.left(0.5):
                 checks.say("INFO", "time is up before", check.__name__, name)

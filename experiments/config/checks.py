@@ -66,6 +66,25 @@ def check_settings(model: str, parsed: Namespace) -> None:
     _check_trainer(json.dumps(parsed.trainer.as_dict(), sort_keys=True, default=str))
 
 
+def check_graphs(parsed: Namespace) -> None:
+    """Refuse what training steps are not replayed on or with.
+
+    Raises:
+        UsageError: one line that names the option.
+    """
+    if not parsed.cuda_graphs:
+        return
+    trainer = parsed.trainer
+    for option, value, refused in (
+        ("trainer.accelerator", trainer.accelerator, trainer.accelerator == "cpu"),
+        ("trainer.devices", trainer.devices, trainer.devices not in (1, "1")),
+        ("trainer.num_nodes", trainer.num_nodes, trainer.num_nodes > 1),
+        ("compile", "true", parsed.compile),
+    ):
+        if refused:
+            raise UsageError(f"--cuda_graphs: it needs one GPU and no compiler, but {option} is {value}")
+
+
 def check_task(model: type[LitSeq2Seq], options: dict[str, Any], data: Seq2SeqDataModule) -> None:
     """Refuse a model that cannot give as many outputs as the task asks for, or take its longest sequences. How long
     those of text are is not known.

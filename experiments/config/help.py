@@ -13,7 +13,7 @@ from lit_models import architectures
 
 COMMON = (
     "--config", "--seed_everything", "--runs", "--parameter_budget", "--threads", "--logger", "--wandb",
-    "--wandb_artifacts", "--compile", "--accelerator", "--tf32", "--deterministic",
+    "--wandb_artifacts", "--compile", "--accelerator", "--tf32", "--deterministic", "--cuda_graphs",
 )  # fmt: skip
 TRAINING = (
     "--trainer.max_steps", "--trainer.val_check_interval", "--trainer.gradient_clip_val", "--trainer.precision",

@@ -134,6 +134,12 @@ class TrialCLI(LightningCLI):
         )
         parser.add_argument("--compile", type=bool, default=False, help="torch.compile the model")
         parser.add_argument(
+            "--cuda_graphs",
+            type=bool,
+            default=False,
+            help="replay the kernels of a training step on a GPU, where batches have few shapes; tried on no GPU yet",
+        )
+        parser.add_argument(
             "--accelerator", type=str | None, default=None, help="cpu, gpu or auto; short for --trainer.accelerator"
         )
         parser.add_argument(

@@ -11,7 +11,7 @@ from jsonargparse import Namespace
 
 from data.datamodule import Seq2SeqDataModule
 from data.tasks import SPLITS
-from experiments.config.checks import check_numbers, check_settings, check_task
+from experiments.config.checks import check_graphs, check_numbers, check_settings, check_task
 from experiments.config.monitors import check_monitor, direction
 from experiments.config.parser import SOLVED, files_of, parse_trial, trial_parser
 from experiments.config.widths import pick_width
@@ -23,7 +23,7 @@ from lit_models.decoding.decoder import Decoding
 # What says where and how a trial runs, not what it computes: not part of its name.
 NOT_IN_NAME = (
     "config", "runs", "logger", "wandb", "wandb_artifacts", "threads", "parameter_budget", "gradients", "accelerator",
-    "deterministic",
+    "deterministic", "cuda_graphs",
 )  # fmt: skip
 NOT_IN_NAME_TRAINER = (
     "accelerator", "strategy", "devices", "num_nodes", "logger", "callbacks", "default_root_dir", "enable_progress_bar",
@@ -109,6 +109,7 @@ def resolve_trial(arguments: list[str]) -> Trial:
             checked("model", model_class, options)
     settle_trainer(parsed)
     check_settings(model, parsed)
+    check_graphs(parsed)
     options = {**parsed.model.as_dict(), **sizes}  # with the width that was picked
     check_task(model_class, options, data)
     _check_warm_start(model_class, options, parsed, data)

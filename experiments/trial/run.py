@@ -28,6 +28,7 @@ from experiments.tracking.loggers import tracker_of
 from experiments.tracking.wandb_run import Tracker
 from experiments.trial.callbacks import EarlyStopping, History, Progress, rows_until
 from experiments.trial.checkpoints import CarriedSettings, WholeCheckpoints, fits, load_weights, read_checkpoint
+from experiments.trial.cuda_graphs import replayed_steps
 from experiments.trial.environment import device_name, set_arithmetic, write_environment
 from experiments.trial.evaluation import evaluate, write_evaluation
 from experiments.trial.outcome import failure_of, out_of_memory, read_summary, write_failure
@@ -126,7 +127,11 @@ def _train_and_evaluate(
             if not is_nonzero_rank():
                 print(line, file=sys.stderr)
     tracker.begin_run(trainer, model, curves)
-    trainer.fit(model, data, ckpt_path=checkpoint, weights_only=True)
+    accumulates = trainer.accumulate_grad_batches > 1
+    with replayed_steps(model, accumulates) if trial.config["cuda_graphs"] else contextlib.nullcontext() as replayed:
+        trainer.fit(model, data, ckpt_path=checkpoint, weights_only=True)
+    if replayed is not None:
+        print(replayed.told(), file=sys.stderr)
     steps = trainer.global_step
     load_weights(model, folder / "checkpoints" / "best.ckpt")
     report(1.0, "evaluating")

@@ -57,8 +57,8 @@ FIT = {
     **dict.fromkeys(("model.learning_rate", "decoding.temperature"), NOT_POSITIVE),
     **dict.fromkeys(("model.dropout", "model.teacher_forcing", "model.label_smoothing", "decoding.top_p"), NO_SHARE),
     **dict.fromkeys(
-        ("data.task", "model", "model.schedule", "decoding.method", "wandb", "compile", "trainer.precision",
-         "trainer.accelerator", "checkpoint.mode", "early_stopping.mode", "early_stopping.monitor",
+        ("data.task", "model", "model.schedule", "decoding.method", "wandb", "compile", "cuda_graphs",
+         "trainer.precision", "trainer.accelerator", "checkpoint.mode", "early_stopping.mode", "early_stopping.monitor",
          "checkpoint.monitor", "checkpoint.filename", "checkpoint.save_top_k", "parameter_budget", "trainer.devices",
          "trainer.max_epochs", "config",
          "data.eval_lengths", "data.corpus", "data.min_length"), WORDS,

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -46,6 +47,7 @@ def test_where_a_trial_runs_is_not_in_its_name_but_how_it_rounds_is(tmp_path: Pa
     assert small_trial(tmp_path, accelerator="auto").name == plain.name
     assert small_trial(tmp_path, tf32="false").name == plain.name
     assert small_trial(tmp_path, tf32="true").name != plain.name
+    assert small_trial(tmp_path, accelerator="auto", cuda_graphs="true").name == plain.name
 
 
 def test_the_accelerator_is_the_cpu_unless_another_is_chosen(tmp_path: Path) -> None:
@@ -61,6 +63,21 @@ def test_a_gpu_that_is_not_there_is_refused_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"^trainer: .*gpu") as error:
         small_trial(tmp_path, accelerator="gpu")
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ({}, "trainer.accelerator is cpu"),
+        ({"accelerator": "auto", "trainer__devices": 2}, "trainer.devices is 2"),
+        ({"accelerator": "auto", "compile": "true"}, "compile is true"),
+    ],
+)
+def test_what_steps_are_not_replayed_on_or_with_is_refused_in_one_line(
+    options: dict[str, Any], why: str, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match=f"^--cuda_graphs: it needs one GPU and no compiler, but {why}$"):
+        small_trial(tmp_path, **options, cuda_graphs="true")
 
 
 def test_deterministic_sets_all_that_it_takes(tmp_path: Path) -> None:

@@ -2,17 +2,26 @@
 device is pretended, see tests/helpers/pretend_device.
 """
 
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
+from lightning.pytorch.utilities import move_data_to_device
 
+from data.batch import Batch
+from experiments.errors import UsageError
 from experiments.main import main
+from experiments.trial import cuda_graphs
 from experiments.trial.checkpoints import load_checkpoint
+from experiments.trial.cuda_graphs import replayed_steps
 from lit_models import LitSeq2Seq, architectures
+from lit_models.contract import is_padded
 from lit_models.decoding.search import beam_search
-from tests.helpers.pretend_device import Seen, device
+from tests.helpers.models import known, make, sequences
+from tests.helpers.pretend_device import NAME, Seen, device
+from tests.helpers.pretend_device.graphs import pretend_graphs
 from tests.helpers.pretend_device.trainer import pretend_trainer
 from tests.helpers.text_files import write_corpus
 from tests.helpers.trials import checkpoint_of, history, results, rows_of, run, run_until, small_trial, text_trial
@@ -56,7 +65,7 @@ def test_a_resumed_trial_equals_one_that_was_not_stopped(model: str, tmp_path: P
     options |= {"data__eval_lengths": None, "data__batch_tokens": 20}
     straight, stopped = (small_trial(tmp_path / name, **options) for name in ("straight", "stopped"))
     run(straight)
-    run_until(stopped, 2)
+    run_until(stopped, 3)  # a step behind a checkpoint
     run(stopped)
     assert results(stopped) == results(straight)
     assert history(stopped) == history(straight)
@@ -111,3 +120,98 @@ def test_symbols_are_predicted_on_the_device(tmp_path: Path, capsys: pytest.Capt
     assert main(["predict", "--checkpoint", checkpoint_of(trial)]) == 0
     assert main(["validate", "--checkpoint", checkpoint_of(trial)]) == 0
     assert "greedy_token_accuracy" in capsys.readouterr().out
+
+
+# ---------------------------------------------------------------------- CUDA graphs
+
+
+@pytest.fixture(name="graphs")
+def _graphs(seen: Seen) -> Iterator[Seen]:
+    with pretend_graphs(NAME):
+        yield seen
+
+
+def test_a_trial_of_replayed_steps_that_is_stopped_and_resumed_comes_to_the_same_bits(
+    graphs: Seen, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Padded batches and full ones, dropout, accumulated gradients and their norms, validations between."""
+    options = {**SMALL, "model": "GRU", "model__dropout": 0.2, "model__num_layers": 2, "data__eval_lengths": None}
+    options |= {"trainer__accumulate_grad_batches": 3, "gradients__every": 2, "trainer__log_every_n_steps": 1}
+    plain = small_trial(tmp_path / "plain", **options)
+    stopped = small_trial(tmp_path / "stopped", **options, cuda_graphs="true")
+    assert stopped.name == plain.name
+    run(plain)
+    run_until(stopped, 3)  # a step behind a checkpoint
+    run(stopped)
+    assert "--cuda_graphs: 4 of 6 batches were replayed, in 2 shapes" in capsys.readouterr().err
+    assert results(stopped) == results(plain)
+    assert history(stopped) == history(plain)
+    assert (stopped.folder / "gradients.csv").read_text() == (plain.folder / "gradients.csv").read_text()
+
+
+QUICK = (("GRU", torch.float32), ("LuongGlobal", torch.bfloat16), ("Transformer", torch.float32))
+
+
+@pytest.mark.parametrize(
+    ("name", "precision"),
+    [
+        pytest.param(*case, marks=[] if case in QUICK else pytest.mark.slow)
+        for case in itertools.product(architectures(), (torch.float32, torch.bfloat16))
+    ],
+)
+def test_replayed_steps_give_the_losses_and_weights_of_the_steps_themselves(
+    name: str, precision: torch.dtype, graphs: Seen
+) -> None:
+    def train(model: LitSeq2Seq) -> list[torch.Tensor]:
+        optimizer, losses = model.train().make_optimizer(), []
+        for number, shortest in enumerate((3, 4, 3, 6, 4)):  # but for the fourth, batches of one shape
+            torch.manual_seed(number)
+            with torch.autocast(NAME, precision, enabled=precision != torch.float32, cache_enabled=False):
+                losses.append(model.training_step(move_data_to_device(sequences(shortest), device()), number))
+            losses[-1].backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            optimizer.zero_grad()
+        return [tensor.detach().cpu() for tensor in (*losses, *model.parameters())]
+
+    options = known(name, {"num_layers": 1, "dropout": 0.2, "tied_embeddings": True, "score": "additive"})
+    expected, model = train(make(name, options).to(device())), make(name, options).to(device())
+    with replayed_steps(model) as steps:
+        torch.testing.assert_close(train(model), expected, rtol=0, atol=0)
+    assert (steps.taken, steps.replayed, len(steps.shapes)) == (5, 3, 1)
+
+
+def test_of_many_shapes_those_that_come_again_first_are_replayed(graphs: Seen, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cuda_graphs, "MOST_SHAPES", 1)
+    model = make("GRU").to(device()).train()
+    batch = move_data_to_device(sequences(), device())
+    shorter = Batch(*(field[:3] if isinstance(field, torch.Tensor) and field.dim() else field for field in batch))  # type: ignore
+    with replayed_steps(model) as steps:
+        for one, replayed in ((batch, 0), (shorter, 0), (shorter, 1), (batch, 1), (shorter, 2)):
+            model.training_step(one, 0).backward()
+            assert steps.replayed == replayed
+    assert "training_step" not in vars(model)
+
+
+def test_a_replayed_step_starts_few_kernels_and_waits_for_nothing(graphs: Seen) -> None:
+    model, batch = make("GRU").to(device()).train(), move_data_to_device(sequences(3), device())
+    with replayed_steps(model):
+        for _ in range(3):
+            model.zero_grad()
+            graphs.reset()
+            model.training_step(batch, 0).backward()
+    assert graphs.operations["replay"] == 2
+    assert graphs.kernels <= 15
+    assert not graphs.waits
+
+
+def test_a_model_that_waits_in_its_step_is_refused_in_one_line(graphs: Seen, monkeypatch: pytest.MonkeyPatch) -> None:
+    def asking(lengths: torch.Tensor, width: int, on_host: object) -> bool:
+        return is_padded(lengths, width, None)
+
+    monkeypatch.setattr("lit_models.layers.recurrent_seq2seq.is_padded", asking)
+    model, batch = make("GRU").to(device()).train(), move_data_to_device(sequences(3), device())
+    refused = r"^--cuda_graphs: a step of GRU cannot be recorded: [^\n]*; leave the option out$"
+    with replayed_steps(model), pytest.raises(UsageError, match=refused):
+        for _ in range(2):
+            model.training_step(batch, 0).backward()

@@ -14,10 +14,7 @@ torch lets PrivateUse1, the device that extensions take, be written in Python. T
 
 import contextlib
 import functools
-import sys
-from collections import Counter
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -30,61 +27,14 @@ from torch.utils._pytree import tree_leaves, tree_map
 from torch.utils.backend_registration import _setup_privateuseone_for_python_backend
 
 from tests.helpers.pretend_device.backend import Module, register_autocast
+from tests.helpers.pretend_device.graphs import kept, note, note_operation
+from tests.helpers.pretend_device.seen import WAITS, Seen
+from tests.helpers.pretend_device.seen import seen as _seen
 
 NAME = "pretend"
-ROOT = str(Path(__file__).parents[3])
-
-# Operations that give a view or memory without touching a number.
-NO_KERNEL = {
-    "view", "t", "transpose", "permute", "expand", "slice", "select", "unsqueeze", "squeeze", "detach", "alias",
-    "as_strided", "split", "split_with_sizes", "chunk", "unbind", "_unsafe_view", "_reshape_alias", "unfold",
-    "lift_fresh", "diagonal", "set_", "resize_", "empty", "empty_like", "new_empty", "empty_strided",
-    "new_empty_strided",
-}  # fmt: skip
 # Operations that may meet tensors of another device.
 MAY_MIX = {"copy_", "_to_copy", "_pack_padded_sequence", "_pad_packed_sequence", "_pack_padded_sequence_backward"}
 INDEXING = {"index", "index_put", "index_put_", "_index_put_impl_", "_unsafe_index"}
-# Operations that wait for the device, to know the size of their result or to check their arguments, and how often.
-WAITS = {
-    "_local_scalar_dense": 1, "nonzero": 1, "_unique2": 1, "unique_dim": 1, "unique_consecutive": 1, "equal": 1,
-    "masked_select": 1, "multinomial": 2, "bincount": 1, "repeat_interleave": 1,
-}  # fmt: skip
-
-
-class Seen:
-    """What the device was asked to do."""
-
-    def __init__(self) -> None:
-        self.operations: Counter[str] = Counter()
-        self.waits: Counter[str] = Counter()
-
-    @property
-    def kernels(self) -> int:
-        """Operations that compute or copy something."""
-        return sum(count for name, count in self.operations.items() if name not in NO_KERNEL)
-
-    def reset(self) -> None:
-        """Begin anew."""
-        self.operations.clear()
-        self.waits.clear()
-
-    def wait(self, kind: str, times: int = 1) -> None:
-        """Note that the host waits, and where."""
-        self.waits[f"{kind} at {_place()}"] += times
-
-
-_seen = Seen()
-
-
-def _place() -> str:
-    """File and line of this project that is being run."""
-    frame = sys._getframe(2)
-    while frame is not None:
-        name = frame.f_code.co_filename
-        if name != __file__ and (name.startswith(ROOT) and "site-packages" not in name):
-            return f"{name[len(ROOT) + 1 :]}:{frame.f_lineno}"
-        frame = frame.f_back  # type: ignore[assignment]
-    return "?"
 
 
 class OnDevice(Tensor):
@@ -120,6 +70,15 @@ class OnDevice(Tensor):
     def __format__(self, spec: str) -> str:
         return format(self.detach().item(), spec) if self.dim() == 0 else object.__format__(self, spec)
 
+    def data_ptr(self) -> int:
+        return self.host.data_ptr()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "OnDevice":  # torch's own would read memory at data_ptr
+        copied = memo[id(self)] = OnDevice(self.host.detach().clone())  # type: ignore[assignment]
+        copied.requires_grad_(self.requires_grad)
+        copied._is_param = getattr(self, "_is_param", False)  # as torch marks a parameter of another class
+        return copied
+
     def tolist(self) -> Any:
         return self.cpu().tolist()
 
@@ -133,6 +92,11 @@ def _up(value: Any) -> Any:
 
 def _down(value: Any) -> Any:
     return value.host if isinstance(value, OnDevice) else value
+
+
+def _lasting(value: Any) -> Any:
+    """The same; while a CUDA graph is made, with numbers of the host as they are now."""
+    return value.host if isinstance(value, OnDevice) else kept(value)
 
 
 class _Everything(TorchDispatchMode):
@@ -168,12 +132,14 @@ def _dispatch(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     if name == "copy_":
         return _copy(*args, **kwargs)
     changed = {**kwargs, "device": torch.device("cpu")} if arrives else dict(kwargs)
-    result = func(*tree_map(_down, args), **tree_map(_down, changed))
+    given, named = tree_map(_lasting, args), tree_map(_lasting, changed)
+    result = func(*given, **named)
+    note_operation(func, given, named, result)
     returned = func._schema.returns
     written = [i for i, one in enumerate(func._schema.arguments) if one.alias_info and one.alias_info.is_write]
     if returned and all(one.alias_info is not None and one.alias_info.is_write for one in returned):
-        given = [args[i] if i < len(args) else kwargs.get(func._schema.arguments[i].name) for i in written]
-        return given[0] if len(returned) == 1 else tuple(given)
+        changed = [args[i] if i < len(args) else kwargs.get(func._schema.arguments[i].name) for i in written]
+        return changed[0] if len(returned) == 1 else tuple(changed)
     if name in ("_pack_padded_sequence", "_pad_packed_sequence"):
         return _up(result[0]), result[1]  # sizes of batches and lengths stay with the host
     is_view = any(one.alias_info is not None for one in returned)
@@ -203,20 +169,22 @@ def _refuse_mixing(name: str, args: Any, tensors: list[Tensor], here: list[OnDev
 def _to_copy(func: Any, source: Tensor, kwargs: dict[str, Any], wanted: Any, arrives: bool) -> Tensor:
     was_here = isinstance(source, OnDevice)
     stays = arrives if wanted is not None else was_here
-    if was_here != stays and not (stays and kwargs.get("non_blocking")):
+    if was_here != stays and (_seen.records or not (stays and kwargs.get("non_blocking"))):
         _seen.wait("to the device" if stays else "to the host")
     changed = {name: value for name, value in kwargs.items() if name not in ("device", "non_blocking", "pin_memory")}
     result = func(_down(source), **changed)
     result = result.clone() if result is _down(source) else result
+    note(lambda: _down(source), result)
     return _up(result) if stays else result
 
 
 def _copy(target: Tensor, source: Tensor, non_blocking: bool = False) -> Tensor:
     if isinstance(target, OnDevice) != isinstance(source, OnDevice):
         onto = isinstance(target, OnDevice)
-        if not (onto and non_blocking):
+        if _seen.records or not (onto and non_blocking):
             _seen.wait("to the device" if onto else "to the host")
     _down(target).copy_(_down(source))
+    note(lambda: _down(source), _down(target))
     return target
 
 
@@ -228,14 +196,21 @@ class _Opaque(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, name: str, function: Callable[..., tuple[Tensor, ...]], *tensors: Any) -> Any:
-        hosts = [
-            _down(one).detach().requires_grad_(one.requires_grad) if isinstance(one, Tensor) else one for one in tensors
-        ]
         _seen.operations[name] += 1
-        with _disable_current_modes(), torch.enable_grad():
-            outputs = function(*hosts)
-        ctx.name, ctx.hosts, ctx.outputs = name, hosts, outputs
-        return tuple(_up(output.detach()) for output in outputs)
+        ctx.name = name
+
+        def compute() -> tuple[Tensor, ...]:
+            ctx.hosts = [
+                _down(one).detach().requires_grad_(needed) if isinstance(one, Tensor) else one
+                for one, needed in zip(tensors, ctx.needs_input_grad[2:], strict=True)
+            ]
+            with _disable_current_modes(), torch.enable_grad():
+                ctx.outputs = function(*ctx.hosts)
+            return tuple(output.detach() for output in ctx.outputs)
+
+        outputs = compute()
+        note(compute, outputs)
+        return tuple(_up(output) for output in outputs)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
@@ -243,16 +218,22 @@ class _Opaque(torch.autograd.Function):
         if ctx.name == "cudnn_rnn_evaluating":
             raise RuntimeError("cudnn RNN backward can only be called in training mode")
         _seen.operations[f"{ctx.name}_backward"] += 1
-        wanted = [host for host in ctx.hosts if isinstance(host, Tensor) and host.requires_grad]
-        pairs = [
-            (output, _down(given))
-            for output, given in zip(ctx.outputs, grad_outputs, strict=True)
-            if given is not None and output.requires_grad
-        ]
-        with _disable_current_modes():
-            gradients = iter(
-                torch.autograd.grad([one for one, _ in pairs], wanted, [one for _, one in pairs], allow_unused=True)
-            )
+
+        def compute() -> tuple[Tensor | None, ...]:
+            wanted = [host for host in ctx.hosts if isinstance(host, Tensor) and host.requires_grad]
+            pairs = [
+                (output, _down(given))
+                for output, given in zip(ctx.outputs, grad_outputs, strict=True)
+                if given is not None and output.requires_grad
+            ]
+            with _disable_current_modes(), torch.enable_grad():
+                return torch.autograd.grad(
+                    [one for one, _ in pairs], wanted, [one for _, one in pairs], allow_unused=True
+                )
+
+        found = compute()
+        note(compute, found)
+        gradients = iter(found)
         needed = [isinstance(host, Tensor) and host.requires_grad for host in ctx.hosts]
         return (None, None, *(_up(next(gradients)) if need else None for need in needed))
 
