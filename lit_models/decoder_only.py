@@ -12,7 +12,7 @@ from data.batch import PAD, Batch, OnHost
 from lit_models.contract import Memory, SelfAttention, is_padded, padding_mask
 from lit_models.kernels.target_cache import TargetCache
 from lit_models.layers.transformer_layers import SelfAttentionLayer, weights_kept
-from lit_models.layers.transformer_seq2seq import TransformerSeq2Seq, allowed_at, at, joined, side_by_side
+from lit_models.layers.transformer_seq2seq import TransformerSeq2Seq, at, joined, padding_added, side_by_side
 
 
 class DecoderOnlyState(NamedTuple):
@@ -93,13 +93,13 @@ class DecoderOnly(TransformerSeq2Seq):
         rotation = self.attention_positions.rotation(positions)
         # Where the target tokens stand; those of its padding may not be there.
         places = (lengths[:, None] + torch.arange(target_size, device=lengths.device)).clamp(max=width - 1)  # (B, T)
-        sources, allowed = torch.arange(source_size, device=lengths.device), allowed_at(blocked)
         kept = []
         for index, layer in enumerate(self._layers):
             entering = hidden
             hidden, cache = layer.looking_back(hidden, None, None, mask, rotation)
             if index in shown:
-                on_source = self.attention_positions.mask(places, sources, allowed)
+                sources, added = torch.arange(source_size, device=lengths.device), padding_added(blocked, like=hidden)
+                on_source = self.attention_positions.mask(places, sources, added)
                 turned = self.attention_positions.rotation(places)
                 kept.append(layer.weights_on(at(entering, places), cache.keys[:, :, :source_size], on_source, turned))
         return self.output(self.norm(at(hidden, places))), kept

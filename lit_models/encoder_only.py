@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from data.batch import EOS, Batch, OnHost
 from lit_models.contract import Memory, SelfAttention, is_padded, padding_mask
 from lit_models.layers.transformer_layers import SelfAttentionLayer, weights_kept
-from lit_models.layers.transformer_seq2seq import TransformerSeq2Seq, allowed_at, at, joined
+from lit_models.layers.transformer_seq2seq import TransformerSeq2Seq, at, joined, padding_added
 
 
 class EncoderOnlyState(NamedTuple):
@@ -108,14 +108,18 @@ class EncoderOnly(TransformerSeq2Seq):
         positions = self.order(size + 1, lengths, drawn=self.training)
         hidden = self.place(joined(words, end, lengths, size + 1, padded), positions, size + 1)
         order = torch.arange(size + 1, device=source.device)
-        with_end, alone = (allowed_at(padding_mask(lengths + more, size + more, padded)) for more in (1, 0))
-        mask = self.attention_positions.mask(order, order, with_end)
-        on_source = self.attention_positions.mask(order, order[:size], alone)
+        mask = self._mask(order, order, lengths + 1, padded, hidden)
         rotation, of_source = (self.attention_positions.rotation(some) for some in (order, order[:size]))
         kept = []
         for index, layer in enumerate(self.layers):
             layer = cast(SelfAttentionLayer, layer)
             if index in shown:
+                on_source = self._mask(order, order[:size], lengths, padded, hidden)
                 kept.append(layer.weights_on(hidden, layer.keys(hidden[:, :size], of_source), on_source, rotation))
             hidden = layer(hidden, mask, rotation)
         return self.norm(hidden), kept
+
+    def _mask(self, places: Tensor, order: Tensor, lengths: Tensor, padded: bool, like: Tensor) -> Tensor | None:
+        """Of positions that look and positions in order that are looked at, the first `lengths` (B,) of a row."""
+        added = padding_added(padding_mask(lengths, len(order), padded), like)
+        return self.attention_positions.mask(places, order, added)

@@ -20,9 +20,10 @@ from lit_models.layers.transformer_layers import (
     MultiHeadAttention,
     SelfAttentionLayer,
     Sublayer,
+    keys_and_values_of_all,
     weights_kept,
 )
-from lit_models.layers.transformer_seq2seq import TransformerSeq2Seq, allowed_at, side_by_side
+from lit_models.layers.transformer_seq2seq import TransformerSeq2Seq, padding_added, side_by_side
 
 
 class DecoderLayer(nn.Module):
@@ -45,7 +46,7 @@ class DecoderLayer(nn.Module):
         visible: Tensor | None,
         rotation: Rotation | None,
         source: KeysAndValues,
-        allowed: Tensor | None,
+        added: Tensor | None,
         need_weights: bool,
     ) -> tuple[Tensor, TargetCache, Tensor | None]:
         """New target positions through the layer.
@@ -58,7 +59,7 @@ class DecoderLayer(nn.Module):
                 before it.
             rotation: of the new positions, where they are rotary.
             source: keys and values of the source for this layer.
-            allowed: (B, 1, 1, S) true at source words; None where no row is padded.
+            added: (B, 1, 1, S) to the scores of the source: -inf at padding; None where no row is padded.
             need_weights: whether to compute the source weights; a step computes them anyway.
 
         Returns:
@@ -71,9 +72,9 @@ class DecoderLayer(nn.Module):
         x, weights = self.cross_attention_sublayer.before(inputs), None
         queries = self.cross_attention.queries(x)  # MultiHead(x, h, h) with the encoder's output h
         if past is None and inputs.shape[1] > 1 and not need_weights:
-            attended = self.cross_attention(queries, source, allowed)
+            attended = self.cross_attention(queries, source, added)
         else:
-            attended, weights = self.cross_attention.with_weights(queries, source, allowed)
+            attended, weights = self.cross_attention.with_weights(queries, source, added)
         inputs = self.cross_attention_sublayer.after(inputs, attended)
 
         x = self.feed_forward_sublayer.before(inputs)
@@ -89,14 +90,14 @@ class TransformerState(NamedTuple):
     """
 
     source: list[KeysAndValues]
-    allowed: Tensor | None  # (B, 1, 1, S)
+    added: Tensor | None  # (B, 1, 1, S) to the scores of the source: -inf at padding
     target: list[TargetCache] | None
     ancestors: Tensor  # (B x K, P) true at the cached positions that a hypothesis continues
     position: Tensor  # (B x K,) target position of the next step
     stride: Tensor | None  # (B x K,) from one position to the next, where it is not 1
     steps: int  # taken so far
 
-    per_sentence = ("source", "allowed", "target")
+    per_sentence = ("source", "added", "target")
 
 
 class Transformer(TransformerSeq2Seq):
@@ -146,39 +147,39 @@ class Transformer(TransformerSeq2Seq):
 
     def _encoder(self, source: Tensor, blocked: Tensor | None, positions: Tensor | None) -> Tensor:
         """(B, S) ids, (B, S) true at padding -> (B, S, D)"""
-        allowed = allowed_at(blocked)
         if positions is None:
             lengths = source.new_full((len(source),), source.shape[1]) if blocked is None else (~blocked).sum(dim=1)
             positions = self.order(source.shape[1], lengths)
         hidden = self.place(self.embed(self.source_embedding, source), positions, source.shape[1])
-        mask = self.encoder_positions.mask(positions, positions, allowed)
+        mask = self.encoder_positions.mask(positions, positions, padding_added(blocked, like=hidden))
         rotation = self.encoder_positions.rotation(positions)
         for layer in self.encoder_layers:
             hidden = layer(hidden, mask, rotation)
         return self.encoder_norm(hidden)
 
     def start(self, memory: Memory) -> TransformerState:
-        state = self._start(memory)
+        source, added = self._of_source(memory)
         # Every step reads them all; laid out so, in half the time.
-        return state._replace(source=[(keys.contiguous(), values.mT.contiguous()) for keys, values in state.source])
-
-    def _start(self, memory: Memory) -> TransformerState:
-        """As `start`, with the values (B, N, S, d) as they come."""
-        allowed = allowed_at(memory.blocked)
-        layers = [cast(DecoderLayer, layer) for layer in self.decoder_layers]
-        source = [layer.cross_attention.keys_and_values(memory.states) for layer in layers]
+        source = [(keys.contiguous(), values.mT.contiguous()) for keys, values in source]
         nothing = torch.ones(len(memory.lengths), 0, dtype=torch.bool, device=memory.lengths.device)
         first, stride = torch.zeros_like(memory.lengths), self.stride(memory.lengths)
-        return TransformerState(source, allowed, None, nothing, first, stride, 0)
+        return TransformerState(source, added, None, nothing, first, stride, 0)
+
+    def _of_source(self, memory: Memory) -> tuple[list[KeysAndValues], Tensor | None]:
+        """Keys and values of the source for each layer, each (B, N, S, d), and the mask of its padding."""
+        attentions = [cast(DecoderLayer, layer).cross_attention for layer in self.decoder_layers]
+        return keys_and_values_of_all(attentions, memory.states), padding_added(memory.blocked, like=memory.states)
 
     def teacher_forced(self, batch: Batch, shown: range) -> tuple[Tensor, list[Tensor]]:
         source_size, target_size = batch.source.shape[1], batch.target_in.shape[1]
         positions = self.order(max(source_size, target_size), batch.source_lengths, drawn=self.training)
         drawn = positions[:source_size] if self.training else None
-        state = self._start(self.encode(batch.source, batch.source_lengths, batch.on_host, drawn))
+        source, added = self._of_source(self.encode(batch.source, batch.source_lengths, batch.on_host, drawn))
         mask = self.decoder_positions.causal_mask(target_size, positions.device)
         positions = positions[..., :target_size]
-        logits, _, weights = self._decode(batch.target_in, positions, target_size, None, mask, state, shown)
+        logits, _, weights = self._decode(
+            batch.target_in, positions, target_size, None, mask, source, added, None, shown
+        )
         return logits, weights
 
     def self_attention(self, batch: Batch) -> list[SelfAttention]:
@@ -200,9 +201,11 @@ class Transformer(TransformerSeq2Seq):
         alone = visible.shape[-1] == state.steps + 1  # never more than one hypothesis a sentence: all is visible
         mask = self.decoder_positions.step_mask(visible, alone)
         top = range(len(self.decoder_layers))[-1:]
-        as_read = state._replace(source=[(keys, values.mT) for keys, values in state.source])
+        source = [(keys, values.mT) for keys, values in state.source]
         past = state.ancestors.shape[1]
-        logits, caches, [weights] = self._decode(tokens, positions, state.steps + 1, past, mask, as_read, top)
+        logits, caches, [weights] = self._decode(
+            tokens, positions, state.steps + 1, past, mask, source, state.added, state.target, top
+        )
         state = state._replace(
             target=caches,
             ancestors=visible.flatten(0, 1),
@@ -218,7 +221,9 @@ class Transformer(TransformerSeq2Seq):
         longest: int,
         past: int | None,
         visible: Tensor | None,
-        state: TransformerState,
+        source: list[KeysAndValues],
+        added: Tensor | None,
+        target: list[TargetCache] | None,
         shown: range,
     ) -> tuple[Tensor, list[TargetCache], list[Tensor]]:
         """(B, T) tokens at their positions -> (B, T, V) logits, the grown caches, (B, N, T, S) of the layers shown."""
@@ -226,11 +231,8 @@ class Transformer(TransformerSeq2Seq):
         rotation = self.decoder_positions.rotation(positions)
         caches, kept = [], []
         for index, layer in enumerate(self.decoder_layers):
-            cache = None if state.target is None else state.target[index]
-            source = state.source[index]
-            hidden, grown, weights = layer(
-                hidden, cache, past, visible, rotation, source, state.allowed, index in shown
-            )
+            cache = None if target is None else target[index]
+            hidden, grown, weights = layer(hidden, cache, past, visible, rotation, source[index], added, index in shown)
             caches.append(grown)
             if index in shown:
                 kept.append(weights)

@@ -40,8 +40,8 @@ def attention(
         queries: (B, N, T, d)
         keys: (B, N, S, d)
         values: (B, N, S, d)
-        mask: (B, 1, 1 or T, S) true at positions that may be looked at, or (1 or B, N, T, S) numbers that are added to
-            the scores; None for neither.
+        mask: (B, 1, 1 or T, S) true at positions that may be looked at, or (1 or B, 1 or N, 1 or T, S) numbers that are
+            added to the scores; None for neither.
         causal: whether a query looks at positions up to its own only, where S = T.
 
     Returns:

@@ -49,14 +49,19 @@ class SinusoidalPositions(nn.Module):
 
     def forward(self, positions: Tensor, longest: int) -> Tensor:
         """Any shape of positions below `longest` -> the same shape with D appended."""
-        if longest > len(self.table):
+        return self._first(longest)[positions]
+
+    def _first(self, count: int) -> Tensor:
+        """(count or more, D) vectors of the first positions."""
+        if count > len(self.table):
             with torch.inference_mode(False):  # a table first grown while decoding serves training as well
-                self.table = self._make(2 * longest).to(self.table)
-        return self.table[positions]
+                self.table = self._make(2 * count).to(self.table)
+        return self.table
 
     def added(self, words: Tensor, positions: Tensor, longest: int) -> Tensor:
-        """Embeddings (B, T, D) with the vectors of their positions (T,) or (B, T), fewer than `longest`, added."""
-        return words + self(positions, longest)
+        """Embeddings (B, T, D) with the vectors of their positions added: of (T,), which are 0 … T - 1 and not looked
+        up, or of (B, T), which are below `longest`."""
+        return words + (self._first(longest)[: len(positions)] if positions.dim() == 1 else self(positions, longest))
 
 
 class LearnedPositions(nn.Module):
@@ -111,7 +116,7 @@ class RandomisedPositions(SinusoidalPositions):
             ValueError: a sequence is longer than the range.
         """
         require_positions(longest, self.range_size, "randomised")
-        return super().added(words, positions.clamp(max=self.range_size - 1), self.range_size)
+        return words + self(positions.clamp(max=self.range_size - 1), self.range_size)
 
 
 def require_positions(needed: int, available: int, kind: str) -> None:
@@ -163,7 +168,8 @@ class AttentionPositions(nn.Module):
         Args:
             queries: (T,) or (B, T) positions.
             keys: (S,) or (B, T, S) positions.
-            allowed: (B, 1, 1 or T, S) or (T, S) true at what may be looked at; None for all.
+            allowed: (B, 1, 1 or T, S) or (T, S) true at what may be looked at, or 0 there and -inf elsewhere; None for
+                all.
         """
         return allowed
 
@@ -215,7 +221,9 @@ class _BiasedPositions(AttentionPositions, ABC):
     def mask(self, queries: Tensor, keys: Tensor, allowed: Tensor | None) -> Tensor:
         bias = self.bias(keys - queries[..., None])
         bias = bias if bias.dim() == 4 else bias[None]
-        return bias if allowed is None else bias.masked_fill(~allowed, -math.inf)
+        if allowed is None:
+            return bias
+        return bias.masked_fill(~allowed, -math.inf) if allowed.dtype == torch.bool else bias + allowed
 
     def causal_mask(self, length: int, device: torch.device) -> Tensor:
         order = torch.arange(length, device=device)

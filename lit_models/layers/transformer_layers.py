@@ -22,7 +22,7 @@ class MultiHeadAttention(nn.Module):
     (Vaswani et al. 2017, section 3.2). The matrices have biases; W^K and W^V of all heads are one product.
 
     A `mask` is true at positions that may be looked at, (B, 1, 1 or T, S), or holds what is added to the scores,
-    (1 or B, N, T, S), with -inf at all others. A `rotation` turns queries and keys of rotary positions.
+    (1 or B, 1 or N, 1 or T, S), with -inf at all others. A `rotation` turns queries and keys of rotary positions.
     """
 
     def __init__(self, size: int, heads: int) -> None:
@@ -97,15 +97,27 @@ class MultiHeadAttention(nn.Module):
         """(B, T, D) -> queries, keys and values of the same vectors; in training all of them in one product."""
         if not torch.is_grad_enabled():
             return self.queries(x, rotation), self.keys_and_values(x, rotation)
-        weight, bias = (
-            torch.cat([getattr(layer, name) for layer in (self.query, self.key_value)]) for name in ("weight", "bias")
-        )
-        queries, keys, values = (self._split(part) for part in affine(x, weight, bias).chunk(3, dim=-1))
+        queries, keys, values = map(self._split, in_one_product([self.query, self.key_value], x).chunk(3, dim=-1))
         return rotated(queries, rotation), (rotated(keys, rotation), values)
 
     def _split(self, vectors: Tensor) -> Tensor:
         """(B, T, D) -> (B, N, T, d)"""
         return vectors.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+
+
+def in_one_product(layers: list[Linear], x: Tensor) -> Tensor:
+    """(B, T, D) -> (B, T, …) what linear layers give of the same vectors, one behind the other."""
+    weight, bias = (torch.cat([getattr(layer, name) for layer in layers]) for name in ("weight", "bias"))
+    return affine(x, weight, bias)
+
+
+def keys_and_values_of_all(attentions: list[MultiHeadAttention], memory: Tensor) -> list[KeysAndValues]:
+    """(B, S, D) -> keys and values for each attention, each (B, N, S, d); in training all of them in one product."""
+    if not torch.is_grad_enabled() or len(attentions) == 1:
+        return [attention.keys_and_values(memory) for attention in attentions]
+    parts = in_one_product([attention.key_value for attention in attentions], memory).chunk(2 * len(attentions), dim=-1)
+    keys, values = ([attentions[0]._split(part) for part in parts[first::2]] for first in (0, 1))
+    return list(zip(keys, values, strict=True))
 
 
 class Sublayer(nn.Module):

@@ -186,9 +186,12 @@ class TransformerSeq2Seq(LitSeq2Seq):
         return self.positions.stride(self.room(lengths)) if isinstance(self.positions, RandomisedPositions) else None
 
 
-def allowed_at(blocked: Tensor | None) -> Tensor | None:
-    """(B, S) true at padding -> (B, 1, 1, S) true at words; None where no row is padded."""
-    return None if blocked is None else ~blocked[:, None, None, :]
+def padding_added(blocked: Tensor | None, like: Tensor) -> Tensor | None:
+    """(B, S) true at padding -> (B, 1, 1, S) what is added to scores: -inf at padding, 0 at words, in the precision of
+    another tensor. None where no row is padded. Of a mask that is true or false each layer would make this anew."""
+    if blocked is None:
+        return None
+    return like.new_zeros(blocked.shape).masked_fill_(blocked, -math.inf)[:, None, None]
 
 
 def by_head(weights: list[Tensor]) -> dict[str, Tensor]:
