@@ -114,11 +114,14 @@ def _print_accuracy(path: Path) -> None:
     values = {(row["eval_length"], row["metric"]): row["value"] for row in rows}
     texts = {(row["bucket"], row["metric"]): row["value"] for row in rows if row["bucket"]}
     if texts:
-        print("source length  sentences   chrF  exact match   BLEU")
+        print("source length  sentences  ROUGE-L   chrF  exact match   BLEU")
         for bucket in dict.fromkeys(bucket for bucket, _ in texts):
             count, chrf, exact = (float(texts[bucket, name]) for name in ("sentences", "chrf", "exact_match_text"))
-            bleu = f"{float(texts[bucket, 'bleu']):5.2f}" if (bucket, "bleu") in texts else "    -"
-            print(f"{bucket:>13}  {count:9.0f}  {chrf:5.2f}  {exact:11.4f}  {bleu}")
+            rouge, bleu = (
+                f"{float(texts[bucket, name]):{width}}" if (bucket, name) in texts else f"{'-':>{width[0]}}"
+                for name, width in (("rougeL", "7.4f"), ("bleu", "5.2f"))
+            )
+            print(f"{bucket:>13}  {count:9.0f}  {rouge}  {chrf:5.2f}  {exact:11.4f}  {bleu}")
         if (ALL, "bleu") not in texts:
             print(NO_BLEU)
         print(path.as_posix())

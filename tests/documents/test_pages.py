@@ -42,7 +42,8 @@ def test_links_lead_somewhere(page: Path) -> None:
 @pytest.mark.parametrize("arguments", FIT_COMMANDS, ids=" ".join)
 def test_fit_commands_resolve(arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stand_in_corpora(tmp_path, monkeypatch)
-    (tmp_path / "experiments").symlink_to(ROOT / "experiments")
+    for name in ("docs", "experiments"):
+        (tmp_path / name).symlink_to(ROOT / name)
     for name, split in (("train", "train"), ("dev", "validation"), ("test", "test")):
         for language in ("en", "de"):
             shutil.copy(tmp_path / "corpora" / "by_length" / f"{split}.{language}", tmp_path / f"{name}.{language}")

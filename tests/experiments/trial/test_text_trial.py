@@ -149,10 +149,13 @@ def test_where_bleu_is_undefined_results_have_none_and_the_verbs_say_so(
     numbers = {"data__task": "numbers", "data__length": 3, "data__vocabulary": 400, "data__test_examples": 5}
     trial = small_trial(tmp_path, **numbers, trainer__max_steps=2)
     assert main(["fit", *arguments(tmp_path, **numbers, trainer__max_steps=2)]) == 0
-    metrics = {row["metric"] for row in rows_of(trial.folder / "results.csv") if row["bucket"] == "all"}
-    assert {"chrf", "exact_match_text"} <= metrics and "bleu" not in metrics
+    rows = [row for row in rows_of(trial.folder / "results.csv") if row["bucket"] == "all"]
+    scores = {row["metric"]: float(row["value"]) for row in rows}
+    printed = capsys.readouterr().out
+    assert "  ROUGE-L   chrF  exact match   BLEU\n" in printed and "bleu" not in scores
+    assert "  5   {rougeL:.4f}  {chrf:5.2f}  {exact_match_text:11.4f}      -\n".format(**scores) in printed
     assert main(["test", "--checkpoint", checkpoint_of(trial)]) == 0
-    assert capsys.readouterr().out.count(f"{NO_BLEU}\n") == 2
+    assert (printed + capsys.readouterr().out).count(f"{NO_BLEU}\n") == 2
 
 
 def test_all_bad_lines_are_kept_by_file_and_line_and_the_first_few_said(
