@@ -254,6 +254,11 @@ class Seq2SeqDataModule(pl.LightningDataModule):
         name = self.name if files is None else "+".join(source.stem for source, _ in files.pairs("data.test"))
         return ", ".join(filter(None, [name, self.text.test_sample]))
 
+    @property
+    def trained_on(self) -> int:
+        """Number of training examples, what was left out for its length not among them."""
+        return len(self._train)
+
     def train_dataloader(self) -> TrainingStream:
         accumulated = 1 if self.trainer is None else self.trainer.accumulate_grad_batches
         return TrainingStream(self._train, self.batch_tokens, self.batch_size, self.seed, *self._ranks, accumulated)

@@ -155,6 +155,10 @@ _RUN_AGAIN = "remove the trial's summary.json and run it again, or move its fold
 _TRIAL = _texts("trial")
 _ENDED = Column("ended", optional=True, default="")  # `converged` or `budget`; earlier versions did not say
 _TF32 = Column("tf32", bool, optional=True, default="")
+# How many examples a trial was trained on, and what the model that it began from had learnt; not in earlier versions.
+_LABELLED = (
+    Column("train_examples", int, optional=True, default=""), Column("init_from", optional=True, default=""),
+)  # fmt: skip
 _LABELS = (*_texts("arch", "task"), *_numbers("vocabulary", "train_length", "min_train_length", "seed", "num_params"))
 LABELS = (*_LABELS, *_texts("device"), _ENDED)  # of a trial, in every row of its results
 
@@ -170,7 +174,7 @@ SUMMARY = Table(
     "summary.json",
     (
         *_LABELS, *_texts("device"), *_numbers("threads"), *_texts("precision"), _TF32, *_numbers("steps"),
-        Column("train_seconds", float), *_texts("version"), _ENDED, Column("model", dict),
+        Column("train_seconds", float), *_texts("version"), _ENDED, *_LABELLED, Column("model", dict),
         Column("architecture", dict, optional=True),
     ),
     _RUN_AGAIN,

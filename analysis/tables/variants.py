@@ -89,13 +89,10 @@ def _labels(trials: pd.DataFrame, known: Mapping[str, str]) -> pd.Series:
 
 
 def _options(trials: pd.DataFrame) -> list[dict[str, Any]]:
-    """What a model was built from, the shortest source it was trained on, and how text was decoded."""
-    return [
-        {**model, "min_train_length": shortest, "decoding": decoding}
-        for model, shortest, decoding in zip(
-            trials["model"], trials["min_train_length"], trials["decoding"], strict=True
-        )
-    ]
+    """What a model was built from, what it was trained on, and how text was decoded."""
+    columns = ["min_train_length", "decoding", "train_examples", "init_from"]
+    trained = trials[columns].astype(object).where(trials[columns].notna(), None).to_dict("records")
+    return [{**model, **further} for model, further in zip(trials["model"], trained, strict=True)]
 
 
 def _differing(options: list[dict[str, Any]]) -> set[str]:

@@ -32,7 +32,7 @@ from experiments.trial.cuda_graphs import replayed_steps
 from experiments.trial.environment import device_name, set_arithmetic, write_environment
 from experiments.trial.evaluation import evaluate, write_evaluation
 from experiments.trial.outcome import failure_of, out_of_memory, read_summary, write_failure
-from experiments.trial.warm_start import freeze, warm_start
+from experiments.trial.warm_start import freeze, task_of, warm_start
 from lit_models import LitSeq2Seq
 from lit_models.decoding.decoder import Decoding
 
@@ -149,6 +149,8 @@ def _train_and_evaluate(
         "tf32": trial.config["tf32"],
         "steps": steps,
         "ended": _how_it_ended(trainer),
+        "train_examples": data.trained_on,
+        "init_from": trial.config["init_from"] and task_of(Path(trial.config["init_from"])),
         "train_seconds": round(history.seconds, 3),
         "version": version("lengthwise"),
         "model": model.options,

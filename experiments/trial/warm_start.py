@@ -166,6 +166,11 @@ def _require_same_size(model: LitSeq2Seq, table: nn.Embedding, path: str, vector
         )
 
 
+def task_of(path: Path) -> str:
+    """What the model of a checkpoint has learnt."""
+    return str(read_checkpoint(path)[KEY]["task"])
+
+
 def frozen_parameters(model: LitSeq2Seq, patterns: list[str] | str | None) -> list[str]:
     """The names of the parameters that match a pattern such as `encoder.*`.
 

@@ -7,13 +7,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
 import yaml
 
 from analysis.reproductions.published import Reproduction
 from experiments.config.trial import Trial, resolve_trial
 from experiments.main import main
 from experiments.reproductions.reproduction_file import read_reproduction
+from experiments.trial.checkpoints import KEY
 from experiments.trial.run import run_trial
+from lit_models.decoder_only import DecoderOnly
 from tests.helpers.text_files import write_corpus
 
 SMALL = {
@@ -64,6 +67,13 @@ def text_trial(folder: Path, **changes: Any) -> Trial:
 def run(trial: Trial) -> dict[str, Any]:
     """Run a trial without showing progress."""
     return run_trial(trial, trial.folder, lambda share, note: None)
+
+
+def write_untrained(path: Path) -> None:
+    """A checkpoint of a small model that reads the words of negation, to begin from where nothing is trained."""
+    model = DecoderOnly(hidden_size=32, num_heads=2, source_vocab_size=95, target_vocab_size=95)
+    settings = {"model": "DecoderOnly", "options": model.options, "task": "negation", "text": None, "config": {}}
+    torch.save({"state_dict": model.state_dict(), KEY: settings}, path)
 
 
 def copied(trial: Trial, runs: Path) -> Trial:
