@@ -17,6 +17,7 @@ from data.datamodule import Seq2SeqDataModule
 from experiments.config.parser import make_cli
 from experiments.config.trial import Trial
 from experiments.errors import UsageError
+from experiments.trial.environment import set_arithmetic
 from experiments.trial.outcome import read_summary, reason
 from lit_models import LitSeq2Seq
 
@@ -104,6 +105,7 @@ def train(
     """Train a trial in this process, with other settings of the trainer and one callback; no trial is written."""
     config = copy.deepcopy(trial.config)
     config["trainer"] |= settings
+    set_arithmetic(config["tf32"], bool(config["trainer"]["deterministic"]))
     torch.set_num_threads(config["threads"] or threads)
     cli = make_cli(config)
     model, data = cli.model, cli.datamodule

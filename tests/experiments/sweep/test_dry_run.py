@@ -4,9 +4,11 @@ import re
 from pathlib import Path
 
 import pytest
+import torch
 
 from experiments.main import main
 from experiments.sweep.dry_run import cells, measure
+from experiments.trial.environment import set_arithmetic
 from experiments.verbs.sweep import make_trials
 from tests.helpers.trials import run, sweep_file
 
@@ -43,6 +45,18 @@ def test_the_estimate_is_the_time_of_steps_validations_and_the_final_test(tmp_pa
     cell.step, cell.evaluation = 0.25, 2.0
     # 400 steps, 40 validations of 40 examples of length 5, a test of 40 of length 5 and 40 of length 10
     assert cell.seconds == pytest.approx(400 * 0.25 + (40 + 3) * 2.0)
+
+
+@pytest.mark.parametrize("tf32", [False, True])
+def test_a_dry_run_measures_in_the_arithmetic_of_the_trial(tf32: bool, tmp_path: Path) -> None:
+    path = sweep_file(tmp_path, tf32={"value": tf32}, data__test_examples={"value": 1})
+    [cell] = cells(make_trials(path, tmp_path / "runs", None, 0)[0])
+    set_arithmetic(not tf32)
+    try:
+        measure(cell, threads=1)
+        assert (torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32) == (tf32, tf32)
+    finally:
+        set_arithmetic()
 
 
 def test_a_dry_run_says_which_trial_cannot_run(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
