@@ -7,7 +7,7 @@ import importlib
 import inspect
 import pkgutil
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar
 
@@ -131,8 +131,8 @@ class Gallery:
             yield from section
 
 
-def draw(evidence: Evidence) -> Gallery:
-    """Draw every figure that there are numbers for.
+def draw(evidence: Evidence, names: Sequence[str] = ()) -> Gallery:
+    """Draw every figure that there are numbers for, or with names only those that can have one of them.
 
     Raises:
         ReportError: trials that cannot be compared though they look alike; the message names them.
@@ -140,6 +140,8 @@ def draw(evidence: Evidence) -> Gallery:
     gallery = Gallery()
     tables = {**vars(evidence), **vars(evidence.runs), **evidence.probes}
     for figure in registered_figures():
+        if names and not any(name.startswith(figure.name) for name in names):
+            continue
         try:
             gallery[figure.section].extend(figure.charts(tables))
         except LeftOutError as reason:

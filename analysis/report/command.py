@@ -13,7 +13,7 @@ from pathlib import Path
 from analysis.arguments import OneLineParser
 from analysis.errors import ReportError
 from analysis.figures.chart import Chart, save_chart
-from analysis.figures.registry import Gallery, draw
+from analysis.figures.registry import draw
 from analysis.files import replacing, require_writable
 from analysis.report.context import Report
 from analysis.report.document import compose
@@ -42,13 +42,12 @@ def main(argv: list[str] | None = None) -> int:
             return 0
         folder = _output_folder(paths[0], options.output, evidence.plain)
         require_writable(folder / "report.md")
-        gallery = draw(evidence)
         if options.figures:
-            for path in write_figures(_chosen(gallery, options.figures), folder):
+            for path in write_figures(_chosen(evidence, options.figures), folder):
                 print(path)
             return 0
         output = ["--output", options.output] if options.output else []
-        report = Report(evidence, gallery, ["lengthwise", "report", *options.runs, *output])
+        report = Report(evidence, draw(evidence), ["lengthwise", "report", *options.runs, *output])
         path = write_report(report, folder)
     except BrokenPipeError:
         raise  # of standard output, which is the caller's
@@ -98,15 +97,16 @@ def _pictures(report: Report, folder: Path) -> list[tuple[str, list[str]]]:
     return [(claim.title, [f"{folder / name}.png" for name in claim.figures if name in drawn]) for claim in judged]
 
 
-def _chosen(gallery: Gallery, names: Sequence[str]) -> list[Chart]:
+def _chosen(evidence: Evidence, names: Sequence[str]) -> list[Chart]:
     """The figures of these names.
 
     Raises:
         ReportError: a name that none of them has.
     """
-    charts = {chart.name: chart for chart in gallery.charts()}
+    charts = {chart.name: chart for chart in draw(evidence, names).charts()}
     if unknown := [name for name in names if name not in charts]:
-        raise ReportError(f"--figures: these runs have no figure {unknown[0]}; they have {listing(charts)}")
+        drawn = [chart.name for chart in draw(evidence).charts()]
+        raise ReportError(f"--figures: these runs have no figure {unknown[0]}; they have {listing(drawn)}")
     return [charts[name] for name in names]
 
 

@@ -34,6 +34,7 @@ def test_every_committed_table_of_runs_is_drawn_by_make_report() -> None:
     assert folders == {ROOT / folder for tables, _ in REPORTS for folder in tables}
 
 
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize(("tables", "figures"), REPORTS, ids=lambda names: names[-1])
 def test_the_committed_tables_make_the_points_of_the_committed_figures(
     tables: list[str], figures: list[str], tmp_path: Path
@@ -41,9 +42,8 @@ def test_the_committed_tables_make_the_points_of_the_committed_figures(
     assert main([*(str(ROOT / table) for table in tables), "--output", str(tmp_path), "--figures", *figures]) == 0
     for name in figures:
         made, committed = (folder / "figures" / f"{name}.csv" for folder in (tmp_path, DOCS))
-        pd.testing.assert_frame_equal(pd.read_csv(made), pd.read_csv(committed), rtol=1e-6)
-        for image in (made.with_suffix(".png"), committed.with_suffix(".png")):
-            assert plt.imread(image).std() > 0, f"{image} is blank"
+        pd.testing.assert_frame_equal(pd.read_csv(made), pd.read_csv(committed), rtol=1e-6, obj=name)
+        assert plt.imread(committed.with_suffix(".png")).std() > 0, f"{name} is blank"
 
 
 @pytest.mark.parametrize("path", sorted(REFERENCE.rglob("origin.json")), ids=lambda path: path.parent.name)

@@ -86,7 +86,7 @@ def test_what_a_probe_ran_on_is_kept_with_its_table(tmp_path):
     assert main([str(probe), "--export", str(tmp_path / "kept")]) == 2
 
 
-@pytest.mark.slow
+@pytest.mark.usefixtures("undrawn")
 def test_a_report_of_kept_tables_says_where_they_came_from(kept, tmp_path):
     assert main([str(kept), "--output", str(tmp_path)]) == 0
     made = (tmp_path / "report.md").read_text().split("## How this report was made")[1]
