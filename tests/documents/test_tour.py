@@ -23,6 +23,9 @@ def test_the_notebook_runs_from_top_to_bottom(tmp_path: Path, monkeypatch: pytes
     nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]))
     notebook = nbformat.read(TOUR, as_version=4)
+    for cell in notebook.cells:  # all that it does, in fewer steps
+        cell["source"] = re.sub(r'(max_steps(?:=|": ))\d+', r"\g<1>50", cell["source"])
+    assert sum("max_steps" in cell["source"] for cell in notebook.cells) == 2
     client = nbclient.NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(tmp_path)}})
     client.execute()
     pictures = [

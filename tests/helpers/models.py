@@ -26,9 +26,7 @@ _FIXED_CONTEXT = [
     {"context": "every-step", "bidirectional": True},
 ]
 _SCORES = ("additive", "dot", "scaled-dot", "general", "concat")
-_LUONG = [
-    *_RECURRENT,
-    *({"score": score, "input_feeding": feeding} for score in _SCORES for feeding in (False, True)),
+_INPUT_FEEDING: list[dict[str, Any]] = [
     {"input_feeding": True, "num_layers": 2, "bidirectional": True, "embedding_size": 6},
     {"input_feeding": True, "cell": "gru", "num_layers": 2},
     {"input_feeding": True, "cell": "rnn", "reverse_source": True},
@@ -45,8 +43,21 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
         *({"score": score} for score in _SCORES),
         *_LOCATION,
     ],
-    "LuongGlobal": [*_LUONG, *_LOCATION],
-    "LuongLocal": [*_LUONG, *({**options, "alignment": "monotonic", "window": 2} for options in _LUONG), {"window": 1}],
+    "LuongGlobal": [
+        *_RECURRENT,
+        *({"score": score, "input_feeding": feeding} for score in _SCORES for feeding in (False, True)),
+        *_INPUT_FEEDING,
+        *_LOCATION,
+    ],
+    "LuongLocal": [  # scores and input feeding are those of LuongGlobal; here they meet a window
+        {},
+        *(
+            {"score": score, "input_feeding": feeding}
+            for score, feeding in zip(_SCORES, [False, True] * 3, strict=False)
+        ),
+        *({**options, "alignment": "monotonic", "window": 2} for options in ({}, *_INPUT_FEEDING)),
+        {"num_layers": 2, "bidirectional": True, "embedding_size": 6, "window": 1},
+    ],
     "Transformer": [
         {},
         {"norm": "post"},
@@ -126,9 +137,9 @@ def random_batch(lengths: list[tuple[int, int]], seed: int = 1) -> Batch:
     )
 
 
-def sequences(shortest: int = 6) -> Batch:
-    """A batch of 8 sequences to copy as training has it, of so many tokens up to 6."""
-    return ExampleStore(generate("copy", 8, shortest, 6, 8, 0, "train")).batch(np.arange(8))
+def sequences(shortest: int = 6, longest: int = 6) -> Batch:
+    """A batch of 8 sequences to copy as training has it, of so many tokens."""
+    return ExampleStore(generate("copy", 8, shortest, longest, 8, 0, "train")).batch(np.arange(8))
 
 
 def one_row(batch: Batch, row: int) -> Batch:

@@ -142,7 +142,7 @@ def anew(examples: int) -> Any:
     return settings(drawn, max_examples=examples, suppress_health_check=list(hypothesis.HealthCheck))
 
 
-@anew(3)
+@anew(2)
 @given(values=st.fixed_dictionaries(FIT))
 def test_a_wrong_value_of_any_option_of_fit_is_named(values: dict[str, str], capsys: pytest.CaptureFixture) -> None:
     for name, value in values.items():
