@@ -30,7 +30,7 @@ def test_every_measured_figure_of_the_pages_is_drawn_by_make_report() -> None:
 
 
 def test_every_committed_table_of_runs_is_drawn_by_make_report() -> None:
-    folders = {path.parent for path in REFERENCE.rglob("*.csv*")} - {REFERENCE / "multi30k"}
+    folders = {path.parent for path in REFERENCE.rglob("*.csv*")} - {REFERENCE / "multi30k", REFERENCE / "word_vectors"}
     assert folders == {ROOT / folder for tables, _ in REPORTS for folder in tables}
 
 
