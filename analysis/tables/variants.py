@@ -92,7 +92,10 @@ def _options(trials: pd.DataFrame) -> list[dict[str, Any]]:
     """What a model was built from, what it was trained on, and how text was decoded."""
     columns = ["min_train_length", "decoding", "train_examples", "init_from"]
     trained = trials[columns].astype(object).where(trials[columns].notna(), None).to_dict("records")
-    return [{**model, **further} for model, further in zip(trials["model"], trained, strict=True)]
+    return [
+        {**model, **{str(name): value for name, value in further.items()}}
+        for model, further in zip(trials["model"], trained, strict=True)
+    ]
 
 
 def _differing(options: list[dict[str, Any]]) -> set[str]:

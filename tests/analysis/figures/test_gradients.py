@@ -195,7 +195,7 @@ def test_a_trial_that_had_not_converged_is_ringed_after_training_alone(with_a_st
 
 def test_a_trial_that_had_not_converged_decides_nothing_and_the_report_names_it(with_a_stopped_seed):
     evidence = with_a_stopped_seed
-    decays = {fit.phase: fit.decay for fit in fits(evidence.gradients, Architectures())}
+    decays = {fit.phase: fit.decay for fit in fits(evidence.gradients, Architectures()) if fit.decay}
     assert (decays["initial"].count, decays["initial"].mean) == (3, pytest.approx(0.7))
     assert (decays["trained"].count, decays["trained"].mean) == (2, pytest.approx(0.5))
     assert not_fitted(evidence.gradients, Architectures()) == (
