@@ -73,8 +73,13 @@ def draw_error_bars(
     axes.grid(True, axis="y")
 
 
-def draw_bands(axes: Axes, points: pd.DataFrame, x: str, looks: dict[str, Style], by: str = "arch") -> None:
-    """A line with a band for each look; markers of neighbouring lines stand at different places."""
+def draw_bands(
+    axes: Axes, points: pd.DataFrame, x: str, looks: dict[str, Style], by: str = "arch", ringed: bool = False
+) -> None:
+    """A line with a band for each look; markers of neighbouring lines stand at different places.
+
+    `ringed` marks the markers behind which a trial stands that had not converged.
+    """
     lines = list(each_line(points, by, looks))
     for place, (name, line) in enumerate(lines):
         line = line.sort_values(x)
@@ -86,7 +91,8 @@ def draw_bands(axes: Axes, points: pd.DataFrame, x: str, looks: dict[str, Style]
             line[x], line["mean"], markevery=(first, every), markeredgewidth=0,
             gid=gid(looks[name].name, axes, "line"), **looks[name].of_line(),
         )  # fmt: skip
-        ring_stopped(axes, line.iloc[first::every], x, looks[name].color, looks[name].name)
+        if ringed:
+            ring_stopped(axes, line.iloc[first::every], x, looks[name].color, looks[name].name)
     axes.grid(True, axis="y")
 
 

@@ -47,7 +47,7 @@ def draw_distances(
     """Norms on a logarithmic axis against distance; a straight line is an exponential decay."""
     logarithmic_axis(axes, *limits, LogLocator(numticks=7))
     axes.axhline(level.value, **level.look)
-    draw_bands(axes, points, "distance", looks, by)
+    draw_bands(axes, points, "distance", looks, by, ringed=True)
     axes.set_xlabel("Distance from the loss (steps)")
     axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
 

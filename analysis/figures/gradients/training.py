@@ -42,7 +42,7 @@ def training_norms_figure(gradients: pd.DataFrame, architectures: Architectures)
                 _norm_axis(axes, shown)
             else:
                 proportion_axis(axes)
-            draw_bands(axes, shown, "step", looks, by="name")
+            draw_bands(axes, shown, "step", looks, by="name", ringed=True)
             axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
             axes.set_xlabel("Training step")
             axes.set_ylabel(label)
