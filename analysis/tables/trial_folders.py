@@ -205,7 +205,8 @@ def _trial_row(name: str, summary: Mapping[str, Any]) -> dict[str, Any]:
         "hidden_size": summary["model"].get("hidden_size"),
         "context_size": (summary.get("architecture") or {}).get("context_size"),
     }
-    return {**dict.fromkeys(schema.TEXT.names), **summary, "trial": name, **widths}
+    may_lack = (*schema.TEXT.names, "train_examples", "init_from")  # W&B keeps no null
+    return {**dict.fromkeys(may_lack), **summary, "trial": name, **widths}
 
 
 def _read_failure(path: Path) -> dict[str, Any]:
