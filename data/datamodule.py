@@ -28,6 +28,7 @@ from data.tokenizer import Algorithm
 BleuTokenizer = Literal["13a", "intl", "zh", "ja-mecab", "ko-mecab", "char", "none", "flores101", "flores200", "spm"]
 CHECKPOINT = ".ckpt"  # how the name of one ends
 TEXT = "text"  # the task of translating given text
+EVERY_TASK = (*TASKS, *TEXT_TASKS, TEXT, *PRETRAINING, CLASSIFICATION)
 DEFAULT_VOCABULARY = {"synthetic": 16, "text": 8000}
 DEFAULT_LENGTH = {"synthetic": 20, "generated text": 6, "text": 100}
 DEFAULT_BUCKETS = [10, 20, 30, 40, 50, 60]
@@ -122,11 +123,10 @@ class Seq2SeqDataModule(pl.LightningDataModule):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        tasks = (*TASKS, *TEXT_TASKS, TEXT, *PRETRAINING, CLASSIFICATION)
-        if task not in tasks:
-            near = difflib.get_close_matches(task, tasks, n=1)
+        if task not in EVERY_TASK:
+            near = difflib.get_close_matches(task, EVERY_TASK, n=1)
             hint = f"did you mean '{near[0]}'? " if near else ""
-            raise ValueError(f"data.task: '{task}' is unknown; {hint}The tasks are {', '.join(tasks)}")
+            raise ValueError(f"data.task: '{task}' is unknown; {hint}The tasks are {', '.join(EVERY_TASK)}")
         self.task = task
         kind = "synthetic" if task in TASKS else "generated text" if task in TEXT_TASKS else "text"
         self.is_text = kind != "synthetic"

@@ -19,7 +19,7 @@ from data.batching import random_order
 from data.corpora import CorpusFiles, load_corpus
 from data.downloads import DownloadError, cache_folder
 from data.language.pretraining import PRETRAINING
-from data.language.word_tokenizer import Labels, WordTokenizer, read_tokenizer
+from data.language.word_tokenizer import Labels, WordTokenizer, carried_tokenizers
 from data.parallel_text import BadLines, Form, ParallelFiles, ParallelText, Problems, read_parallel
 from data.tasks import IN_WORDS, SPLITS, TASKS, Examples, generate
 from data.text_tasks import TEXT_TASKS, generate_text
@@ -102,7 +102,7 @@ class TextCorpus:
             ValueError: see `text`, or the tokenizer cannot be trained.
         """
         if self.settings.tokenizer not in get_args(Algorithm) and "tokenizers" not in vars(self):
-            carried_tokenizers(self.settings.tokenizer)
+            tokenizers_of_checkpoint(self.settings.tokenizer)
         for split in splits:
             if not self.generated:
                 self._files(split).pairs(f"data.{split}")
@@ -126,7 +126,7 @@ class TextCorpus:
             classes = Labels(tuple(sorted(set(self._normalised(self._whole_train.target)))))
             return self._tokenizer_of_source(), classes
         if self.settings.tokenizer not in get_args(Algorithm):
-            return carried_tokenizers(self.settings.tokenizer)
+            return tokenizers_of_checkpoint(self.settings.tokenizer)
         text = self._whole_train
         if self.settings.joint_tokenizer:
             joint = self._tokenizer([*self._normalised(text.source), *self._normalised(text.target)])
@@ -295,7 +295,7 @@ class TextCorpus:
 
     def _tokenizer_of_source(self) -> Tokenizer:
         if self.settings.tokenizer not in get_args(Algorithm):
-            return carried_tokenizers(self.settings.tokenizer)[0]
+            return tokenizers_of_checkpoint(self.settings.tokenizer)[0]
         return self._tokenizer(self._normalised(self._whole_train.source))
 
     def _tokenizer(self, texts: Sequence[str]) -> Tokenizer:
@@ -308,7 +308,7 @@ class TextCorpus:
         return cached_tokenizer(texts, *options, folder)
 
 
-def carried_tokenizers(path: str) -> tuple[Tokenizer, Tokenizer]:
+def tokenizers_of_checkpoint(path: str) -> tuple[Tokenizer, Tokenizer]:
     """The tokenizers of source and target that a checkpoint carries, or the words of its task.
 
     Raises:
@@ -324,10 +324,7 @@ def carried_tokenizers(path: str) -> tuple[Tokenizer, Tokenizer]:
             f"data.tokenizer: {path} is neither {' nor '.join(get_args(Algorithm))} nor a checkpoint that can be read"
         ) from None
     if carried is not None:
-        source, target = (
-            read_tokenizer(carried[f"{side}_tokenizer"].numpy().tobytes()) for side in ("source", "target")
-        )
-        return source, target
+        return carried_tokenizers(carried)
     if task not in IN_WORDS:
         raise ValueError(f"data.tokenizer: {path} was trained on {task}, whose symbols are no text")
     words = WordTokenizer(TASKS[task].words)

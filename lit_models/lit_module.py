@@ -22,6 +22,11 @@ from lit_models.metrics import SequenceMetrics, end_of
 Schedule = Literal["constant", "linear", "cosine", "inverse-sqrt"]
 
 
+def embedding_files(option: list[str | None] | str | None) -> list[str | None]:
+    """The files of word vectors for source and target, which the option `embeddings` names."""
+    return [option] * 2 if isinstance(option, str | None) else option
+
+
 class LitSeq2Seq(Seq2Seq, pl.LightningModule):
     """A sequence-to-sequence model that trains, validates, tests and decodes.
 
@@ -67,7 +72,7 @@ class LitSeq2Seq(Seq2Seq, pl.LightningModule):
         require(0 <= label_smoothing < 1, "label_smoothing", label_smoothing, "must lie in [0, 1)")
         require(0 <= teacher_forcing <= 1, "teacher_forcing", teacher_forcing, "must lie in [0, 1]")
         require(weight_decay >= 0, "weight_decay", weight_decay, "must be at least 0")
-        files = [embeddings] * 2 if isinstance(embeddings, str | None) else embeddings
+        files = embedding_files(embeddings)
         require(len(files) == 2, "embeddings", embeddings, "must be one file, or two, of source and target")
         self.learning_rate = learning_rate
         self.betas = betas

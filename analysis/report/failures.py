@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from analysis.statistics.summaries import BUDGET, count_stopped
+from analysis.statistics.summaries import without_stopped
 from analysis.statistics.words import listing
 from analysis.tables.architectures import Architectures
 from analysis.tables.gradient_tables import LINE, line_names
@@ -38,9 +38,9 @@ def not_fitted(gradients: pd.DataFrame, architectures: Architectures) -> str:
         architectures: what they are called.
     """
     trained = gradients[gradients["phase"] == "trained"]
-    if not count_stopped(trained):
+    stopped = trained.drop(without_stopped(trained).index)
+    if stopped.empty:
         return ""
-    stopped = trained[trained["ended"] == BUDGET]
     trials = stopped[[*LINE, "seed"]].drop_duplicates()
     trials = trials.assign(arch=line_names(trials), train_length=trials["length"], status="not converged")
     return f" Not fitted after training: {_listed(trials, architectures)}."

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from analysis.statistics.intervals import MeanInterval, mean_interval
-from analysis.statistics.summaries import BUDGET, TASK, within_training
+from analysis.statistics.summaries import TASK, within_training, without_stopped
 from analysis.tables.architectures import class_of, options_of
 
 SCRATCH = "from scratch"
@@ -42,7 +42,7 @@ def label_curves(results: pd.DataFrame, trials: pd.DataFrame) -> pd.DataFrame:
 
 def gains(curves: pd.DataFrame) -> list[Gain]:
     """The gain at each number of examples, from the rows of one cell and one kind of pre-training beside scratch."""
-    converged = curves[curves["ended"] != BUDGET]
+    converged = without_stopped(curves)
     table = converged.pivot_table(index=["train_examples", "seed"], columns="init_from", values="value").dropna()
     if table.shape[1] < 2:
         return []

@@ -1,8 +1,9 @@
 """A sentence as text, and back: what a tokenizer is for text is a list of words for a task in words, or of labels."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
+from typing import Any
 
 from data.batch import FIRST_TOKEN, UNK
 from data.tokenizer import Tokenizer, word_ids
@@ -77,3 +78,9 @@ def read_tokenizer(model: bytes) -> Tokenizer:
         if model.startswith(begin):
             return kind(tuple(model.removeprefix(begin).decode().split("\n")))
     return Tokenizer(model)
+
+
+def carried_tokenizers(text: Mapping[str, Any]) -> tuple[Tokenizer, Tokenizer]:
+    """The tokenizers of source and target in what a checkpoint says of its text."""
+    source, target = (read_tokenizer(text[f"{side}_tokenizer"].numpy().tobytes()) for side in ("source", "target"))
+    return source, target

@@ -5,10 +5,8 @@ from typing import Any, NamedTuple
 import lightning.pytorch as pl
 
 from data.batch import FIRST_TOKEN
-from data.datamodule import TEXT, Seq2SeqDataModule
-from data.language.pretraining import PRETRAINING
-from data.tasks import SPLITS, TASKS
-from data.text import CLASSIFICATION
+from data.datamodule import EVERY_TASK, TEXT, Seq2SeqDataModule
+from data.tasks import SPLITS
 from data.text_tasks import TEXT_TASKS
 from experiments.config.checks import check_numbers, check_settings, check_task
 from experiments.config.options import options_of, read_options
@@ -88,7 +86,7 @@ def _carried(checkpoint: Checkpoint) -> dict[str, Any]:
     sizes = ("source_vocab_size", "target_vocab_size")
     options = {name: value for name, value in checkpoint.model.options.items() if name not in sizes}
     data = dict(checkpoint.config["data"])
-    if checkpoint.task in (*TASKS, *TEXT_TASKS, TEXT, *PRETRAINING, CLASSIFICATION):
+    if checkpoint.task in EVERY_TASK:
         data["task"] = checkpoint.task
     else:
         data |= {"task": TEXT, "corpus": checkpoint.task}

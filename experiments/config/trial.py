@@ -16,9 +16,10 @@ from experiments.config.monitors import check_monitor, direction
 from experiments.config.parser import SOLVED, files_of, parse_trial, trial_parser
 from experiments.config.widths import pick_width
 from experiments.errors import UsageError
-from experiments.trial.warm_start import embedding_files, fitting_weights, frozen_parameters, given_embeddings
+from experiments.trial.warm_start import fitting_weights, frozen_parameters, given_embeddings
 from lit_models import LitSeq2Seq, architectures
 from lit_models.decoding.decoder import Decoding
+from lit_models.lit_module import embedding_files
 
 # What says where and how a trial runs, not what it computes: not part of its name.
 NOT_IN_NAME = (

@@ -12,10 +12,8 @@ import torch
 from scipy.sparse import coo_array, csr_array
 from torch import Tensor, nn
 
-ALPHA, X_MAX = (
-    0.75,
-    10.0,
-)  # the paper, section 3.1, has 100 for 6 billion words; the authors' example on 17 million has 10
+ALPHA = 0.75  # of the paper, section 3.1
+X_MAX = 10.0  # of the authors' example on 17 million words; the paper has 100 for 6 billion
 LEARNING_RATE, BATCH = 0.05, 1024  # of the paper, section 4.2; the authors' program takes one pair at a time
 
 

@@ -11,7 +11,7 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from data.datamodule import Seq2SeqDataModule
-from data.language.word_tokenizer import WordTokenizer, read_tokenizer
+from data.language.word_tokenizer import WordTokenizer, carried_tokenizers
 from data.tasks import IN_WORDS, TASKS
 from data.text import KEY
 from data.tokenizer import Tokenizer
@@ -202,7 +202,5 @@ def _tokens(task: str, tokenizers: tuple[Tokenizer, Tokenizer] | None) -> tuple[
 
 
 def _text_content(settings: dict[str, Any]) -> TextContent:
-    source, target = (read_tokenizer(settings[f"{side}_tokenizer"].numpy().tobytes()) for side in ("source", "target"))
-    return TextContent(
-        (source, target), settings["source_language"], settings["target_language"], settings["lowercase"]
-    )
+    tokenizers = carried_tokenizers(settings)
+    return TextContent(tokenizers, settings["source_language"], settings["target_language"], settings["lowercase"])

@@ -16,6 +16,7 @@ from experiments.embedding.vector_file import WordVectors, read_vectors
 from experiments.errors import UsageError
 from experiments.trial.checkpoints import KEY, read_checkpoint, same_sides
 from lit_models import LitSeq2Seq
+from lit_models.lit_module import embedding_files
 
 OF_TARGET = {"target_embedding", "output"}  # the parts in which each target token has weights of its own
 SHOWN = 6  # weights that a message names
@@ -129,11 +130,6 @@ def given_embeddings(model: LitSeq2Seq, data: Seq2SeqDataModule) -> tuple[list[E
             ours = " ".join([piece for piece in pieces[0] if piece.startswith(BEGIN) and piece != BEGIN][:5])
             raise UsageError(f"{EMBEDDINGS}: {path} has no word of the vocabulary, which has such as {ours}")
     return given, f"{EMBEDDINGS}: {', '.join(counts)}"
-
-
-def embedding_files(option: list[str | None] | str | None) -> list[str | None]:
-    """The files of word vectors for source and target."""
-    return [option] * 2 if isinstance(option, str | None) else option
 
 
 def _rows(table: nn.Embedding, pieces: list[str], vectors: WordVectors) -> Embedded:

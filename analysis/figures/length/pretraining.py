@@ -4,7 +4,7 @@ import pandas as pd
 
 from analysis.figures.axes import doubling_axis, proportion_axis
 from analysis.figures.chart import Chart
-from analysis.figures.lines import draw_bands, ring_stopped, spread_phrase
+from analysis.figures.lines import draw_bands, spread_phrase
 from analysis.figures.panels import label_leftmost, legend, split_by, wrapped_panels
 from analysis.figures.registry import register
 from analysis.figures.style import CHANCE, Style
@@ -35,9 +35,7 @@ def pretraining_figure(results: pd.DataFrame, trials: pd.DataFrame, architecture
     for axes, ((task, vocabulary, length, line), shown) in cells:
         if (chance := known.get((task, vocabulary, length))) is not None:
             axes.axhline(chance, **CHANCE)
-        draw_bands(axes, shown, "train_examples", looks, by="init_from")
-        for name, look in looks.items():
-            ring_stopped(axes, shown[shown["init_from"] == name], "train_examples", look.color, name)
+        draw_bands(axes, shown, "train_examples", looks, by="init_from", ringed=True)
         proportion_axis(axes)
         label_leftmost(axes, "Greedy token accuracy")
         doubling_axis(axes, shown["train_examples"], "Labelled examples")
