@@ -88,8 +88,9 @@ class GradientFlow(Callback):
         """Measure, write and log."""
         assert isinstance(pl_module, LitSeq2Seq)
         step = self.measured_step = trainer.global_step
-        batch = move_data_to_device(self._examples(trainer), pl_module.device)
-        points = curve(embedding_gradients(pl_module, batch), distances(batch))
+        batch = self._examples(trainer)
+        gradients = embedding_gradients(pl_module, move_data_to_device(batch, pl_module.device))
+        points = curve(gradients, distances(batch))
         points = [point for point in points if math.isfinite(point.mean)]  # a model may be about to diverge
         rows = self.subject.curve(phase, step, EMBEDDING_GRADIENT, points) + self._norm_rows(trainer, pl_module, phase)
         append_rows(self.path, rows)
@@ -109,7 +110,7 @@ class GradientFlow(Callback):
         """Norms over all parameters and of each module since the last measurement, and the share of clipped steps."""
         if not self.norms:
             return []
-        squares = torch.stack(self.norms).double().square().cpu()  # (steps, P)
+        squares = torch.stack(self.norms).cpu().double().square()  # (steps, P)
         self.norms = []
         modules = [name.partition(".")[0] for name, _ in pl_module.named_parameters()]
         groups = {"gradient_norm": list(range(len(modules)))}

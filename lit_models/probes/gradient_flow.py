@@ -54,8 +54,8 @@ def embedding_gradients(model: LitSeq2Seq, batch: Batch, position: int = 0) -> T
         position: target position, from 0.
 
     Returns:
-        (B, S) norms in double precision, in the order of the source whatever order the model reads it in; zero at
-        padding.
+        (B, S) norms in double precision on the host, in the order of the source whatever order the model reads it in;
+        zero at padding.
 
     Raises:
         ValueError: a target of the batch ends before the position.
@@ -71,8 +71,8 @@ def embedding_gradients(model: LitSeq2Seq, batch: Batch, position: int = 0) -> T
     total = gradients[0].new_zeros(batch.source.numel() + 1, gradients[0].shape[-1])  # the last row takes padding
     for (places, _), gradient in zip(kept, gradients, strict=True):
         total.index_add_(0, places.flatten(), gradient.flatten(0, -2))
-    # In single precision the squares of norms below 1e-19 would vanish.
-    return total[:-1].double().norm(dim=-1).view(batch.source.shape)
+    # In single precision the squares of norms below 1e-19 would vanish, and not every device has double precision.
+    return total[:-1].cpu().double().norm(dim=-1).view(batch.source.shape)
 
 
 def distances(batch: Batch, position: int = 0) -> Tensor:
@@ -113,7 +113,8 @@ def jacobian_norms(model: LitSeq2Seq, batch: Batch, distances: Sequence[int]) ->
     """Largest singular value of dh_n / dh_k at distances d = n - k (Pascanu et al. 2013, equation 5).
 
     By power iteration on the product of the Jacobians of single steps, applied backwards and forwards but never
-    formed. What passes through it is rescaled at every step: no distance is too great for single precision.
+    formed. What passes through it is rescaled at every step: no distance is too great for single precision. The device
+    has to have double precision, which Apple's MPS lacks.
 
     Args:
         model: any architecture, in any mode, which it keeps.

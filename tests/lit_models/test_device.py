@@ -159,12 +159,12 @@ def test_minimum_bayes_risk_and_gradient_flow_run_on_a_device(seen: Seen, monkey
     best = decode(model, batch.source, batch.source_lengths, limits, decoding, generator, 2, str)
     assert best.tokens.device == device()
     here = make("LSTM")
-    for there, expected in (
-        (embedding_gradients(model, batch), embedding_gradients(here, sequences(3))),
-        (jacobian_norms(model, batch, [1, 2]), jacobian_norms(here, sequences(3), [1, 2])),
-    ):
-        assert there is not None
-        torch.testing.assert_close(there.cpu(), expected, rtol=1e-3, atol=1e-6)
+    there = embedding_gradients(model, batch)
+    torch.testing.assert_close(there, embedding_gradients(here, sequences(3)), rtol=1e-3, atol=1e-6)
+    seen.has_float64 = True
+    there = jacobian_norms(model, batch, [1, 2])
+    assert there is not None
+    torch.testing.assert_close(there.cpu(), jacobian_norms(here, sequences(3), [1, 2]), rtol=1e-3, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", architectures())

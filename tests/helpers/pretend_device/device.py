@@ -1,7 +1,8 @@
 """A device that is not there: tensors that say they live on `pretend:0` and hold their numbers in CPU memory.
 
 What CUDA would refuse, this device refuses: tensors of two devices in one operation, NumPy's view of a tensor, a
-backward pass of cuDNN's recurrent layers in evaluation mode. What a GPU would be asked to do is counted: operations,
+backward pass of cuDNN's recurrent layers in evaluation mode. It refuses float64 as Apple's MPS does, unless
+`seen.has_float64` is set. What a GPU would be asked to do is counted: operations,
 each taken for one kernel, and waits of the host for the device with the line of code that waits. Code takes the
 branches meant for devices other than the CPU.
 
@@ -44,6 +45,8 @@ class OnDevice(Tensor):
 
     @staticmethod
     def __new__(cls, host: Tensor) -> "OnDevice":
+        if host.dtype == torch.float64 and not _seen.has_float64:
+            raise TypeError("cannot convert a tensor to float64, which this device does not have")
         tensor = Tensor._make_wrapper_subclass(  # type: ignore[attr-defined]
             cls, host.size(), strides=host.stride(), storage_offset=host.storage_offset(), dtype=host.dtype,
             layout=host.layout, device=device(), requires_grad=False,
@@ -374,6 +377,7 @@ def pretend_device() -> Iterator[Seen]:
     """While this lasts the device can be used."""
     device()
     _seen.reset()
+    _seen.has_float64 = False
     _dtypes.clear()
     fused = mock.patch.object(_cells(), "FUSED_ON", {*_cells().FUSED_ON, NAME})
     moving = mock.patch.object(nn.Module, "_apply", _apply)

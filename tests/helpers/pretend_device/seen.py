@@ -29,6 +29,7 @@ class Seen:
         self.operations: Counter[str] = Counter()
         self.waits: Counter[str] = Counter()
         self.records: list[Any] = []  # CUDA graphs that are being made, see graphs.py
+        self.has_float64 = False  # CUDA has it, Apple's MPS does not
 
     @property
     def kernels(self) -> int:
