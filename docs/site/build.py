@@ -31,10 +31,9 @@ REMOTE_SCRIPT = re.compile(r'<script src="https://unpkg\.com/[^>]*></script>')  
 SHOWN_AS_THEY_ARE = {".png", ".csv", ".gz", ".json"}
 REPORTS = {
     "reference": (
-        "a model for each length on two tasks up to 100 tokens, gradients at initialisation, and the cost of a step",
+        "one model for all lengths up to 20, within and beyond them; gradients at initialisation; the cost of a step",
         ["bottleneck", "gradients", "parallelism"],
     ),
-    "up_to_20": ("one model for all lengths up to 20, within and beyond them", ["up_to_20"]),
     "by_length": ("text: BLEU against source length, English to German", ["by_length"]),
 }
 REPORTS_PAGE = """# Reports

@@ -62,13 +62,19 @@ def test_the_committed_tables_stay_below_ten_megabytes() -> None:
     assert sum(path.stat().st_size for path in REFERENCE.rglob("*")) < 10e6
 
 
-def test_the_reference_sweep_is_the_two_tasks_at_six_lengths_with_five_seeds() -> None:
-    sweep = read_sweep(ROOT / "experiments/sweeps/reference.yaml")
-    values = {
-        parameter.name: parameter.settings["values"] for parameter in sweep.parameters if "values" in parameter.settings
-    }
+def test_the_reference_sweep_is_two_tasks_at_three_limits_with_five_seeds() -> None:
+    sweep = read_sweep(ROOT / "sweep.yaml")
+    values = {parameter.name: parameter.settings["values"] for parameter in sweep.parameters}
     assert values["data.task"] == ["copy", "reverse"] and len(values["model"]) == 7
-    assert sorted(values["data.length"]) == [5, 10, 20, 40, 70, 100] and values["seed_everything"] == [0, 1, 2, 3, 4]
+    assert values["data.length"] == [20, 40, 80] and values["seed_everything"] == [0, 1, 2, 3, 4]
+
+
+def test_the_committed_trials_of_that_sweep_are_whole_seeds_that_have_converged() -> None:
+    trials = pd.read_csv(REFERENCE / "bottleneck/trials.csv")
+    assert set(trials["ended"]) == {"converged"}
+    cells = trials.groupby(["train_length", "task", "arch"])["seed"].apply(lambda seeds: tuple(sorted(seeds)))
+    assert len(cells) == 14 * trials["train_length"].nunique()
+    assert (cells.groupby("train_length").nunique() == 1).all()
 
 
 def test_the_learning_rates_of_the_protocol_are_the_best_of_their_sweep() -> None:

@@ -28,8 +28,9 @@ MOST_SENTENCES = 8
 
 @register(
     "alignment", "attention", 1,
-    "Dark cells along the diagonal are words translated, or symbols copied, one after the other; a "
-    "reversal runs along the other diagonal. Compare short with long sources.",
+    "A row is one output; its dark cells are where the model looked for it. Words translated, or symbols copied, one after "
+    "the other lie along the diagonal, a reversal along the other. An answer of one symbol has one row, and its end "
+    "another. Compare short with long sources.",
 )  # fmt: skip
 def alignment_figures(attention: Sequence[AttentionFile], architectures: Architectures) -> list[Chart]:
     """The figures of a few sentences that most models have, the shortest source first.

@@ -15,7 +15,7 @@ from analysis.tables.evidence import gather
 from tests.helpers.analysis_tables import write_trial
 from tests.helpers.report_folders import write_everything, write_parallelism
 
-MADE_BY = "lengthwise sweep experiments/sweeps/reference.yaml"
+MADE_BY = "lengthwise sweep sweep.yaml"
 
 
 @pytest.fixture(scope="module")
