@@ -72,9 +72,10 @@ def test_the_reference_sweep_is_two_tasks_at_three_limits_with_five_seeds() -> N
 def test_the_committed_trials_of_that_sweep_are_whole_seeds_that_have_converged() -> None:
     trials = pd.read_csv(REFERENCE / "bottleneck/trials.csv")
     assert set(trials["ended"]) == {"converged"}
-    cells = trials.groupby(["train_length", "task", "arch"])["seed"].apply(lambda seeds: tuple(sorted(seeds)))
-    assert len(cells) == 14 * trials["train_length"].nunique()
-    assert (cells.groupby("train_length").nunique() == 1).all()
+    for limit, rows in trials.groupby("train_length"):
+        seeds = {cell: sorted(of_cell["seed"]) for cell, of_cell in rows.groupby(["task", "arch"])}
+        assert len(seeds) == 14, limit
+        assert all(each == sorted(rows["seed"].unique()) for each in seeds.values()), limit
 
 
 def test_the_learning_rates_of_the_protocol_are_the_best_of_their_sweep() -> None:

@@ -28,9 +28,9 @@ MOST_SENTENCES = 8
 
 @register(
     "alignment", "attention", 1,
-    "A row is one output; its dark cells are where the model looked for it. Words translated, or symbols copied, one after "
-    "the other lie along the diagonal, a reversal along the other. An answer of one symbol has one row, and its end "
-    "another. Compare short with long sources.",
+    "A row is one output; its dark cells are where the model looked for it. Words translated, or symbols copied, one "
+    "after the other lie along the diagonal, a reversal along the other. An answer of one symbol has one row, and its "
+    "end another. Compare short with long sources.",
 )  # fmt: skip
 def alignment_figures(attention: Sequence[AttentionFile], architectures: Architectures) -> list[Chart]:
     """The figures of a few sentences that most models have, the shortest source first.
