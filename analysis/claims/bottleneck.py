@@ -13,6 +13,7 @@ from analysis.statistics.intervals import MeanInterval, mean_interval
 from analysis.statistics.pairs import accuracy_pairs
 from analysis.statistics.summaries import (
     PROPORTION,
+    TASKS_IN_WORDS,
     TaskSetting,
     ended_badly,
     of_setting,
@@ -36,7 +37,7 @@ CLAIM = Claim(
 # tasks in words one word alone is scored.
 NO_BOTTLENECK = (
     "first-token-recall", "parity", "even-pairs", "cycle-navigation", "modular-arithmetic", "missing-duplicate",
-    "unroll", "bucket-sort", "coreference", "word-sense", "negation", "tagging",
+    "unroll", "bucket-sort", *TASKS_IN_WORDS,
 )  # fmt: skip
 LEVEL = 0.05  # of p-values, after Holm's correction
 STILL_SOLVED = 0.95

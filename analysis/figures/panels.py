@@ -14,6 +14,8 @@ from analysis.figures.style import COLUMN_WIDTH, TEXT_WIDTH, Style
 Group = TypeVar("Group")
 
 LONGEST_LABEL = 28  # letters, of which four columns of a legend fit beside each other
+UNBROKEN = "\N{NO-BREAK SPACE}"
+TITLE_LETTER = 4.1  # points, the mean of a title
 
 
 def panels(rows: int, columns: int, height: float, width: float | None = None) -> tuple[Figure, list[list[Axes]]]:
@@ -51,6 +53,12 @@ def label_leftmost(axes: Axes, label: str) -> None:
     """Name the vertical axis where the panel begins its row."""
     place = axes.get_subplotspec()
     axes.set_ylabel(label if place is not None and place.is_first_col() else "")
+
+
+def title(axes: Axes, text: str) -> None:
+    """Write above the left end of a panel, on as many lines as it takes, broken behind commas."""
+    phrases = ", ".join(phrase.replace(" ", UNBROKEN) for phrase in text.split(", "))
+    axes.set_title(wrapped(phrases, int(panel_width(axes) / TITLE_LETTER)).replace(UNBROKEN, " "), loc="left")
 
 
 def panel_width(axes: Axes) -> float:

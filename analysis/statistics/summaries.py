@@ -12,6 +12,7 @@ from analysis.tables.schema import CHANCE
 
 TASK = ["task", "vocabulary"]  # trials are compared only within the same task and vocabulary
 SETTING = [*TASK, "limit"]  # and a curve over lengths comes from models of one kind of training, see `tested`
+TASKS_IN_WORDS = ("coreference", "word-sense", "negation", "tagging")  # whose length is a distance
 PROPORTION = (0.0, 1.0)
 STOPPED = "stopped"  # a column of points: how many trials had not converged
 CONVERGED, BUDGET = "converged", "budget"  # how training ended, as a summary says it
@@ -143,6 +144,11 @@ def next_seed(results: pd.DataFrame) -> pd.DataFrame:
 def interval_of(point: pd.Series) -> MeanInterval:
     """A row of `over_seeds` as a MeanInterval."""
     return MeanInterval(point["mean"], point["low"], point["high"], int(point["seeds"]))
+
+
+def length_name(task: str) -> str:
+    """What the length of a task is, with its unit."""
+    return "distance (words)" if task in TASKS_IN_WORDS else "length (tokens)"
 
 
 def task_name(task: object, vocabulary: object) -> str:

@@ -8,7 +8,7 @@ from analysis.figures.lines import distance_apart, draw_chance, draw_error_bars,
 from analysis.figures.panels import legend, panels
 from analysis.figures.registry import register
 from analysis.figures.style import CHANCE, styles, styles_of
-from analysis.statistics.summaries import PROPORTION, SETTING, by_setting, over_seeds, within_training
+from analysis.statistics.summaries import PROPORTION, SETTING, by_setting, length_name, over_seeds, within_training
 from analysis.tables.architectures import Architectures
 
 ACCURACIES = {
@@ -41,7 +41,7 @@ def accuracy_figure(results: pd.DataFrame, architectures: Architectures) -> Char
                 draw_chance(axes, results, setting.task, setting.vocabulary, shown["length"])
             draw_error_bars(axes, shown, "length", looks, apart=distance_apart(axes, shown, "length"))
             proportion_axis(axes, label)
-            length_axis(axes, shown["length"], "Length (tokens)")
+            length_axis(axes, shown["length"], length_name(setting.task).capitalize())
             axes.set_title(str(setting), loc="left")
     legend(figure, styles_of(looks, points["arch"]), [CHANCE], columns=4)
     caption = (

@@ -16,6 +16,7 @@ from analysis.statistics.summaries import (
     PROPORTION,
     SETTING,
     by_setting,
+    length_name,
     longest,
     over_seeds,
     stopped_names,
@@ -103,7 +104,7 @@ def _panels(
         if setting.limit:
             axes.axvline(setting.limit, **{**TRAIN_LENGTH, "label": None})
         proportion_axis(axes)
-        length_axis(axes, shown["length"], "Length (tokens)")
+        length_axis(axes, shown["length"], length_name(setting.task).capitalize())
         label_leftmost(axes, label)
         mark = " (not converged)" if stopped_names(shown) else ""
         axes.set_title(f"{looks[arch].name}{mark},\n{setting.task}", loc="left")

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.text import Text
 
 from analysis.figures.chart import save_chart
 from analysis.figures.length.accuracy import accuracy_figure
@@ -12,8 +13,10 @@ from analysis.figures.registry import section_charts
 from analysis.figures.style import styles
 from analysis.report.command import main as report
 from analysis.statistics.intervals import mean_interval
+from analysis.statistics.summaries import TASKS_IN_WORDS
 from analysis.tables.architectures import Architectures
 from analysis.tables.trial_folders import load_runs
+from data.tasks import IN_WORDS
 from tests.helpers.analysis_tables import ARCHITECTURES, plausible_rows, write_sweep, write_trial
 
 
@@ -123,12 +126,29 @@ def test_position_map_has_a_row_an_architecture_and_a_column_a_position(charts):
 
 def test_length_generalisation_has_a_panel_a_train_length(charts):
     chart = charts["length_generalisation"]
-    assert [axes.get_title(loc="left").splitlines()[1] for axes in chart.figure.axes] == [
+    assert [axes.get_title(loc="left").split(",")[2].strip() for axes in chart.figure.axes] == [
         "trained up to 5", "trained up to 10",
     ]  # fmt: skip
     curve = chart.points.query("arch == 'GRU' and train_length == 5")
     np.testing.assert_array_equal(drawn(chart.figure.axes[0])["GRU"], curve[["eval_length", "mean"]])
     assert curve["eval_length"].tolist() == [5, 10, 20]
+
+
+def test_the_length_of_a_task_in_words_is_a_distance_and_titles_do_not_leave_their_panels(tmp_path):
+    assert set(TASKS_IN_WORDS) == set(IN_WORDS)
+    rows = [(length, None, "greedy_token_accuracy", 0.9) for length in (10, 20, 40)]
+    for task in ("copy", *TASKS_IN_WORDS):
+        write_trial(tmp_path, rows=rows, length=20, task=task, vocabulary=218, min_train_length=1)
+    results = load_runs([tmp_path]).results
+    for draw in (length_generalisation_figure, accuracy_figure):
+        chart = draw(results, Architectures())
+        assert chart is not None
+        chart.figure.draw_without_rendering()
+        for axes in (axes for axes in chart.figure.axes if axes.get_visible()):
+            in_words = not axes.get_title(loc="left").startswith("copy")
+            assert axes.get_xlabel().endswith("istance (words)" if in_words else "ength (tokens)")
+            (title,) = (text for text in axes.findobj(Text) if text.get_text() == axes.get_title(loc="left"))
+            assert title.get_window_extent().x1 <= axes.get_window_extent().x1 + 5
 
 
 def test_no_length_generalisation_without_other_lengths(tmp_path):
