@@ -15,34 +15,39 @@ from experiments.sweep.sweep_file import read_sweep
 from tests.helpers.documents import DOCS, README, ROOT
 
 REFERENCE = DOCS / "reference"
-REPORTS = [
-    (tables.split(), figures.split())
-    for tables, figures in re.findall(
-        r"^\t\$\(BIN\)/lengthwise report (.*) --output docs --figures (.*)$", (ROOT / "Makefile").read_text(), re.M
+REPORTS = [  # folders of tables, the folder that has figures/, and what is drawn
+    (tables.split(), output, figures.split())
+    for tables, output, figures in re.findall(
+        r"^\t\$\(BIN\)/lengthwise report (.*) --output (docs\S*) --figures (.*)$", (ROOT / "Makefile").read_text(), re.M
     )
 ]
 
 
 def test_every_measured_figure_of_the_pages_is_drawn_by_make_report() -> None:
     pages = [README, *(path.read_text() for path in DOCS.glob("*.md"))]
-    shown = {name for page in pages for name in re.findall(r"!\[.*?\]\((?:docs/)?figures/(\w+)\.png\)", page)}
-    of_reports = {name for name in shown if not name.startswith("reproduction_")}  # another test has the others
-    assert of_reports == {name for _, figures in REPORTS for name in figures}
+    shown = {
+        f"{folder}figures/{name}"
+        for page in pages
+        for folder, name in re.findall(r"!\[.*?\]\((?:docs/)?(\w+/)?figures/(\w+)\.png\)", page)
+    }
+    of_reports = {name for name in shown if "reproduction_" not in name}  # another test has the others
+    drawn = {(f"{output}/figures/{name}").partition("/")[2] for _, output, figures in REPORTS for name in figures}
+    assert of_reports == drawn
 
 
 def test_every_committed_table_of_runs_is_drawn_by_make_report() -> None:
     folders = {path.parent for path in REFERENCE.rglob("*.csv*")} - {REFERENCE / "multi30k", REFERENCE / "word_vectors"}
-    assert folders == {ROOT / folder for tables, _ in REPORTS for folder in tables}
+    assert folders == {ROOT / folder for tables, _, _ in REPORTS for folder in tables}
 
 
 @pytest.mark.usefixtures("undrawn")
-@pytest.mark.parametrize(("tables", "figures"), REPORTS, ids=lambda names: names[-1])
+@pytest.mark.parametrize(("tables", "output", "figures"), REPORTS, ids=[figures[-1] for *_, figures in REPORTS])
 def test_the_committed_tables_make_the_points_of_the_committed_figures(
-    tables: list[str], figures: list[str], tmp_path: Path
+    tables: list[str], output: str, figures: list[str], tmp_path: Path
 ) -> None:
     assert main([*(str(ROOT / table) for table in tables), "--output", str(tmp_path), "--figures", *figures]) == 0
     for name in figures:
-        made, committed = (folder / "figures" / f"{name}.csv" for folder in (tmp_path, DOCS))
+        made, committed = (folder / "figures" / f"{name}.csv" for folder in (tmp_path, ROOT / output))
         pd.testing.assert_frame_equal(pd.read_csv(made), pd.read_csv(committed), rtol=1e-6, obj=name)
         assert plt.imread(committed.with_suffix(".png")).std() > 0, f"{name} is blank"
 
