@@ -61,8 +61,7 @@ def drop_spans(sentences: np.ndarray, lengths: np.ndarray, words: np.ndarray, vo
     Deviations: the number of dropped tokens is exact, and spans are cut as T5 cuts them (Raffel et al. 2020, section
     3.1.4: all ways of cutting are equally likely); none is empty, and no two of them touch.
 
-    Args:
-        see `mask`.
+    The arguments are those of `mask`.
     """
     size, column = sentences.shape[1], np.arange(sentences.shape[1])[None, :]
     cuts, gaps, _ = _streams(words, size)
@@ -89,8 +88,7 @@ def hide_all(sentences: np.ndarray, lengths: np.ndarray, words: np.ndarray, voca
     """Language modelling (GPT, Radford et al. 2018, section 3.1): each token from those before it. The source is one
     token that says nothing, BOS.
 
-    Args:
-        see `mask`.
+    The arguments are those of `mask`.
     """
     return Hidden(np.full((len(sentences), 1), BOS), np.ones_like(lengths), None)
 
