@@ -14,7 +14,7 @@ from analysis.figures.style import COLUMN_WIDTH, TEXT_WIDTH, Style
 Group = TypeVar("Group")
 
 LONGEST_LABEL = 28  # letters, of which four columns of a legend fit beside each other
-UNBROKEN = "\N{NO-BREAK SPACE}"
+UNBROKEN = "\N{NO-BREAK SPACE}"  # where a title must not end its line
 TITLE_LETTER = 4.1  # points, the mean of a title
 
 

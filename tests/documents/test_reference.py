@@ -31,7 +31,7 @@ def test_every_measured_figure_of_the_pages_is_drawn_by_make_report() -> None:
         for folder, name in re.findall(r"!\[.*?\]\((?:docs/)?(\w+/)?figures/(\w+)\.png\)", page)
     }
     of_reports = {name for name in shown if "reproduction_" not in name}  # another test has the others
-    drawn = {(f"{output}/figures/{name}").partition("/")[2] for _, output, figures in REPORTS for name in figures}
+    drawn = {f"{output}/figures/{name}".partition("/")[2] for _, output, figures in REPORTS for name in figures}
     assert of_reports == drawn
 
 

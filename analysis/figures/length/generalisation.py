@@ -8,7 +8,7 @@ from analysis.figures.lines import distance_apart, draw_chance, draw_error_bars,
 from analysis.figures.panels import label_leftmost, legend, split_by, title, wrapped_panels
 from analysis.figures.registry import register
 from analysis.figures.style import CHANCE, TEXT_WIDTH, TRAIN_LENGTH, styles, styles_of
-from analysis.statistics.summaries import PROPORTION, TASK, length_name, measured, over_seeds, task_name
+from analysis.statistics.summaries import PROPORTION, TASK, TaskSetting, length_name, measured, over_seeds
 from analysis.tables.architectures import Architectures
 
 MOST_COLUMNS = 4
@@ -35,7 +35,7 @@ def length_generalisation_figure(results: pd.DataFrame, architectures: Architect
         proportion_axis(axes)
         label_leftmost(axes, "Greedy token accuracy")
         length_axis(axes, [*shown["eval_length"], length], f"Test {length_name(task)}")
-        title(axes, f"{task_name(task, vocabulary)}, trained up to {length}")
+        title(axes, str(TaskSetting(task, vocabulary, length)))
     legend(figure, styles_of(looks, points["arch"]), [TRAIN_LENGTH, CHANCE], columns=4)
     caption = (
         "Greedy token accuracy against the length of the test sources, a panel for each greatest length in "

@@ -17,6 +17,7 @@ from analysis.statistics.summaries import (
     PROPORTION,
     STOPPED,
     TASK,
+    TaskSetting,
     longest,
     over_seeds,
     seeds_phrase,
@@ -58,7 +59,7 @@ def learning_figure(curves: pd.DataFrame, trials: pd.DataFrame, architectures: A
         _draw(left, shown, "minutes", looks)
         _draw(right, shown, "step", looks)
         left.set_ylabel(METRICS[metric][0])
-        left.set_title(f"{task_name(task, vocabulary)}, trained up to {length}", loc="left")
+        left.set_title(str(TaskSetting(task, vocabulary, length)), loc="left")
         label_lines(right, shown, "step", looks, HEIGHT - AROUND)
     spread = (
         "One seed, so without intervals."

@@ -2,9 +2,9 @@
 
 What CUDA would refuse, this device refuses: tensors of two devices in one operation, NumPy's view of a tensor, a
 backward pass of cuDNN's recurrent layers in evaluation mode. It refuses float64 as Apple's MPS does, unless
-`seen.has_float64` is set. What a GPU would be asked to do is counted: operations,
-each taken for one kernel, and waits of the host for the device with the line of code that waits. Code takes the
-branches meant for devices other than the CPU.
+`seen.has_float64` is set. What a GPU would be asked to do is counted: operations, each taken for one kernel, and waits
+of the host for the device with the line of code that waits. Code takes the branches meant for devices other than the
+CPU.
 
     with pretend_device() as seen:
         model.to(DEVICE); ...
