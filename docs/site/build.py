@@ -34,6 +34,7 @@ REPORTS = {
         "one model for all lengths up to 20, within and beyond them; gradients at initialisation; the cost of a step",
         ["bottleneck", "gradients", "parallelism"],
     ),
+    "up_to_40": ("one model for all lengths up to 40, two seeds", ["up_to_40"]),
     "language": ("tasks in words: accuracy by the distance of two words that have to meet", ["language"]),
     "by_length": ("text: BLEU against source length, English to German", ["by_length"]),
 }
