@@ -108,6 +108,7 @@ def test_a_run_shows_flat_keys_curves_tables_and_images_and_comes_back_as_the_sa
         assert mirrored == local and local["attends"] is True
         assert not secret_files(tmp_path)
     wandb_runs.mirror.cache_clear()
+    monkeypatch.setattr(wandb_runs, "TIMEOUT_SECONDS", 2)
     capsys.readouterr()
     assert_same(load_runs([tmp_path / "local"]), load_runs([PROJECT]))  # the server is gone, the mirror is not
     assert "using the 1 runs in" in capsys.readouterr().err
