@@ -5,6 +5,7 @@ Shapes: B sequences, T target positions (EOS included), V target vocabulary.
 
 import math
 from collections.abc import Callable
+from inspect import signature
 from typing import Any, Literal, cast
 
 import lightning.pytorch as pl
@@ -112,7 +113,9 @@ class LitSeq2Seq(Seq2Seq, pl.LightningModule):
 
     def _scheduled_sampling(self, batch: Batch) -> Tensor:
         """(B, T, V) logits of steps that read the reference token or the model's own choice."""
-        state = self.start(self.encode(batch.source, batch.source_lengths))
+        # Not every encoder asks what the host knows of the lengths; those that do spare a GPU a wait by it.
+        known = {"on_host": batch.on_host} if "on_host" in signature(self.encode).parameters else {}
+        state = self.start(self.encode(batch.source, batch.source_lengths, **known))
         token = batch.target_in[:, 0]
         steps = []
         for position in range(batch.target_in.shape[1]):

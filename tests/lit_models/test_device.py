@@ -18,7 +18,7 @@ from lit_models.decoding.decoder import Decoding, decode
 from lit_models.decoding.search import LOOK_EVERY_ELSEWHERE, beam_search, greedy, sample
 from lit_models.probes import gradient_flow
 from lit_models.probes.gradient_flow import embedding_gradients, jacobian_norms
-from tests.helpers.models import known, make, sequences
+from tests.helpers.models import every_model, known, label, make, sequences
 from tests.helpers.pretend_device import NAME, OnDevice, Seen, device, pretend_device, recurrent_dtypes
 
 LIMIT = 18
@@ -54,6 +54,7 @@ ON_CPU = {
     "VanillaRNN": (109, 114),
 }
 NO_BOUND = (1e9, 1e9)
+OF_TRAINING = {"teacher_forcing": 0.5, "label_smoothing": 0.1, "word_dropout": 0.1}
 
 
 class OnCPU(TorchDispatchMode):
@@ -106,6 +107,31 @@ def test_a_training_step_never_waits_and_asks_for_no_more_than_it_did(name: str)
         assert here.seen.kernels <= most_on_cpu
 
 
+@pytest.mark.parametrize(
+    ("name", "options"), [*every_model(), *((name, OF_TRAINING) for name in architectures())], ids=label
+)
+def test_every_option_keeps_to_the_device(name: str, options: dict[str, Any], seen: Seen) -> None:
+    """A step that never waits, attention, and greedy outputs."""
+    batch = sequences(5, 12)
+    here = make(name, known(name, options))
+    there, on_device = copy.deepcopy(here).to(device()), moved(batch)
+    losses, attentions, outputs = [], [], []
+    for model, given in ((there, on_device), (here, batch)):
+        seen.reset()
+        torch.manual_seed(0)  # of positions that are drawn
+        loss = model.train().training_step(given, 0)
+        loss.backward()
+        assert not seen.waits
+        with torch.no_grad():
+            attention = model.eval()(given, need_attention=True).attention
+            outputs.append(greedy(model, given.source, given.source_lengths, 4).cpu())
+        losses.append(loss.item())
+        attentions.append(attention.cpu() if attention is not None else None)
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+    torch.testing.assert_close(*attentions, rtol=1e-3, atol=1e-5)
+    assert torch.equal(*outputs)
+
+
 @pytest.mark.parametrize("name", architectures())
 def test_decoding_looks_at_what_has_ended_every_so_many_tokens_and_finds_the_same(name: str) -> None:
     here, batch = make(name, known(name, {"num_layers": 1})), sequences(3)
@@ -148,6 +174,35 @@ def test_a_sample_that_has_ended_is_not_scored_on(seen: Seen) -> None:
 def _seen() -> Any:
     with pretend_device() as seen:
         yield seen
+
+
+@pytest.mark.parametrize(
+    ("decoding", "length_forced"),
+    [
+        (Decoding(method="greedy"), True),
+        (Decoding(beam_size=4, length_penalty=0.0), True),
+        (Decoding(beam_size=2, length_penalty=2.0), False),
+        (Decoding(method="sample", temperature=0.5, top_k=3), False),
+        (Decoding(method="sample", top_k=5, top_p=0.7), False),
+        (Decoding(method="mbr", samples=4, utility="bleu"), False),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("name", ["LuongLocal", "Transformer", "DeltaNet"])
+def test_every_decoder_runs_on_the_device_and_finds_what_it_finds_on_the_cpu(
+    name: str, decoding: Decoding, length_forced: bool, seen: Seen
+) -> None:
+    here, batch, found = make(name), sequences(3), []
+    n_best = 1 if decoding.method == "greedy" else 2
+    for model, given in ((copy.deepcopy(here).to(device()), moved(batch)), (here, batch)):
+        generator, limits = decoding.generator(model.device), given.source_lengths + 2
+        inputs = (model, given.source, given.source_lengths, limits, decoding, generator, n_best, str, length_forced)
+        best = decode(*inputs)
+        assert best.tokens.device.type == best.scores.device.type == model.device.type
+        assert ((best.tokens.cpu() != PAD).sum(dim=2) <= (batch.source_lengths + 2)[:, None]).all()
+        found.append((best.tokens.cpu(), best.scores.cpu()))
+    if decoding.method in ("greedy", "beam"):  # each device has its own order of draws
+        torch.testing.assert_close(*found, rtol=1e-4, atol=1e-4)
 
 
 def test_minimum_bayes_risk_and_gradient_flow_run_on_a_device(seen: Seen, monkeypatch: pytest.MonkeyPatch) -> None:

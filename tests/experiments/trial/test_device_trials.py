@@ -153,14 +153,17 @@ QUICK = (("GRU", torch.float32), ("LuongGlobal", torch.bfloat16), ("Transformer"
 
 
 @pytest.mark.parametrize(
-    ("name", "precision"),
+    ("name", "precision", "teacher_forcing"),
     [
-        pytest.param(*case, marks=[] if case in QUICK else pytest.mark.slow)
-        for case in itertools.product(architectures(), (torch.float32, torch.bfloat16))
+        *(
+            pytest.param(*case, 1.0, marks=[] if case in QUICK else pytest.mark.slow)
+            for case in itertools.product(architectures(), (torch.float32, torch.bfloat16))
+        ),
+        ("GRU", torch.float32, 0.5),
     ],
 )
 def test_replayed_steps_give_the_losses_and_weights_of_the_steps_themselves(
-    name: str, precision: torch.dtype, graphs: Seen
+    name: str, precision: torch.dtype, teacher_forcing: float, graphs: Seen
 ) -> None:
     def train(model: LitSeq2Seq) -> list[torch.Tensor]:
         optimizer, losses = model.train().make_optimizer(), []
@@ -174,7 +177,8 @@ def test_replayed_steps_give_the_losses_and_weights_of_the_steps_themselves(
             optimizer.zero_grad()
         return [tensor.detach().cpu() for tensor in (*losses, *model.parameters())]
 
-    options = known(name, {"num_layers": 1, "dropout": 0.2, "tied_embeddings": True, "score": "additive"})
+    options = {"num_layers": 1, "dropout": 0.2, "tied_embeddings": True, "score": "additive"}
+    options = known(name, {**options, "teacher_forcing": teacher_forcing})
     expected, model = train(make(name, options).to(device())), make(name, options).to(device())
     with replayed_steps(model) as steps:
         torch.testing.assert_close(train(model), expected, rtol=0, atol=0)
