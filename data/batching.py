@@ -6,7 +6,7 @@ once whatever the number of processes, and a run on two of them equals a run on 
 
 import itertools
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -18,6 +18,8 @@ from data.tasks import Examples
 # each batch a random sample.
 POOL_BATCHES = 50
 ENDLESS = 2**40
+
+Lengths = TypeVar("Lengths", int, torch.Tensor)
 
 
 class ExampleStore:
@@ -95,8 +97,8 @@ class ExampleStore:
         )
 
 
-def decode_limits(source_lengths: torch.Tensor) -> torch.Tensor:
-    """(B,) most tokens worth producing for a text of so many: no translation is that long, a loop would be."""
+def decode_limits(source_lengths: Lengths) -> Lengths:
+    """Most tokens worth producing for a text of so many: no translation is that long, a loop would be."""
     return 2 * source_lengths + 20
 
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from data.batch import PAD, Batch
+from data.batching import decode_limits
 from lit_models.contract import Output, Seq2Seq, require
 from lit_models.decoding.search import greedy
 from lit_models.kernels.loss import smoothed_cross_entropy
@@ -185,8 +186,13 @@ class LitSeq2Seq(Seq2Seq, pl.LightningModule):
         return None
 
     def predict_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> Tensor:
-        """(B, T') greedy tokens, computed in the precision of the weights: in bfloat16 close calls would be ties."""
+        """(B, T') greedy tokens, computed in the precision of the weights: in bfloat16 close calls would be ties.
+
+        They end where the longest target does, unless the end of an output decides, as where its last answer counts.
+        """
         limits = batch.target_out.shape[1] if batch.decode_limits is None else batch.decode_limits
+        if batch.answers is not None:
+            limits = decode_limits(batch.source_lengths)
         with torch.autocast(self.device.type, enabled=False):
             return greedy(self, batch.source, batch.source_lengths, limits)
 

@@ -172,8 +172,10 @@ class SequenceMetrics(nn.Module):
         self.token_accuracy.update(forced == words, is_scored)
         self.exact_match.update(_all_right(forced, target), real)
         if decoded is not None:
-            decoded = _as_wide(decoded, target)
-            self.greedy_token_accuracy.update(*_scored(decoded, words, batch.answers))
+            whole, decoded = decoded, _as_wide(decoded, target)
+            # The last answer of an output may stand behind the place where the longest target ends.
+            shown = decoded if batch.answers is None else whole
+            self.greedy_token_accuracy.update(*_scored(shown, words, batch.answers))
             right = _all_right(decoded, target)
             self.greedy_exact_match.update(right, real)
             self.by_position.update(decoded, words)

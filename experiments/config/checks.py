@@ -11,6 +11,7 @@ import lightning.pytorch as pl
 from jsonargparse import Namespace
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 
+from data.batching import decode_limits
 from data.datamodule import Seq2SeqDataModule
 from data.tasks import TASKS
 from experiments.config.arguments import require_threads
@@ -103,7 +104,10 @@ def check_task(model: type[LitSeq2Seq], options: dict[str, Any], data: Seq2SeqDa
     longest = data.eval_lengths[-1]
     try:
         task = TASKS[data.task]
-        model.check_lengths(task.longest_source(longest), task.longest_target(longest) + 1, options)
+        source, target = task.longest_source(longest), task.longest_target(longest) + 1
+        if task.answers:  # then an output may be as long as it likes
+            target = max(target, decode_limits(source))
+        model.check_lengths(source, target, options)
     except ValueError as error:
         raise UsageError(f"{error}; the longest tested has {longest} (data.eval_lengths)") from None
 

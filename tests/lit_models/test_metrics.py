@@ -85,6 +85,15 @@ def test_of_answers_the_last_counts_wherever_it_stands() -> None:
     assert accuracy("exact_match", [[C, B, EOS], [C, EOS, PAD]]) == 0.5
 
 
+def test_an_answer_behind_the_end_of_the_longest_target_counts_too() -> None:
+    metrics = SequenceMetrics()
+    decoded = torch.tensor([[A, A, A, A, B, EOS], [A, A, A, A, A, A]])
+    metrics.update(batch()._replace(answers=torch.tensor([B, C])), logits_for(RIGHT, 0.5), None, decoded)
+    values = metrics.compute()
+    assert values["greedy_token_accuracy"] == 0.5
+    assert (values["greedy_exact_match"], values["greedy_ended_late"]) == (0, 1)
+
+
 def test_exact_match_wants_eos_too_and_ignores_what_follows_it() -> None:
     wrong_eos = torch.tensor([[A, B, A], [C, EOS, PAD]])
     noise_behind_eos = torch.tensor([[A, B, EOS], [C, EOS, A]])

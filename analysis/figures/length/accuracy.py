@@ -1,56 +1,67 @@
-"""The figure of accuracy against length: the fixed-context bottleneck itself."""
+"""The figures of accuracy against length: the fixed-context bottleneck itself."""
+
+from collections import Counter
 
 import pandas as pd
 
 from analysis.figures.axes import length_axis, proportion_axis
 from analysis.figures.chart import Chart
 from analysis.figures.lines import distance_apart, draw_chance, draw_error_bars, spread_phrase
-from analysis.figures.panels import legend, panels
+from analysis.figures.panels import label_leftmost, legend, title, wrapped_panels
 from analysis.figures.registry import register
 from analysis.figures.style import CHANCE, styles, styles_of
 from analysis.statistics.summaries import PROPORTION, SETTING, by_setting, length_name, over_seeds, within_training
 from analysis.tables.architectures import Architectures
 
-ACCURACIES = {
-    "greedy_token_accuracy": "Greedy token accuracy",
-    "greedy_exact_match": "Greedy exact match",
-}
-
 
 @register(
     "accuracy", "bottleneck", 1,
-    "Lines that fall with the length belong to models that lose information; lines that stay at the top do "
-    "not. Exact match falls first, because one wrong token is enough.",
+    "Lines that fall with the length belong to models that lose information; lines that stay at the top do not.",
 )  # fmt: skip
 def accuracy_figure(results: pd.DataFrame, architectures: Architectures) -> Chart | None:
-    """Token accuracy and exact match against length, each model tested at lengths it was trained on."""
-    rows = pd.concat([within_training(results, metric) for metric in ACCURACIES])
+    """Token accuracy against length, each model tested at lengths it was trained on."""
+    share = (
+        "the share of target tokens right at their position. The dotted line is chance, the best guess that does not "
+    )
+    return _figure("accuracy", "greedy_token_accuracy", f"{share}see the source", results, architectures)
+
+
+@register("exact_match", "bottleneck", 5, "Exact match falls before token accuracy: one wrong token is enough.")
+def exact_match_figure(results: pd.DataFrame, architectures: Architectures) -> Chart | None:
+    """Exact match against length, each model tested at lengths it was trained on."""
+    return _figure(
+        "exact_match", "greedy_exact_match", "the share of sequences without any error", results, architectures
+    )
+
+
+def _figure(name: str, metric: str, meaning: str, results: pd.DataFrame, architectures: Architectures) -> Chart | None:
+    rows = within_training(results, metric)
     if rows.empty:
         return None
-    points = over_seeds(rows, [*SETTING, "metric", "arch", "length"], PROPORTION)
+    points = over_seeds(rows, [*SETTING, "arch", "length"], PROPORTION)
     looks = styles(results["arch"], architectures)
     settings = by_setting(points)
-    figure, grid = panels(len(settings), 2, height=2.2)
-    for (setting, of_setting), row in zip(settings, grid, strict=True):
-        for axes, (metric, label) in zip(row, ACCURACIES.items(), strict=True):
-            shown = of_setting[of_setting["metric"] == metric]
-            if shown.empty:
-                axes.set_visible(False)
-                continue
-            if metric == "greedy_token_accuracy":
-                draw_chance(axes, results, setting.task, setting.vocabulary, shown["length"])
-            draw_error_bars(axes, shown, "length", looks, apart=distance_apart(axes, shown, "length"))
-            proportion_axis(axes, label)
-            length_axis(axes, shown["length"], length_name(setting.task).capitalize())
-            axes.set_title(str(setting), loc="left")
-    legend(figure, styles_of(looks, points["arch"]), [CHANCE], columns=4)
+    # A row holds the greatest lengths in training of one task, where there are several.
+    most = max(Counter((setting.task, setting.vocabulary) for setting, _ in settings).values())
+    has_chance = metric == "greedy_token_accuracy"
+    figure, cells = wrapped_panels(settings, max(2, most), height=2.2)
+    for axes, (setting, shown) in cells:
+        if has_chance:
+            draw_chance(axes, results, setting.task, setting.vocabulary, shown["length"])
+        draw_error_bars(axes, shown, "length", looks, apart=distance_apart(axes, shown, "length"))
+        proportion_axis(axes)
+        label_leftmost(axes, metric.replace("_", " ").capitalize())
+        length_axis(axes, shown["length"], length_name(setting.task).capitalize())
+        title(axes, str(setting))
+    legend(figure, styles_of(looks, points["arch"]), [CHANCE] if has_chance else [])
     caption = (
-        "Accuracy of free-running greedy decoding against length: the share of target tokens right at "
-        "their position (left) and of sequences without any error (right). "
+        f"{metric.replace('_', ' ').capitalize()} against length, of outputs that a model writes freely: {meaning}. "
         f"{_models(points)}; {spread_phrase(points, 'values of one seed')}, cut at 0 and 1. Points of one length "
-        "are drawn side by side. The dotted line is chance, the best guess that does not see the source."
+        "are drawn side by side."
     )
-    return Chart("accuracy", figure, points, caption)
+    if has_chance:
+        caption += " The dotted line is chance, the best guess that does not see the source."
+    return Chart(name, figure, points, caption)
 
 
 def _models(points: pd.DataFrame) -> str:

@@ -1,5 +1,7 @@
 """Figures show exactly the points beside them, and every architecture in its own style."""
 
+import itertools
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -55,14 +57,14 @@ def bars(axes):
 
 
 def test_every_figure_is_drawn(charts):
-    assert list(charts) == ["accuracy", "bits", "accuracy_by_position", "length_generalisation"]
+    assert list(charts) == ["accuracy", "bits", "accuracy_by_position", "exact_match", "length_generalisation"]
 
 
-@pytest.mark.parametrize(("panel", "metric"), [(0, "greedy_token_accuracy"), (1, "greedy_exact_match")])
-def test_accuracy_panels_show_the_points_of_the_csv(charts, panel, metric):
-    chart = charts["accuracy"]
-    points = chart.points[chart.points["metric"] == metric]
-    axes = chart.figure.axes[panel]
+@pytest.mark.parametrize("name", ["accuracy", "exact_match"])
+def test_accuracy_panels_show_the_points_of_the_csv(charts, name):
+    chart = charts[name]
+    points = chart.points
+    axes = chart.figure.axes[0]
     looks = styles(points["arch"], architectures=Architectures())
     assert set(drawn(axes)) == {look.name for look in looks.values()}
     for arch, curve in points.groupby("arch"):
@@ -89,13 +91,28 @@ def test_chance_is_what_trials_say_it_is_or_that_of_a_uniform_guess(tmp_path):
 
 
 def test_points_are_means_over_seeds_at_the_train_length(results, charts):
-    points = charts["accuracy"].points.set_index(["metric", "arch", "length"])
+    points = charts["accuracy"].points.set_index(["arch", "length"])
     values = results.query(
         "metric == 'greedy_token_accuracy' and arch == 'GRU' and train_length == 10 and eval_length == 10"
     )["value"]
     assert len(values) == 3
     expected = mean_interval(values.to_numpy()).clipped(0, 1)
-    assert tuple(points.loc[("greedy_token_accuracy", "GRU", 10)][["mean", "low", "high", "seeds"]]) == expected
+    assert tuple(points.loc[("GRU", 10)][["mean", "low", "high", "seeds"]]) == expected
+
+
+def test_the_limits_of_a_task_stand_side_by_side(tmp_path):
+    rows = [(length, None, "greedy_token_accuracy", 0.9) for length in (5, 10)]
+    for limit in (10, 20, 40):
+        for task in ("copy", "reverse"):
+            write_trial(tmp_path, rows=rows, length=limit, task=task, min_train_length=1)
+    chart = accuracy_figure(load_runs([tmp_path]).results, Architectures())
+    assert chart is not None
+    titles = [axes.get_title(loc="left") for axes in chart.figure.axes]
+    expected = itertools.product(("copy", "reverse"), (10, 20, 40))
+    for title, (task, limit) in zip(titles, expected, strict=True):
+        assert title.startswith(task) and title.endswith(f"trained up to {limit}")
+    place = chart.figure.axes[-1].get_subplotspec()
+    assert place is not None and (place.rowspan.start, place.colspan.start) == (1, 2)
 
 
 def test_intervals_of_proportions_stay_within_0_and_1(tmp_path):

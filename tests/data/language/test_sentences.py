@@ -4,11 +4,13 @@ import hashlib
 
 import numpy as np
 import pytest
+import torch
 
 from data.batch import EOS, FIRST_TOKEN, PAD, UNK
 from data.datamodule import Seq2SeqDataModule
 from data.language.word_tokenizer import WordTokenizer
 from data.tasks import IN_WORDS, SPLITS, TASKS, generate, lengths_to_test
+from lit_models.vanilla_rnn import VanillaRNN
 from tests.helpers.languages import drawn
 
 DIGESTS = {
@@ -75,6 +77,18 @@ def test_the_word_that_is_scored_travels_with_every_batch() -> None:
             assert batch.answers is not None
             assert [words[token - FIRST_TOKEN] for token in batch.answers.tolist()] == ["NN", "NNS"]
     assert next(iter(Seq2SeqDataModule("copy", length=5, train_examples=8).train_dataloader())).answers is None
+
+
+def test_a_model_writes_until_it_ends_where_the_last_answer_counts() -> None:
+    """However short the targets are: an output that is too long has its answer behind them."""
+    data = Seq2SeqDataModule("coreference", length=5, train_examples=8, validation_examples=4, test_examples=4)
+    batch, size = next(iter(data.val_dataloader())), data.target_vocab_size
+    model = VanillaRNN(source_vocab_size=size, target_vocab_size=size, hidden_size=4, dropout=0.0).eval()
+    (bias,) = (one for name, one in model.named_parameters() if name.endswith("bias") and len(one) == size)
+    torch.nn.init.constant_(bias, -1e3)
+    torch.nn.init.zeros_(bias[-1:])  # it repeats one word
+    written = model.predict_step(batch, 0)
+    assert (written != PAD).sum(dim=1).tolist() == (2 * batch.source_lengths + 20).tolist()
 
 
 def test_distances_to_test_begin_where_the_task_does() -> None:
