@@ -31,10 +31,9 @@ REMOTE_SCRIPT = re.compile(r'<script src="https://unpkg\.com/[^>]*></script>')  
 SHOWN_AS_THEY_ARE = {".png", ".csv", ".gz", ".json"}
 REPORTS = {
     "reference": (
-        "one model for all lengths up to 20, within and beyond them; gradients at initialisation; the cost of a step",
+        "one model for all lengths up to 20 or 40, within and beyond; gradients at initialisation; the cost of a step",
         ["bottleneck", "gradients", "parallelism"],
     ),
-    "up_to_40": ("one model for all lengths up to 40, two seeds", ["up_to_40"]),
     "language": ("tasks in words: accuracy by the distance of two words that have to meet", ["language"]),
     "by_length": ("text: BLEU against source length, English to German", ["by_length"]),
 }
