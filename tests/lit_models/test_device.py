@@ -205,6 +205,17 @@ def test_every_decoder_runs_on_the_device_and_finds_what_it_finds_on_the_cpu(
         torch.testing.assert_close(*found, rtol=1e-4, atol=1e-4)
 
 
+def test_a_large_vocabulary_is_searched_on_the_device(seen: Seen) -> None:
+    here, batch = make("GRU", {"target_vocab_size": 500}), sequences(3)
+    there, given = copy.deepcopy(here).to(device()), moved(batch)
+    for size in (1, 3):
+        found = [
+            beam_search(model, rows.source, rows.source_lengths, 6, beam_size=size).tokens.cpu()
+            for model, rows in ((there, given), (here, batch))
+        ]
+        assert torch.equal(*found)
+
+
 def test_minimum_bayes_risk_and_gradient_flow_run_on_a_device(seen: Seen, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gradient_flow, "ITERATIONS", 3)
     model, batch = make("LSTM").to(device()), moved(sequences(3))
