@@ -4,12 +4,14 @@ Shapes: B sequences a batch, S source positions, T target positions (EOS include
 """
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from torch import Tensor
 
 PAD, BOS, EOS, UNK = 0, 1, 2, 3
 FIRST_TOKEN = 4  # the first id that stands for a word of the vocabulary
+
+Lengths = TypeVar("Lengths", int, Tensor)
 
 
 @dataclass(frozen=True)
@@ -66,3 +68,8 @@ class Batch(NamedTuple):
     decode_limits: Tensor | None = None
     answers: Tensor | None = None
     on_host: OnHost | None = None
+
+
+def decode_limits(source_lengths: Lengths) -> Lengths:
+    """Most tokens worth producing for a text of so many: no translation is that long, a loop would be."""
+    return 2 * source_lengths + 20

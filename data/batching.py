@@ -6,20 +6,18 @@ once whatever the number of processes, and a run on two of them equals a run on 
 
 import itertools
 from collections.abc import Iterator, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
 
-from data.batch import BOS, EOS, PAD, Batch, OnHost
+from data.batch import BOS, EOS, PAD, Batch, OnHost, decode_limits
 from data.tasks import Examples
 
 # Batches whose rows are sorted by length together: many enough to waste little padding, few enough to keep
 # each batch a random sample.
 POOL_BATCHES = 50
 ENDLESS = 2**40
-
-Lengths = TypeVar("Lengths", int, torch.Tensor)
 
 
 class ExampleStore:
@@ -95,11 +93,6 @@ class ExampleStore:
             answers=self.answers,
             on_host=OnHost(bool((source_lengths < source_width).any()), longest),
         )
-
-
-def decode_limits(source_lengths: Lengths) -> Lengths:
-    """Most tokens worth producing for a text of so many: no translation is that long, a loop would be."""
-    return 2 * source_lengths + 20
 
 
 def _with_boundaries(examples: Examples) -> tuple[torch.Tensor, torch.Tensor]:

@@ -14,8 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
-from data.batch import PAD, Batch
-from data.batching import decode_limits
+from data.batch import PAD, Batch, decode_limits
 from lit_models.contract import Output, Seq2Seq, require
 from lit_models.decoding.search import greedy
 from lit_models.kernels.loss import smoothed_cross_entropy

@@ -11,7 +11,7 @@ import lightning.pytorch as pl
 from jsonargparse import Namespace
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 
-from data.batching import decode_limits
+from data.batch import decode_limits
 from data.datamodule import Seq2SeqDataModule
 from data.tasks import TASKS
 from experiments.config.arguments import require_threads

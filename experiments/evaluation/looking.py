@@ -3,7 +3,7 @@
 Shapes: S source and T target tokens, W of one stack, M numbers of a vector.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -14,8 +14,7 @@ from analysis.figures.attention.looks import Look
 from analysis.statistics.attention.antecedents import Antecedent, Followed, followed
 from analysis.statistics.attention.word_alignments import project_to_words, words_from_pieces, words_of_pieces
 from analysis.tables.attention_files import HEAD
-from data.batch import BOS, EOS, FIRST_TOKEN, Batch
-from data.batching import decode_limits
+from data.batch import BOS, EOS, FIRST_TOKEN, Batch, decode_limits
 from data.language.coreference import antecedent
 from data.tasks import TASKS, generate
 from experiments.errors import UsageError
@@ -71,7 +70,8 @@ class Looker:
         return Looked(words_from_pieces(pieces), self._words(written, of_target=True), looks, of_words)
 
     def follow(self, antecedents: Sequence[Antecedent]) -> dict[tuple[str, int, int], Followed]:
-        """By kind, layer and head, how well heads that look at the source from within it follow antecedents.
+        """By kind, layer and head, how well heads follow antecedents: those that look at the source from within it and,
+        where the translation is known, those that look at it while the word is written.
 
         Raises:
             UsageError: the model has no such attention.
@@ -83,16 +83,17 @@ class Looker:
                 rows.setdefault(place, []).append(row)
         if not rows:
             name = self.model.display_name
-            raise UsageError(f"--antecedents: {name} has no self-attention, by which a word could look at another")
+            how = "no attention at all" if antecedents[0].translation else "no self-attention"
+            raise UsageError(f"--antecedents: {name} has {how}, by which a word could look at another")
         return {place: followed(weights, antecedents) for place, weights in rows.items()}
 
     @torch.no_grad()
     def _rows(self, one: Antecedent) -> dict[tuple[str, int, int], np.ndarray]:
         """What the word that looks weighs each word that it can see, by kind, layer and head."""
         row = self._tokens(one.sentence)
-        words = list(range(len(row)))
-        if self.translator:
-            words = self.translator.words(one.sentence, self.translator.source)
+        words = (
+            self.translator.words(one.sentence, self.translator.source) if self.translator else list(range(len(row)))
+        )
         if one.looking > max(words):
             raise ValueError(f"the tokenizer leaves nothing of word {one.looking + 1} of '{one.sentence}'")
         batch, rows = _batch(row, [EOS]), {}  # what is written makes no difference to the source
@@ -103,6 +104,13 @@ class Looker:
                 seen = one.looking + 1 if stack.causal else max(places) + 1
                 for (layer, head), weights in _heads(stack.layers, places, places).items():
                     rows[stack.stack, layer, head] = weights[one.looking, :seen]
+        if one.translation and self.translator:
+            written = [*self.translator.encode([one.translation], self.translator.target)[0], EOS]
+            rows_of = self.translator.words(one.translation, self.translator.target)
+            rows_of.append(max(rows_of) + 1)
+            for (layer, head), weights in self._cross_attention(_batch(row, written)).items():
+                by_word = project_to_words(weights.double().numpy(), words, rows_of)
+                rows["cross", layer, head] = by_word[one.written]
         return rows
 
     def _self_look(self, stack: SelfAttention, row: list[int], written: list[int]) -> Look:
@@ -117,15 +125,20 @@ class Looker:
 
     def _cross_look(self, batch: Batch, row: list[int], written: list[int]) -> list[Look]:
         """Attention from each output to the source; empty for a model without."""
+        by_place = self._cross_attention(batch)
+        return [self._from_outputs("cross", by_place, row, written)] if by_place else []
+
+    def _cross_attention(self, batch: Batch) -> dict[tuple[int, int], Tensor]:
+        """(T, S) weights of the only sentence, by layer and head."""
         mean = self.model(batch, need_attention=True).attention
         if mean is None:
-            return []
+            return {}
         by_place = {(1, 1): mean[0]}
         for name, weights in self.model.attention_heads(batch).items():
             match = HEAD.fullmatch(name)
             assert match
             by_place[int(match[1]), int(match[2])] = weights[0]
-        return [self._from_outputs("cross", by_place, row, written)]
+        return by_place
 
     def _gradient_look(self, batch: Batch, row: list[int], written: list[int]) -> Look:
         """How much each output depends on each source token."""
@@ -174,8 +187,18 @@ def known_antecedents(checkpoint: Checkpoint, count: int = 300) -> list[Antecede
         )
     task, length = TASKS[checkpoint.task], int(checkpoint.config["data"]["length"])
     examples = generate(checkpoint.task, 0, task.least_length, length, count, checkpoint.seed, "test")
-    sentences = [symbols(row, checkpoint.task) for row in examples.source.tolist()]
-    return [Antecedent(" ".join(words), *antecedent(words)) for words in sentences]
+    sentences, translations = (
+        [symbols(row, checkpoint.task) for row in rows.tolist()] for rows in (examples.source, examples.target)
+    )
+    answers = {task.words[answer] for answer in task.answers}
+    return [
+        Antecedent(" ".join(words), *antecedent(words), " ".join(written), _last_of(answers, written))
+        for words, written in zip(sentences, translations, strict=True)
+    ]
+
+
+def _last_of(answers: Collection[str], words: Sequence[str]) -> int:
+    return max(place for place, word in enumerate(words) if word in answers)
 
 
 def cosines(vectors: Tensor) -> np.ndarray:

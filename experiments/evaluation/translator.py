@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from analysis.statistics.attention.word_alignments import words_of_pieces
-from data.batch import BOS, EOS, PAD, UNK, Batch
-from data.batching import decode_limits, plan_batches
+from data.batch import BOS, EOS, PAD, UNK, Batch, decode_limits
+from data.batching import plan_batches
 from data.language.word_tokenizer import WordTokenizer
 from data.tasks import IN_WORDS, TASKS
 from data.tokenizer import Tokenizer

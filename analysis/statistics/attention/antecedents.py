@@ -17,12 +17,17 @@ FORM = "a sentence, the position of the word that looks, that of the right word 
 
 
 class Antecedent(NamedTuple):
-    """A sentence with the word that looks, the one it should look at, and one that it should not; counted from 0."""
+    """A sentence with the word that looks, the one it should look at, and one that it should not; counted from 0.
+
+    Where its translation is known, so is the word that stands there for the one that looks.
+    """
 
     sentence: str
     looking: int
     right: int
     wrong: int | None = None
+    translation: str = ""
+    written: int = 0
 
 
 class Followed(NamedTuple):

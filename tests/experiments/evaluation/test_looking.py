@@ -13,7 +13,7 @@ from experiments.errors import UsageError
 from experiments.evaluation.looking import Looker, cosines, known_antecedents
 from experiments.trial.checkpoints import Checkpoint
 from lit_models import architectures
-from lit_models.contract import SelfAttention
+from lit_models.contract import Output, SelfAttention
 from lit_models.probes.gradient_flow import embedding_gradients
 from tests.helpers.models import make
 
@@ -106,10 +106,36 @@ def test_a_task_in_words_is_looked_at_in_words_and_knows_its_antecedents() -> No
     for one in antecedents:
         words = one.sentence.split()
         assert words[one.looking] == "it" and {one.right, one.wrong} == {1, 6}
+        written = one.translation.split()
+        assert written[one.written] in {"er", "sie", "es"} and written[one.written - 1] == "weil"
     assert {one.looking - 6 for one in antecedents} == {2, 3, 4, 5, 6}  # every distance up to that of training
-    assert {score.share.count for score in Looker(checkpoint).follow(antecedents).values()} == {20}
+    scores = Looker(checkpoint).follow(antecedents)
+    assert {kind for kind, _, _ in scores} == {"encoder", "cross"}
+    assert {score.share.count for score in scores.values()} == {20}
     with pytest.raises(UsageError, match="test stands for test sentences of coreference, but"):
         known_antecedents(checkpoint._replace(task="copy"))
+
+
+def test_attention_to_the_antecedent_is_found_where_the_pronoun_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    size = FIRST_TOKEN + len(TASKS["coreference"].words)
+    options = {"source_vocab_size": size, "target_vocab_size": size}
+    model, without = (
+        Checkpoint(make(name, options), "coreference", None, 0, 0, {"data": {"length": 6}})
+        for name in ("Bahdanau", "GRU")
+    )
+    one, *others = known_antecedents(model, 20)
+
+    def planted(batch: Batch, need_attention: bool = True) -> Output:
+        weights = torch.full((1, batch.target_out.shape[1], batch.source.shape[1]), 0.1)
+        weights[0, one.written, one.right] = 0.5
+        return Output(torch.empty(0), weights)
+
+    monkeypatch.setattr(model.model, "forward", planted)
+    scores = Looker(model).follow([one])
+    assert {place: score.share.mean for place, score in scores.items()} == {("cross", 1, 1): 1.0}
+    assert scores["cross", 1, 1].chance == 1 / (len(one.sentence.split()) - 1)  # the full stop belongs to a word
+    with pytest.raises(UsageError, match="GRU has no attention at all"):
+        Looker(without).follow(others)
 
 
 def test_cosines_are_of_directions() -> None:
