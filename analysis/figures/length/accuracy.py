@@ -20,18 +20,15 @@ from analysis.tables.architectures import Architectures
 )  # fmt: skip
 def accuracy_figure(results: pd.DataFrame, architectures: Architectures) -> Chart | None:
     """Token accuracy against length, each model tested at lengths it was trained on."""
-    share = (
-        "the share of target tokens right at their position. The dotted line is chance, the best guess that does not "
-    )
-    return _figure("accuracy", "greedy_token_accuracy", f"{share}see the source", results, architectures)
+    share = "the share of target tokens right at their position"
+    return _figure("accuracy", "greedy_token_accuracy", share, results, architectures)
 
 
 @register("exact_match", "bottleneck", 5, "Exact match falls before token accuracy: one wrong token is enough.")
 def exact_match_figure(results: pd.DataFrame, architectures: Architectures) -> Chart | None:
     """Exact match against length, each model tested at lengths it was trained on."""
-    return _figure(
-        "exact_match", "greedy_exact_match", "the share of sequences without any error", results, architectures
-    )
+    share = "the share of sequences without any error"
+    return _figure("exact_match", "greedy_exact_match", share, results, architectures)
 
 
 def _figure(name: str, metric: str, meaning: str, results: pd.DataFrame, architectures: Architectures) -> Chart | None:
