@@ -8,7 +8,7 @@ import pandas as pd
 from analysis.claims.verdicts import Answer, Claim, Finding, Part, Verdict, across, negated, together, verdict
 from analysis.statistics.intervals import lies_above
 from analysis.statistics.length_fits import KEPT, LEARNT, EffectiveLength, effective_lengths
-from analysis.statistics.summaries import TaskSetting
+from analysis.statistics.summaries import TaskSetting, length_unit
 from analysis.statistics.words import interval
 from analysis.tables.architectures import Architectures
 
@@ -81,7 +81,7 @@ def generalisation_verdict(results: pd.DataFrame, architectures: Architectures) 
 def _of_setting(effective: Sequence[EffectiveLength], architectures: Architectures) -> Finding:
     names = architectures.names(one.arch for one in effective)
     judged = [one for one in effective if has_learnt(one)]
-    limit, longest = effective[0].limit, effective[0].longest
+    limit, longest, unit = effective[0].limit, effective[0].longest, length_unit(effective[0].setting.task)
     lost = across(negated(carries(one)) for one in judged)
     not_judged = [f"{names[one.arch]} ({why_not_judged(one)})" for one in effective if one not in judged]
     measured = [f"{names[one.arch]} {in_words(one)}, n = {one.seeds}" for one in judged]
@@ -89,7 +89,7 @@ def _of_setting(effective: Sequence[EffectiveLength], architectures: Architectur
         measured.append(f"not judged: {', '.join(not_judged)}")
     parts = (
         Part(
-            f"What was learnt up to {limit} tokens is lost by {longest}; effective lengths in tokens",
+            f"What was learnt up to {limit} {unit} is lost by {longest}; effective lengths in {unit}",
             lost,
             "; ".join(measured),
         ),

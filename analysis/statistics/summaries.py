@@ -148,7 +148,12 @@ def interval_of(point: pd.Series) -> MeanInterval:
 
 def length_name(task: str) -> str:
     """What the length of a task is, with its unit."""
-    return "distance (words)" if task in TASKS_IN_WORDS else "length (tokens)"
+    return f"{'distance' if task in TASKS_IN_WORDS else 'length'} ({length_unit(task)})"
+
+
+def length_unit(task: str) -> str:
+    """What the length of a task is counted in."""
+    return "words" if task in TASKS_IN_WORDS else "tokens"
 
 
 def task_name(task: object, vocabulary: object) -> str:

@@ -26,7 +26,7 @@ def generalisation(report: Report) -> Iterator[Block]:
     names = report.architectures.names(one.arch for one in effective)
     yield from titled(Table(
         (
-            "Architecture", "Task", "Accuracy at the shortest length", "at the greatest", "Effective length (tokens)",
+            "Architecture", "Task", "Accuracy at the shortest length", "at the greatest", "Effective length",
             "Times the limit", "n (seeds)",
         ),
         [
@@ -38,7 +38,7 @@ def generalisation(report: Report) -> Iterator[Block]:
         f"The effective length is the greatest at which a model keeps {KEPT:.0%} of its greedy token accuracy above "
         "chance at the shortest length tested, interpolated between lengths in their logarithm; geometric means [95% "
         "t interval over seeds]. `> n`: it keeps it up to the greatest length tested. Below the limit it says that "
-        "not all lengths in training were learnt.",
+        "not all lengths in training were learnt. It is in tokens, of tasks in words in words between two that meet.",
     ), 3)  # fmt: skip
 
 

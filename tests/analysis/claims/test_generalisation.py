@@ -84,6 +84,13 @@ def test_each_limit_is_a_setting() -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(("task", "unit"), [("copy", "tokens"), ("negation", "words")])
+def test_a_task_in_words_is_measured_in_words(task: str, unit: str) -> None:
+    curves = curves_of({"LuongGlobal": SLOWLY, "Transformer": AT_ONCE}, task=task)
+    [finding] = generalisation_verdict(curves, BUILT_IN).findings
+    assert finding.parts[0].statement == f"What was learnt up to 40 {unit} is lost by 80; effective lengths in {unit}"
+
+
 def test_the_effective_length_is_where_the_curve_falls_below_85_percent_of_its_start() -> None:
     curve = {5: 0.8, 20: 0.8, 40: 0.8, 80: 0.56}
     [effective] = effective_lengths(curves_of({"LSTM": curve}, spread=0.0), BUILT_IN)
