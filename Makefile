@@ -3,8 +3,6 @@ PYTHON ?= python3
 BIN := .venv/bin
 # uv installs in a fraction of pip's time; make UV= takes pip all the same.
 UV := $(shell command -v uv 2> /dev/null)
-# Processes of the tests: one more than two cores, since tests of W&B and of killed trials mostly wait.
-TESTERS := 3
 
 .PHONY: help quickstart zoo report docs test test-slow test-all lint clean
 
@@ -63,13 +61,13 @@ docs: .venv/.ready
 	$(BIN)/python docs/site/build.py
 
 test: .venv/.ready
-	$(BIN)/python -m pytest -n $(TESTERS) --dist worksteal -m "not slow"
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
 
 test-slow: .venv/.ready
-	$(BIN)/python -m pytest -n $(TESTERS) --dist worksteal -m slow
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m slow
 
 test-all: .venv/.ready
-	$(BIN)/python -m pytest -n $(TESTERS) --dist worksteal
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 lint: .venv/.ready
 	$(BIN)/ruff check
