@@ -106,10 +106,9 @@ class Looker:
                     rows[stack.stack, layer, head] = weights[one.looking, :seen]
         if one.translation and self.translator:
             written = [*self.translator.encode([one.translation], self.translator.target)[0], EOS]
-            rows_of = self.translator.words(one.translation, self.translator.target)
-            rows_of.append(max(rows_of) + 1)
+            target_words = self.translator.words(one.translation, self.translator.target)
             for (layer, head), weights in self._cross_attention(_batch(row, written)).items():
-                by_word = project_to_words(weights.double().numpy(), words, rows_of)
+                by_word = project_to_words(weights[:-1].double().numpy(), words, target_words)
                 rows["cross", layer, head] = by_word[one.written]
         return rows
 

@@ -40,19 +40,19 @@ def _figure(name: str, metric: str, meaning: str, results: pd.DataFrame, archite
     settings = by_setting(points)
     # A row holds the greatest lengths in training of one task, where there are several.
     most = max(Counter((setting.task, setting.vocabulary) for setting, _ in settings).values())
-    has_chance = metric == "greedy_token_accuracy"
+    label, has_chance = metric.replace("_", " ").capitalize(), metric == "greedy_token_accuracy"
     figure, cells = wrapped_panels(settings, max(2, most), height=2.2)
     for axes, (setting, shown) in cells:
         if has_chance:
             draw_chance(axes, results, setting.task, setting.vocabulary, shown["length"])
         draw_error_bars(axes, shown, "length", looks, apart=distance_apart(axes, shown, "length"))
         proportion_axis(axes)
-        label_leftmost(axes, metric.replace("_", " ").capitalize())
+        label_leftmost(axes, label)
         length_axis(axes, shown["length"], length_name(setting.task).capitalize())
         title(axes, str(setting))
     legend(figure, styles_of(looks, points["arch"]), [CHANCE] if has_chance else [])
     caption = (
-        f"{metric.replace('_', ' ').capitalize()} against length, of outputs that a model writes freely: {meaning}. "
+        f"{label} against length, of outputs that a model writes freely: {meaning}. "
         f"{_models(points)}; {spread_phrase(points, 'values of one seed')}, cut at 0 and 1. Points of one length "
         "are drawn side by side."
     )
