@@ -72,21 +72,21 @@ def main(verb: str, arguments: list[str]) -> int:
 def _fit(trial: Trial) -> int:
     if read_summary(trial.folder) is not None:
         print(f"{trial.folder} is complete already")
-    bar = None
+    bar, calm, drawn = None, 0.1 if sys.stderr.isatty() else 10.0, 0.0  # a log file wants few lines
 
     def report(share: float, note: str) -> None:
-        nonlocal bar
+        nonlocal bar, drawn
         if is_nonzero_rank():
             return
         if bar is None:  # only once there is something to show
-            calm = 0.1 if sys.stderr.isatty() else 10.0  # a log file wants few lines
             steps = trial.config["trainer"]["max_steps"]
-            bar = tqdm(total=steps, desc=trial.name, unit="step", dynamic_ncols=True, mininterval=calm)
+            bar = tqdm(total=steps, desc=trial.name, unit="step", dynamic_ncols=True, mininterval=calm, miniters=1)
         bar.set_postfix_str(note, refresh=False)
-        shown = bar.update(round(share * bar.total) - bar.n)
-        if not shown and time.time() - bar.last_print_t > bar.mininterval:  # a new note at the same step
-            bar.last_print_t = time.time()
+        if bar.update(round(share * bar.total) - bar.n):
+            drawn = time.time()
+        elif time.time() - drawn > calm:  # a new note at the same step
             bar.refresh()
+            drawn = time.time()
 
     try:
         summary = run_trial(trial, trial.folder, report)
