@@ -76,7 +76,7 @@ def unknown_option(where: str, name: str, model: str, known: list[str]) -> str:
 
 def _given(arguments: list[str]) -> dict[str, str]:
     """Name and text of each option of a command line, as far as it is one; the last of a name counts."""
-    given, words = {}, iter(arguments)
+    given, words = {}, iter(word for word in arguments if word != "--print_config")  # which has no text
     for word in words:
         name, joined, value = word.partition("=")
         if name.startswith("--"):

@@ -67,6 +67,15 @@ def test_whoever_has_seen_the_help_has_misspelt_options_refused_at_once_for_ever
         assert "did you mean --data.length?" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("words", ["--print_config --model GRU", "--model GRU --print_config --data.length 5"])
+def test_the_configuration_is_printed_again_and_again(words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    printed = []
+    for _ in range(2):
+        assert main(["fit", *words.split()]) == 0
+        printed.append(capsys.readouterr().out)
+    assert printed[0] == printed[1] and "class_path: GRU" in printed[0]
+
+
 def test_what_may_be_an_option_is_left_to_the_parser(monkeypatch: pytest.MonkeyPatch) -> None:
     assert main(["fit", "--model", "GRU", "--data.lenght", "5"]) == 2
     others = "--model.LSTM.hidden_size 8 --data {length:5} --trainer.callbacks null --config --dashes --wandb true"
