@@ -8,7 +8,7 @@ from analysis.figures.axes import proportion_axis
 from analysis.figures.chart import Chart
 from analysis.figures.direct_labels import label_lines
 from analysis.figures.lines import draw_bands, draw_error_bars, each_line, ring_stopped, spread_phrase
-from analysis.figures.panels import label_leftmost, legend, panels, split_by, wrapped_panels
+from analysis.figures.panels import label_leftmost, legend, panels, split_by, title, wrapped_panels
 from analysis.figures.registry import register
 from analysis.figures.style import Style, styles
 from analysis.statistics.intervals import mean_interval
@@ -139,7 +139,7 @@ def learning_rates_figure(curves: pd.DataFrame, trials: pd.DataFrame, architectu
         axes.xaxis.set_minor_locator(NullLocator())
         axes.set_xlabel("Learning rate")
         label_leftmost(axes, "Validation loss (nats a token)")
-        axes.set_title(f"{task_name(task, vocabulary)},\ntrained up to {length}", loc="left")
+        title(axes, f"{task_name(task, vocabulary)}, trained up to {length}")
     legend(figure, list(looks.values()))
     caption = (
         "The least validation loss of a trial against its learning rate, both axes logarithmic; "
