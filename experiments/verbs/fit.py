@@ -78,9 +78,14 @@ def _fit(trial: Trial) -> int:
         nonlocal bar, drawn
         if is_nonzero_rank():
             return
-        if bar is None:  # only once there is something to show
+        if bar is None:  # only once there is something to show; steps of an earlier run took no time of this one
             steps = trial.config["trainer"]["max_steps"]
-            bar = tqdm(total=steps, desc=trial.name, unit="step", dynamic_ncols=True, mininterval=calm, miniters=1)
+            looks = {"desc": trial.name, "unit": "step", "dynamic_ncols": True, "mininterval": calm, "miniters": 1}
+            bar = tqdm(total=steps, initial=round(share * steps), **looks)
+        if share == 1:
+            bar.bar_format = (
+                "{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}{postfix}]"  # evaluation has no steps a second
+            )
         bar.set_postfix_str(note, refresh=False)
         if bar.update(round(share * bar.total) - bar.n):
             drawn = time.time()
