@@ -44,6 +44,7 @@ class SweepProgress(Watcher):
         self.waiting = {job.name: job for job in jobs}
         self.running: dict[str, tuple[Job, float]] = {}  # with the time of its start
         self.shares: dict[str, float] = {}  # of what runs
+        self.found: dict[str, float] = {}  # such shares that an earlier run had done
         self.durations = Durations()
         self.ended_jobs, self.failed, self.count = 0, 0, count
         self.begin = self.last_line = time.monotonic()
@@ -56,12 +57,16 @@ class SweepProgress(Watcher):
     def share(self) -> float:
         """Of all the work, 0 to 1."""
         if not self.durations.ended:
-            known = {**self.waiting, **{name: job for name, (job, _) in self.running.items()}}
-            total = sum(job.size for job in known.values()) * self.count / (len(known) or 1)
-            return sum(known[name].size * share for name, share in self.shares.items()) / (total or 1.0)
+            return self._of_all(self.shares)
         done = sum(seconds for _, seconds in self.durations.ended)
         ahead = self._ahead()
         return done / ((done + ahead) or 1.0)
+
+    def _of_all(self, shares: dict[str, float]) -> float:
+        """What shares of running jobs are of all the work, by the sizes of jobs."""
+        known = {**self.waiting, **{name: job for name, (job, _) in self.running.items()}}
+        total = sum(job.size for job in known.values()) * self.count / (len(known) or 1)
+        return sum(known[name].size * share for name, share in shares.items()) / (total or 1.0)
 
     def _ahead(self) -> float:
         """Seconds that the jobs to come and the rest of the running ones take, one after the other."""
@@ -80,9 +85,10 @@ class SweepProgress(Watcher):
             busy += sum(now - begin for _, begin in self.running.values())
             at_a_time = max(1.0, busy / (now - self.begin))
             return f"about {duration(self._ahead() / at_a_time)} left"
-        if self.share < 0.005:
+        gained = self.share - self._of_all(self.found)
+        if gained < 0.005:
             return "estimating the time left"
-        return f"at most {duration((now - self.begin) * (1 - self.share) / self.share)} left"
+        return f"at most {duration((now - self.begin) * (1 - self.share) / gained)} left"
 
     def started(self, job: Job) -> None:
         self.waiting.pop(job.name, None)
@@ -91,6 +97,7 @@ class SweepProgress(Watcher):
 
     def progressed(self, job: Job, share: float) -> None:
         self.shares[job.name] = share
+        self.found.setdefault(job.name, share)
         if self.bar is None and time.monotonic() - self.last_line > self.QUIET_SECONDS:
             self._line(f"{self.share:.0%} done, {self.left()}")
         self._show()
@@ -99,6 +106,7 @@ class SweepProgress(Watcher):
         name = outcome.job.name
         del self.running[name]
         self.shares.pop(name, None)
+        self.found.pop(name, None)
         if outcome.status == "interrupted":
             return
         self.durations.ended.append((outcome.job, outcome.seconds))

@@ -23,6 +23,7 @@ def test_what_ended_trials_took_weighs_those_to_come(monkeypatch: pytest.MonkeyP
     slow, fast, same, longer, other = jobs(("A", 10), ("B", 10), ("A", 10), ("B", 20), ("C", 10))
     watched = SweepProgress([slow, fast, same, longer, other], 5)
     watched.started(slow)
+    watched.progressed(slow, 0.0)
     watched.progressed(slow, 0.5)
     clock[0] = 10.0
     assert watched.left() == "at most 2 min left"  # of sizes that sum to 60, 5 are done
@@ -37,3 +38,16 @@ def test_what_ended_trials_took_weighs_those_to_come(monkeypatch: pytest.MonkeyP
     watched.started(same)
     clock[0] = 84.0
     assert watched._ahead() == pytest.approx(40 + 8 + 32)
+
+
+def test_what_an_earlier_run_had_done_took_no_time_of_this_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: clock[0])
+    (resumed,) = jobs(("A", 10))
+    watched = SweepProgress([resumed], 1)
+    watched.started(resumed)
+    watched.progressed(resumed, 0.5)
+    assert watched.left() == "estimating the time left"
+    clock[0] = 10.0
+    watched.progressed(resumed, 0.6)
+    assert watched.share == 0.6 and watched.left() == "at most 40 s left"
