@@ -155,9 +155,11 @@ _RUN_AGAIN = "remove the trial's summary.json and run it again, or move its fold
 _TRIAL = _texts("trial")
 _ENDED = Column("ended", optional=True, default="")  # `converged` or `budget`; earlier versions did not say
 _TF32 = Column("tf32", bool, optional=True, default="")
-# How many examples a trial was trained on, and what the model that it began from had learnt; not in earlier versions.
+# How many examples a trial was trained on, what the model that it began from had learnt, and which parameters stayed as
+# they were; not in earlier versions.
 _LABELLED = (
     Column("train_examples", int, optional=True, default=""), Column("init_from", optional=True, default=""),
+    Column("freeze", optional=True, default=""),
 )  # fmt: skip
 _LABELS = (*_texts("arch", "task"), *_numbers("vocabulary", "train_length", "min_train_length", "seed", "num_params"))
 LABELS = (*_LABELS, *_texts("device"), _ENDED)  # of a trial, in every row of its results

@@ -90,7 +90,7 @@ def _labels(trials: pd.DataFrame, known: Mapping[str, str]) -> pd.Series:
 
 def _options(trials: pd.DataFrame) -> list[dict[str, Any]]:
     """What a model was built from, what it was trained on, and how text was decoded."""
-    columns = ["min_train_length", "decoding", "train_examples", "init_from"]
+    columns = ["min_train_length", "decoding", "train_examples", "init_from", "freeze"]
     trained = trials[columns].astype(object).where(trials[columns].notna(), None).to_dict("records")
     return [
         {**model, **{str(name): value for name, value in further.items()}}

@@ -32,7 +32,7 @@ from experiments.trial.cuda_graphs import replayed_steps
 from experiments.trial.environment import device_name, set_arithmetic, write_environment
 from experiments.trial.evaluation import evaluate, write_evaluation
 from experiments.trial.outcome import failure_of, out_of_memory, read_summary, write_failure
-from experiments.trial.warm_start import freeze, task_of, warm_start
+from experiments.trial.warm_start import freeze, patterns_of, task_of, warm_start
 from lit_models import LitSeq2Seq
 from lit_models.decoding.decoder import Decoding
 
@@ -151,6 +151,7 @@ def _train_and_evaluate(
         "ended": _how_it_ended(trainer),
         "train_examples": data.trained_on,
         "init_from": trial.config["init_from"] and task_of(Path(trial.config["init_from"])),
+        "freeze": ", ".join(patterns_of(trial.config["freeze"])) or None,
         "train_seconds": round(history.seconds, 3),
         "version": version("lengthwise"),
         "model": model.options,

@@ -167,6 +167,11 @@ def task_of(path: Path) -> str:
     return str(read_checkpoint(path)[KEY]["task"])
 
 
+def patterns_of(freeze: list[str] | str | None) -> list[str]:
+    """What --freeze names, one pattern or several."""
+    return [freeze] if isinstance(freeze, str) else freeze or []
+
+
 def frozen_parameters(model: LitSeq2Seq, patterns: list[str] | str | None) -> list[str]:
     """The names of the parameters that match a pattern such as `encoder.*`.
 
@@ -174,7 +179,7 @@ def frozen_parameters(model: LitSeq2Seq, patterns: list[str] | str | None) -> li
         UsageError: in one line. A pattern matches none, or nothing is left to train.
     """
     names, frozen = [name for name, _ in model.named_parameters()], set[str]()
-    for pattern in [patterns] if isinstance(patterns, str) else patterns or []:
+    for pattern in patterns_of(patterns):
         matching = set(fnmatch.filter(names, pattern))
         if not matching:
             first = ", ".join(dict.fromkeys(f"{name.partition('.')[0]}.*" for name in names))

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 import torch
 
+from analysis.tables.trial_folders import load_runs
+from analysis.tables.variants import tell_variants_apart
 from data.batch import FIRST_TOKEN
 from data.datamodule import Seq2SeqDataModule
 from data.tasks import TASKS
@@ -46,6 +48,14 @@ def test_a_longer_trial_begins_from_the_weights_of_a_shorter_one(
     assert same == {"source_embedding.weight"}
     far = max(float((before[name] - after[name]).abs().max()) for name in before)
     assert far < 0.05  # two steps away
+
+
+def test_a_report_tells_apart_what_was_frozen(tmp_path: Path) -> None:
+    patterns = ["null", "source_embedding.*", "[source_embedding.*, encoder.*]"]
+    for pattern in patterns:
+        run(small_trial(tmp_path, **SHORT, freeze=pattern))
+    labels = {name.partition("freeze=")[2] for name in tell_variants_apart(load_runs([tmp_path])).trials["arch"]}
+    assert labels == {"None]", "source_embedding.*]", "source_embedding.*, encoder.*]"}
 
 
 def test_another_vocabulary_leaves_out_what_depends_on_it(
