@@ -9,7 +9,7 @@ import yaml
 from lightning.pytorch.utilities import move_data_to_device
 from tqdm import tqdm
 
-from analysis.tables.schema import ALL, RESULTS
+from analysis.tables.schema import ALL, GRADIENTS, RESULTS
 from data.datamodule import Seq2SeqDataModule
 from data.language.pretraining import PRETRAINING
 from experiments.config.carried import resolve_use
@@ -72,6 +72,8 @@ def main(verb: str, arguments: list[str]) -> int:
 def _fit(trial: Trial) -> int:
     if read_summary(trial.folder) is not None:
         print(f"{trial.folder} is complete already")
+        if trial.config["gradients"]["every"] and not (trial.folder / GRADIENTS.file).exists():
+            print("--gradients.every measures only while a model trains; with another --runs this one trains again")
     bar, calm, drawn = None, 0.1 if sys.stderr.isatty() else 10.0, 0.0  # a log file wants few lines
 
     def report(share: float, note: str) -> None:

@@ -313,6 +313,8 @@ def test_the_command_trains_and_prints_where_the_results_are(tmp_path: Path, cap
     assert trial.name in printed.err  # the progress bar
     assert main(["fit", *arguments(tmp_path)]) == 0
     assert "is complete already" in capsys.readouterr().out
+    assert main(["fit", *arguments(tmp_path), "--gradients.every", "1"]) == 0
+    assert "--gradients.every measures only while a model trains" in capsys.readouterr().out
 
 
 def test_a_checkpoint_is_tested_at_any_length_and_gives_the_trials_own_numbers(
