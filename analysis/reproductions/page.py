@@ -2,7 +2,8 @@
 
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,29 +31,31 @@ from analysis.reproductions.rules import (
     words,
 )
 from analysis.statistics.summaries import STOPPED, interval_of
-from analysis.tables.trial_folders import load_runs, read_probe_environments
+from analysis.tables.trial_folders import Runs, load_runs, read_probe_environments
 
 KEPT = "reproduction.json"
 NOT_RUN = "not run yet"
 
 
-def write_page(reproduction: Reproduction, folder: Path, command: str) -> str:
+def write_page(reproduction: Reproduction, folder: Path, command: str, trials: Collection[str] | None = None) -> str:
     """Write reproduction.md and .html, figures/, latex/ and, last, reproduction.json of what a folder holds.
 
     Args:
         reproduction: what was to be measured.
         folder: with its trials or the table of its probe.
         command: what makes it again.
+        trials: the names of those that count; None for all in the folder.
 
     Returns:
-        The tables and the answer, for a terminal.
+        The tables, the answer and how many trials do not count, for a terminal.
 
     Raises:
         ReportError: a file that cannot be understood.
         OSError: the folder cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    runs = load_runs([folder])
+    found = load_runs([folder])
+    runs = found if trials is None else _of_trials(found, trials)
     observed = observe(reproduction, folder, runs)
     kept = Kept(points(observed, reproduction), judge(reproduction, observed))
     blocks = [*finding(reproduction, kept), *_details(reproduction, kept.measured, command)]
@@ -69,7 +72,9 @@ def write_page(reproduction: Reproduction, folder: Path, command: str) -> str:
     _write(folder / KEPT, json.dumps(_content(reproduction, kept, ran_on, command), indent=1) + "\n")
     claims = [Paragraph(f"{one.says}\n  {one.answer}: {one.measured}") for one in kept.judged]
     answer = Paragraph(f"together: {_together(kept.judged)}")
-    return terminal.plain_text([points_table(reproduction, kept.measured), *claims, answer])
+    others = len(found.trials) - len(runs.trials)
+    left_out = [Paragraph(f"trials in {folder} that are not of this sweep, left out: {others}")] * (others > 0)
+    return terminal.plain_text([points_table(reproduction, kept.measured), *claims, answer, *left_out])
 
 
 def points_table(reproduction: Reproduction, measured: pd.DataFrame) -> Table:
@@ -156,6 +161,12 @@ def _details(reproduction: Reproduction, measured: pd.DataFrame, command: str) -
     yield Heading("How it was made")
     yield Paragraph(f"Size: {reproduction.size}, {reproduction.cost}. The command continues where it was stopped.")
     yield Code(command)
+
+
+def _of_trials(runs: Runs, names: Collection[str]) -> Runs:
+    """What a reproduction takes of its trials, of those with these names alone."""
+    tables = {"results": runs.results, "trials": runs.trials, "environments": runs.environments}
+    return replace(runs, **{name: table[table["trial"].isin(names)] for name, table in tables.items()})
 
 
 def _together(judged: Sequence[Judged]) -> Agreement:

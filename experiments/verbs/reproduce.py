@@ -16,6 +16,7 @@ from experiments.errors import UsageError
 from experiments.files import whole_file
 from experiments.reproductions.coverage import check_coverage
 from experiments.reproductions.reproduction_file import SIZES, find, names, read_reproduction
+from experiments.verbs import sweep
 
 CONFIGS = "experiments/configs/"
 INTERRUPTED = 130
@@ -40,11 +41,12 @@ def main(arguments: list[str]) -> int:
     if options.sweep_file is not None:
         return _write_sweep(reproduction, options.sweep_file)
     folder = options.output / (reproduction.name if options.size == "small" else f"{reproduction.name}-{options.size}")
-    status = 0 if options.show else _measure(file, reproduction, folder, options.workers)
+    trials = None if reproduction.probe else _trials(file, reproduction, folder, options.show)
+    status = 0 if options.show else _measure(reproduction, folder, options.workers)
     if status == INTERRUPTED:
         return status
     size = [] if options.size == "small" else ["--size", options.size]
-    print(write_page(reproduction, folder, shlex.join(["lengthwise", "reproduce", options.name, *size])))
+    print(write_page(reproduction, folder, shlex.join(["lengthwise", "reproduce", options.name, *size]), trials))
     print(f"\n{folder / 'reproduction.html'}, {folder / 'reproduction.md'}")
     return status
 
@@ -57,33 +59,42 @@ def overview(folder: Path) -> Table:
     return Table(("name", "paper", "claim", "cost, small form", "state"), rows, prose=True)
 
 
-def _measure(file: Path, reproduction: Reproduction, folder: Path, workers: int | None) -> int:
-    """Run what is missing.
+def _trials(file: Path, reproduction: Reproduction, folder: Path, show: bool) -> list[str] | None:
+    """Write sweep.yaml into the folder; the names of its trials, or None where they cannot be known beforehand.
 
     Raises:
-        UsageError: one line that names the file of the reproduction and the key.
+        UsageError: one line that names the file of the reproduction and the key; not where it is only shown, as
+            names depend on files that the trials were trained on, elsewhere perhaps.
     """
-    if reproduction.probe:
-        verb, *words = reproduction.probe
-        if (folder / f"{verb}.csv").is_file():
-            print(f"{folder / f'{verb}.csv'} is there already; remove it to measure again", file=sys.stderr)
-            return 0
-        return importlib.import_module(f"experiments.verbs.{verb}").main([*words, "--output", str(folder)])
     path = folder / "sweep.yaml"
     text = sweep_text(reproduction)
     if not Path(CONFIGS).is_dir():  # not where the suite lies: its own configurations are meant
         text = text.replace(CONFIGS, f"{Path(__file__).parents[1] / 'configs'}/")
     with whole_file(path) as partial:
         partial.write_text(text, encoding="utf-8")
-    from experiments.verbs import sweep
-
     try:
         trials, *_ = sweep.make_trials(path, folder, None, 0)
     except UsageError as error:
-        raise UsageError(str(error).replace(str(path), f"{file}: sweep")) from None
-    check_coverage(file, reproduction, trials)
+        reason = str(error).replace(str(path), f"{file}: sweep")
+        if not show:
+            raise UsageError(reason) from None
+        print(f"note: all trials in {folder} are taken for those of the sweep; {reason}", file=sys.stderr)
+        return None
+    if not show:
+        check_coverage(file, reproduction, trials)
+    return None if reproduction.sweep["method"] == "bayes" else [trial.name for trial in trials]
+
+
+def _measure(reproduction: Reproduction, folder: Path, workers: int | None) -> int:
+    """Run what is missing."""
+    if reproduction.probe:
+        verb, *words = reproduction.probe
+        if (folder / f"{verb}.csv").is_file():
+            print(f"{folder / f'{verb}.csv'} is there already; remove it to measure again", file=sys.stderr)
+            return 0
+        return importlib.import_module(f"experiments.verbs.{verb}").main([*words, "--output", str(folder)])
     given = [] if workers is None else ["--workers", str(workers)]
-    return sweep.main([str(path), "--output", str(folder), *given])
+    return sweep.main([str(folder / "sweep.yaml"), "--output", str(folder), *given])
 
 
 def sweep_text(reproduction: Reproduction) -> str:

@@ -77,6 +77,42 @@ def test_a_reproduction_runs_once_and_shows_theirs_beside_ours(
     assert "2 of them complete already" in capsys.readouterr().err
 
 
+def small_file(folder: Path, max_steps: int) -> Path:
+    """A reproduction of two seeds that takes a second."""
+    options = {**SMALL, "trainer.max_steps": max_steps, "trainer.val_check_interval": 2}
+    parameters = {name: {"value": value} for name, value in options.items()} | {"seed_everything": {"values": [0, 1]}}
+    return reproduction_file(
+        folder, sweep__parameters=parameters, lines={"fixed": {"model": "GRU"}}, steps="fixed", published=None,
+        claims=[{"says": "It copies.", "number": "fixed at 5", "between": [0.9, 1.0]}],
+    )  # fmt: skip
+
+
+def test_only_trials_of_the_sweep_as_the_file_now_describes_it_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sweep, "run_jobs", run_here)
+    folder = tmp_path / "somebody2015-copy"
+    counted = []
+    for max_steps, options in ((2, []), (3, []), (2, ["--show"]), (4, ["--show"])):
+        path = small_file(tmp_path, max_steps)
+        assert main(["reproduce", str(path), "--output", str(tmp_path), *options]) == 0
+        seeds = [point["seeds"] for point in json.loads((folder / "reproduction.json").read_text())["points"]]
+        _, _, left_out = capsys.readouterr().out.partition("that are not of this sweep, left out: ")
+        counted.append((seeds, left_out.partition("\n")[0]))
+    assert counted == [([2], ""), ([2], "2"), ([2], "2"), ([], "4")]
+
+
+def test_trials_on_files_that_are_elsewhere_are_shown_all_the_same(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_trial(tmp_path / "somebody2015-copy")
+    path = reproduction_file(tmp_path, **{"sweep__parameters__data.train": {"value": "elsewhere.en"}})
+    assert main(["reproduce", str(path), "--output", str(tmp_path), "--show"]) == 0
+    printed = capsys.readouterr()
+    assert "fixed" in printed.out and "left out" not in printed.out
+    assert f"all trials in {tmp_path / 'somebody2015-copy'} are taken for those of the sweep; {path}" in printed.err
+
+
 @pytest.mark.parametrize(
     ("changes", "line"),
     [
