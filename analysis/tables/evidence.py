@@ -4,8 +4,8 @@
 from, and `lengthwise report DIR` makes the report of it alone.
 """
 
-import shutil
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -124,7 +124,6 @@ def export(evidence: Evidence, paths: Sequence[str], folder: Path, made_by: str,
     if trial_folders.is_trial(names) or plain_tables.REPORT in names:
         kind = "trial" if trial_folders.is_trial(names) else "report"
         raise ReportError(f"--export: {folder} is the folder of a {kind}; give one of its own")
-    shutil.rmtree(folder / "attention", ignore_errors=True)  # of an earlier export; it would be read back
     write_evidence(evidence, folder, compress=True)
     plain_tables.write_origin(folder, _origin(evidence, trial_folders.read_probe_environments(paths), made_by, command))
 
@@ -132,15 +131,23 @@ def export(evidence: Evidence, paths: Sequence[str], folder: Path, made_by: str,
 def write_evidence(evidence: Evidence, folder: Path, compress: bool = False) -> None:
     """Everything that was found, as plain tables, large ones compressed or not, and attention as it was.
 
+    What an earlier report or export left of these goes; it would be read back.
+
     Raises:
         OSError: the folder cannot be written.
     """
     plain_tables.write_tables(folder, evidence.tables, compress)
-    for number, file in enumerate(evidence.attention, start=1):
-        copy = folder / "attention" / str(number) / file.path.name
-        if copy.resolve() != file.path.resolve():
-            with replacing(copy) as temporary:
-                shutil.copyfile(file.path, temporary)
+    contents = [file.path.read_bytes() for file in evidence.attention]  # first of all, as they may be earlier copies
+    attention = folder / "attention"
+    copies = [attention / str(number) / schema.ATTENTION.file for number in range(1, len(contents) + 1)]
+    for copy, content in zip(copies, contents, strict=True):
+        with replacing(copy) as temporary:
+            temporary.write_bytes(content)
+    for copy in {*attention.glob(f"*/{schema.ATTENTION.file}")} - {*copies}:
+        copy.unlink()
+    for emptied in (*attention.glob("*"), attention):
+        with suppress(OSError):  # it holds something
+            emptied.rmdir()
 
 
 def _origin(evidence: Evidence, probes: pd.DataFrame, made_by: str, command: str) -> Origin:

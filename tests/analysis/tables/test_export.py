@@ -11,9 +11,10 @@ from analysis.errors import ReportError
 from analysis.figures.registry import draw
 from analysis.report.command import main
 from analysis.tables import plain_tables
+from analysis.tables.attention_files import find_attention
 from analysis.tables.evidence import gather
 from tests.helpers.analysis_tables import write_trial
-from tests.helpers.report_folders import write_everything, write_parallelism
+from tests.helpers.report_folders import with_attention, write_everything, write_parallelism
 
 MADE_BY = "lengthwise sweep sweep.yaml"
 
@@ -101,6 +102,27 @@ def test_keeping_runs_again_leaves_nothing_of_the_first_time(runs, tmp_path):
     assert sorted(path.name for path in folder.iterdir()) == [
         "architectures.csv", "origin.json", "results.csv", "trials.csv",
     ]  # fmt: skip
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_a_report_keeps_the_attention_of_its_own_trials_alone(tmp_path):
+    trials = [with_attention(write_trial(tmp_path / "runs" / arch, arch), arch) for arch in ("Bahdanau", "Transformer")]
+    copies = tmp_path / "report" / "report_tables" / "attention"
+    for reported in (tmp_path / "runs", trials[1].parent):
+        assert main([str(reported), "--output", str(tmp_path / "report")]) == 0
+    assert [path for path in copies.rglob("*") if path.is_file()] == [copies / "1" / "attention.json"]
+    assert (copies / "1" / "attention.json").read_text() == (trials[1] / "attention.json").read_text()
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_a_report_of_its_own_tables_loses_no_attention(tmp_path):
+    for number in range(11):  # of which the tenth comes second by name
+        with_attention(write_trial(tmp_path / "runs", seed=number), f"model{number}")
+    assert main([str(tmp_path / "runs"), "--output", str(tmp_path / "report")]) == 0
+    tables = tmp_path / "report" / "report_tables"
+    labels = {file.label for file in find_attention([tables])}
+    assert main([str(tables), "--output", str(tmp_path / "report")]) == 0
+    assert {file.label for file in find_attention([tables])} == labels and len(labels) == 11
 
 
 @pytest.mark.parametrize(
