@@ -91,10 +91,11 @@ def write_figures(charts: Sequence[Chart], folder: Path) -> list[Path]:
 
 
 def _pictures(report: Report, folder: Path) -> list[tuple[str, list[str]]]:
-    """The title of each claim that was judged, and the figures in this folder that show it best."""
+    """The title of each claim that was judged and drawn, and the figures in this folder that show it best."""
     drawn = {chart.name for chart in report.gallery.charts()}
     judged = [verdict.claim for verdict in report.verdicts if verdict.findings]
-    return [(claim.title, [f"{folder / name}.png" for name in claim.figures if name in drawn]) for claim in judged]
+    figures = [(claim.title, [name for name in claim.figures if name in drawn]) for claim in judged]
+    return [(title, [f"{folder / name}.png" for name in names]) for title, names in figures if names]
 
 
 def _chosen(evidence: Evidence, names: Sequence[str]) -> list[Chart]:

@@ -11,9 +11,11 @@ from analysis.tables.schema import TIDY
 from analysis.tables.trial_folders import load_runs
 from tests.helpers.analysis_tables import (
     plausible_rows,
+    plausible_sentences,
     write_failure,
     write_results,
     write_sweep,
+    write_text_trial,
     write_trial,
 )
 from tests.helpers.gradient_tables import seven_architectures, written
@@ -248,6 +250,14 @@ def test_a_single_trial_keeps_its_own_results(tmp_path, capsys):
     assert main([str(tmp_path), "--output", str(folder)]) == 2
     assert "choose another --output" in capsys.readouterr().err
     assert (folder / "results.csv").read_text() == before
+
+
+def test_a_claim_without_a_figure_is_not_listed_among_those_with_one(tmp_path, capsys):
+    few = plausible_sentences("GRU", 50, 0, count=5)  # which no figure by length shows
+    write_text_trial(tmp_path, sentences=few, task="numbers")
+    assert main([str(tmp_path)]) == 0
+    _, _, written = capsys.readouterr().out.partition("\nreport: ")
+    assert "report.md" in written and "Fixed-context bottleneck" not in written
 
 
 def test_broken_file_gives_one_line_and_writes_nothing(tmp_path, capsys):
