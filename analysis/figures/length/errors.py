@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -9,7 +10,7 @@ from matplotlib.figure import Figure
 from analysis.figures.axes import length_axis, proportion_axis
 from analysis.figures.chart import Chart
 from analysis.figures.lines import error_bars, spread_phrase
-from analysis.figures.panels import label_leftmost, wrapped_panels
+from analysis.figures.panels import label_leftmost, wrapped, wrapped_panels
 from analysis.figures.registry import register
 from analysis.figures.style import TEXT_WIDTH, TRAIN_LENGTH, styles
 from analysis.statistics.summaries import (
@@ -37,6 +38,7 @@ PREFIXES = {
     "greedy_token_accuracy": ("own prefix (greedy)", "#D55E00", "o", "-"),
 }
 COLUMNS, HEIGHT = 4, 1.45
+LETTERS, LINE = 23, 0.14  # of a line above a panel: how many there are, and its height in inches
 
 
 @register(
@@ -98,16 +100,18 @@ def _panels(
         for arch in looks
         if (shown["arch"] == arch).any()
     ]
-    figure, panels = wrapped_panels(cells, COLUMNS, HEIGHT, TEXT_WIDTH)
-    for axes, (setting, arch, shown) in panels:
+    marks = [" (not converged)" if stopped_names(shown) else "" for _, _, shown in cells]
+    names = [wrapped(f"{looks[arch].name}{mark},", LETTERS) for (_, arch, _), mark in zip(cells, marks, strict=True)]
+    height = HEIGHT + LINE * max(name.count("\n") for name in names)
+    figure, panels = wrapped_panels(cells, COLUMNS, height, TEXT_WIDTH)
+    for name, (axes, (setting, _, shown)) in zip(names, panels, strict=True):
         draw(axes, shown)
         if setting.limit:
             axes.axvline(setting.limit, **{**TRAIN_LENGTH, "label": None})
         proportion_axis(axes)
         length_axis(axes, shown["length"], length_name(setting.task).capitalize())
         label_leftmost(axes, label)
-        mark = " (not converged)" if stopped_names(shown) else ""
-        axes.set_title(f"{looks[arch].name}{mark},\n{setting.task}", loc="left")
+        axes.set_title(f"{name}\n{setting.task}", loc="left")
     handles, labels = panels[0][0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), handlelength=2)
     return figure
@@ -116,7 +120,10 @@ def _panels(
 def _draw_shares(axes: Axes, points: pd.DataFrame) -> None:
     shares = points.pivot_table(index="length", columns="metric", values="mean")[list(ENDINGS)]
     labels, colors = zip(*ENDINGS.values(), strict=True)
-    axes.stackplot(shares.index, shares.to_numpy().T, labels=labels, colors=colors, linewidth=0)
+    lengths, heights = shares.index.to_numpy(), shares.to_numpy().T
+    if len(lengths) == 1:  # a bar; an area between one length and itself cannot be seen
+        lengths, heights = lengths + np.array([-0.5, 0.5]), heights.repeat(2, axis=1)
+    axes.stackplot(lengths, heights, labels=labels, colors=colors, linewidth=0)
 
 
 def _draw_prefixes(axes: Axes, points: pd.DataFrame) -> None:

@@ -55,6 +55,23 @@ def test_shares_of_outputs_are_stacked_to_one_in_a_panel_for_each_architecture(r
         assert tops[:, -1] == pytest.approx(1)
 
 
+def test_one_length_is_a_bar_and_long_names_of_variants_keep_apart(results):
+    """Variants of a sweep have their options in their names."""
+    one = results[results["eval_length"] == 10]
+    variants = ["Bahdanau [init_from=denoise, train_examples=1000]", "Bahdanau [init_from=None, train_examples=3000]"]
+    chart = errors_figure(
+        pd.concat([one[one["arch"] == "Bahdanau"].assign(arch=name) for name in variants]), Architectures()
+    )
+    assert chart is not None
+    chart.figure.draw_without_rendering()
+    for axes in chart.figure.axes:
+        widths = [np.ptp(np.asarray(area.get_paths()[0].vertices)[:, 0]) for area in axes.collections]
+        assert widths == [1.0] * len(ENDINGS)
+    first, second = chart.figure.axes
+    assert max(map(len, first.get_title(loc="left").splitlines())) <= 23
+    assert first.get_tightbbox().x1 < second.get_tightbbox().x0
+
+
 def test_accuracies_by_prefix_are_three_lines_beyond_the_limit_too(results):
     chart = prefixes_figure(results, Architectures())
     assert chart is not None
