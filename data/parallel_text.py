@@ -16,11 +16,12 @@ class ParallelFiles:
     """Where the pairs of a split stand.
 
     Attributes:
-        source: a text file or several, one segment a line; without `target` tab-separated files, source first.
+        source: a text file or several, one segment a line; without `target` tab-separated files, source first. None
+            where only the target was named, which `pairs` refuses.
         target: as many text files, line n matching line n of the source.
     """
 
-    source: list[str] | str
+    source: list[str] | str | None
     target: list[str] | str | None = None
 
     def pairs(self, option: str) -> list[tuple[Path, Path | None]]:
@@ -29,7 +30,7 @@ class ParallelFiles:
         Raises:
             ValueError: files are missing or do not come in pairs; the message begins with the option.
         """
-        sources = [self.source] if isinstance(self.source, str) else list(self.source)
+        sources = [self.source] if isinstance(self.source, str) else list(self.source or [])
         targets = [self.target] if isinstance(self.target, str) else list(self.target or [])
         if not sources:
             raise ValueError(f"{option}.source: names no file")

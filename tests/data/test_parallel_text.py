@@ -99,6 +99,7 @@ def test_files_of_different_length_are_always_refused(tmp_path: Path) -> None:
     [
         ("missing", None, r"data\.test\.source: missing does not exist"),
         ([], None, r"data\.test\.source: names no file"),
+        (None, "pyproject.toml", r"data\.test\.source: names no file"),
         (["pyproject.toml"], ["a", "b"], r"data\.test\.target: 2 files do not match the 1"),
     ],
 )
