@@ -3,7 +3,6 @@
 Shapes: B sequences a batch, S source positions, T target positions (EOS included).
 """
 
-from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
 
 from torch import Tensor
@@ -14,8 +13,7 @@ FIRST_TOKEN = 4  # the first id that stands for a word of the vocabulary
 Lengths = TypeVar("Lengths", int, Tensor)
 
 
-@dataclass(frozen=True)
-class OnHost:
+class OnHost(NamedTuple):
     """What a model branches on, in memory of the host wherever the batch lies: to ask another device means to wait.
 
     Attributes:

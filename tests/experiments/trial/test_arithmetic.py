@@ -16,7 +16,7 @@ from experiments.verbs.sweep import make_trials
 from lit_models.probes.gradient_flow import embedding_gradients
 from tests.helpers.models import make, random_batch
 from tests.helpers.processes.workers import act
-from tests.helpers.trials import run, small_trial, sweep_file
+from tests.helpers.trials import checkpoint_of, run, small_trial, sweep_file
 
 
 @pytest.fixture(autouse=True)
@@ -39,6 +39,14 @@ def test_single_precision_is_single_precision_in_all_layers_unless_tf32_is_asked
     embedding_gradients(make("GRU"), random_batch([(3, 2)]))
     assert rounding() == (False, False)
     assert torch.backends.cudnn.enabled
+
+
+@pytest.mark.parametrize(("precision", "kind"), [("64-true", torch.float64), ("bf16-true", torch.bfloat16)])
+def test_a_trial_computes_in_the_precision_asked_for(tmp_path: Path, precision: str, kind: torch.dtype) -> None:
+    trial = small_trial(tmp_path, trainer__max_steps=1, trainer__precision=precision)
+    assert run(trial)["precision"] == precision
+    weights = torch.load(checkpoint_of(trial), weights_only=True)["state_dict"].values()
+    assert {weight.dtype for weight in weights} == {kind}
 
 
 def test_where_a_trial_runs_is_not_in_its_name_but_how_it_rounds_is(tmp_path: Path) -> None:
