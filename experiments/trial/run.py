@@ -19,6 +19,7 @@ from data.tasks import SPLITS
 from data.text import TextCorpus
 from experiments.config.parser import make_cli
 from experiments.config.trial import Trial
+from experiments.errors import UsageError
 from experiments.evaluation.validation_scores import ValidationScores
 from experiments.files import exclusive_lock, whole_file, write_json
 from experiments.machine import is_nonzero_rank, keep_freed_memory
@@ -54,7 +55,8 @@ def run_trial(trial: Trial, folder: Path, report: Report, callbacks: Sequence[pl
         The summary.
 
     Raises:
-        UsageError: the folder cannot be written, or another process runs this trial.
+        UsageError: the folder cannot be written, another process runs this trial, or training ended before its first
+            validation.
         TrialDiverged: the loss is no longer finite, or has exploded; failure.json says at which step.
         TrialStopped: one of the callbacks has raised it; likewise.
         MemoryError: an allocation was refused.
@@ -133,7 +135,13 @@ def _train_and_evaluate(
     if replayed is not None:
         print(replayed.told(), file=sys.stderr)
     steps = trainer.global_step
-    load_weights(model, folder / "checkpoints" / "best.ckpt")
+    best = folder / "checkpoints" / "best.ckpt"
+    if not best.exists():
+        raise UsageError(
+            f"training ended at step {steps}, before the first validation, without a checkpoint; give it more time "
+            "(trainer.max_time)"
+        )
+    load_weights(model, best)
     report(1.0, "evaluating")
     decoding = Decoding(**trial.config["decoding"])
     evaluation = evaluate(trainer, model, data, decoding, lambda note: report(1.0, note))

@@ -174,6 +174,12 @@ HALVING = {
 }  # fmt: skip
 
 
+def test_training_that_ends_before_its_first_validation_is_one_line(tmp_path: Path) -> None:
+    trial = small_trial(tmp_path, trainer__max_time="00:00:00:00")
+    with pytest.raises(UsageError, match=r"training ended at step 0, before .*trainer\.max_time"):
+        run(trial)
+
+
 def test_the_learning_rate_is_halved_before_training_ends(finished: Finished) -> None:
     trial = finished(**HALVING)
     summary = run(trial)
