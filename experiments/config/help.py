@@ -1,14 +1,13 @@
 """`lengthwise fit --help`: the options people use, on one screen or two; --help-all prints the rest."""
 
 import argparse
-import copy
 import textwrap
 from argparse import Action
 
 from jsonargparse import ArgumentParser
 
 from experiments.config.options import Option, choose_model
-from experiments.config.parser import trial_parser, typed_actions
+from experiments.config.parser import TrialCLI, trial_parser, typed_actions
 from lit_models import architectures
 
 COMMON = (
@@ -36,8 +35,11 @@ SHORTER = {
 
 def full_help(verb: str, description: str) -> str:
     """Every option of a training verb, those of a model by way of example."""
-    parser = copy.copy(trial_parser(next(iter(architectures()))))
+    parser = TrialCLI(next(iter(architectures())), None).parser  # its own, as it is changed
     parser.prog, parser.description, parser.usage = f"lengthwise {verb}", description, "%(prog)s [options]"
+    for action in parser._actions:
+        if action.dest == "print_config" and verb != "fit":
+            action.help = argparse.SUPPRESS
     return parser.format_help()
 
 
@@ -76,8 +78,8 @@ def short_help(verb: str, description: str) -> str:
         _group("data", [(option, actions[option]) for option in data]),
         _group("decoding of text", [(option, actions[option]) for option in decoding]),
         _group("training", [(option, actions[option]) for option in TRAINING]),
-        "  --help-all prints every option of Lightning's Trainer, early stopping and checkpoints;\n"
-        "  --print_config prints the resolved configuration",
+        "  --help-all prints every option of Lightning's Trainer, early stopping and checkpoints"
+        + (";\n  --print_config prints the resolved configuration" if fits else ""),
     ]
     return "\n\n".join(parts)
 

@@ -60,6 +60,8 @@ def main(verb: str, arguments: list[str]) -> int:
         print(model_help(helped[0].partition("=")[2] or arguments[-1]))
         return 0
     if "--print_config" in arguments:
+        if verb != "fit":
+            raise UsageError("--print_config: only fit has it; that of a checkpoint is the config.yaml of its trial")
         trial = resolve_trial([word for word in arguments if word != "--print_config"])
         print(yaml.safe_dump(trial.config, sort_keys=False), end="")
         return 0

@@ -117,6 +117,7 @@ MODEL = ["--model", "GRU"]
             "--parameter_budget: it chooses model.hidden_size, which is given too; leave one of them out",
         ),
         (["fit", *MODEL, "stray"], "stray is not an option"),
+        (["test", "--checkpoint=x", "--print_config"], "--print_config: only fit has it; that of a checkpoint is the"),
         (["test", *MODEL], "--checkpoint: say which checkpoint to test"),
         (["predict", "--checkpoint", "nothing.ckpt"], "--checkpoint: nothing.ckpt does not exist"),
         (["sizes", "--budget", "0"], "--budget: 0 must be at least 1"),
@@ -213,6 +214,13 @@ def test_no_option_takes_a_class() -> None:
     for model in architectures():
         options = trial_parser(model)._option_string_actions
         assert not [name for name in options if name.endswith(".help")]  # by which jsonargparse explains classes
+
+
+@pytest.mark.parametrize("option", ["--help", "--help-all"])
+def test_the_configuration_of_a_trial_is_printed_by_fit_alone(option: str, capsys: pytest.CaptureFixture) -> None:
+    for verb in ("fit", "validate"):
+        assert main([verb, option]) == 0
+        assert ("--print_config" in capsys.readouterr().out) == (verb == "fit")
 
 
 @pytest.mark.parametrize("verb", ["fit", "validate", "test", "predict", "sweep", "report", "sizes"])
