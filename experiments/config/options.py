@@ -69,8 +69,10 @@ def read_options(arguments: list[str]) -> list[Option]:
 
 def _options_of_file(named: str) -> list[Option]:
     path = Path(named)
-    if not named or not path.is_file():
-        raise UsageError(f"--config: {named} does not exist" if named else "--config: is empty; name a YAML file")
+    if not named:
+        raise UsageError("--config: is empty; name a YAML file")
+    if not path.is_file():
+        raise UsageError(f"--config: {named} does not exist or is no file")
     text = path.read_text(errors="replace")
     try:
         content = _loaded(text)

@@ -107,7 +107,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         OSError: it could not be read this time; MemoryError likewise.
     """
     if not path.is_file():
-        raise UsageError(f"--checkpoint: {path} does not exist")
+        raise UsageError(f"--checkpoint: {path} does not exist or is no file")
     packed = io.BytesIO(path.read_bytes())  # so that a failing disk is told apart from a damaged file
     try:
         content = torch.load(packed, map_location="cpu", weights_only=True)

@@ -111,6 +111,8 @@ MODEL = ["--model", "GRU"]
         (["fit", *MODEL, "--trainer.max_epochs", "3"], "trainer.max_epochs: training is counted in steps here"),
         (["fit", *MODEL, "--trainer.val_check_interval", "0.5"], "trainer.val_check_interval: 0.5 must be a number"),
         (["fit", *MODEL, "--config", "nothing.yaml"], "nothing.yaml does not exist"),
+        (["fit", *MODEL, "--config", "/"], "--config: / does not exist or is no file"),
+        (["translate", "--checkpoint", "/"], "--checkpoint: / does not exist or is no file"),
         (["fit", *MODEL, "--parameter_budget", "10"], "--parameter_budget: GRU cannot come within 10% of 10"),
         (
             ["fit", *MODEL, "--parameter_budget", "9000", "--model.hidden_size=8"],
