@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from experiments.config.arguments import OneLineParser, require_at_least
-from experiments.config.widths import TOLERANCE, count_parameters, nearest_width, vocabulary_sizes
+from experiments.config.widths import TOLERANCE, WIDEST, count_parameters, nearest_width, vocabulary_sizes
 from experiments.errors import UsageError
 from lit_models import architectures
 
@@ -49,8 +49,9 @@ def main(arguments: list[str]) -> int:
     print(f"\nlargest / smallest = {spread:.3f}")
     if options.budget is not None:
         if spread > 1 + TOLERANCE:
-            name, _, count = max(rows, key=lambda row: abs(row[2] - options.budget))
-            print(f"These do not match within 10%. {name} is the coarsest: try --budget {count}")
+            name = max(rows, key=lambda row: abs(row[2] - options.budget))[0]
+            other = "smaller" if WIDEST in (hidden_size for _, hidden_size, _ in rows) else "larger"  # widths are finer
+            print(f"These do not match within 10%. {name} is furthest from it: try a {other} --budget")
         else:
             print(f"lengthwise fit --parameter_budget {options.budget} --model … uses these widths")
     return 0

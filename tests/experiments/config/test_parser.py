@@ -259,6 +259,16 @@ def test_sizes_prints_every_architecture(capsys: pytest.CaptureFixture) -> None:
         assert name in printed
 
 
+@pytest.mark.parametrize(("budget", "other"), [(1, "larger"), (2100, "larger"), (10**10, "smaller")])
+def test_where_sizes_do_not_match_the_budget_is_said_to_be_too_small_or_too_large(
+    budget: int, other: str, capsys: pytest.CaptureFixture
+) -> None:
+    assert main(["sizes", "--budget", str(budget)]) == 0
+    assert re.search(
+        rf"do not match within 10%\. \w+ is furthest from it: try a {other} --budget\n$", capsys.readouterr().out
+    )
+
+
 def test_an_option_of_one_architecture_counts_for_it_alone_and_what_comes_later_wins(tmp_path: Path) -> None:
     config = tmp_path / "rates.yaml"
     config.write_text("model:\n  LSTM: {learning_rate: 0.5}\n  Transformer: {learning_rate: 0.25}\n")
