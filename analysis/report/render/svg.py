@@ -9,6 +9,7 @@ from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from analysis.figures.chart import missing_glyphs_unmentioned
 from analysis.figures.style import LINE_ID, gid, paper_style
 
 LARGEST = 600_000  # characters; a map of many cells weighs less as PNG
@@ -33,7 +34,7 @@ def inline_svg(figure: Figure, name: str) -> str | None:
     # Letters stay letters: smaller, they can be searched, and the reader's fonts show any script.
     as_text = rc_context({"svg.fonttype": "none", "svg.hashsalt": name, "font.sans-serif": FONTS})
     buffer = io.StringIO()
-    with paper_style(), as_text:
+    with paper_style(), missing_glyphs_unmentioned(), as_text:
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
     if len(buffer.getvalue()) > LARGEST:
         return None

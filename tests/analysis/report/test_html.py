@@ -1,9 +1,11 @@
 """The page needs nothing but itself, says what the Markdown says, and its lines can be told apart by a script."""
 
 import re
+import warnings
 from html.parser import HTMLParser
 
 import pytest
+from matplotlib.figure import Figure as Drawing
 
 from analysis.claims.verdicts import Answer
 from analysis.report.blocks import Block, Figure, Heading, Paragraph, Table
@@ -118,6 +120,14 @@ def test_contents_lead_to_every_section_even_of_one_name(html):
 
 def test_the_same_figure_gives_the_same_drawing():
     assert inline_svg(line_chart("a").figure, "a") == inline_svg(line_chart("a").figure, "a")
+
+
+def test_letters_that_the_font_lacks_are_drawn_by_the_reader_without_a_warning():
+    figure = Drawing()
+    figure.text(0, 0, "日本")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert "日本" in (inline_svg(figure, "a") or "")
 
 
 def test_figures_become_latex_as_wide_as_they_are():
