@@ -31,7 +31,8 @@ def cooccurrences(sentences: Sequence[Sequence[int]], vocabulary: int, window: i
     words = np.fromiter((word for sentence in sentences for word in sentence), dtype=np.int64)
     places = np.repeat(np.arange(len(sentences)), [len(sentence) for sentence in sentences])
     total = csr_array((vocabulary, vocabulary))
-    for distance in range(1, window + 1):
+    longest = max(map(len, sentences), default=0)  # beyond which no two words stand
+    for distance in range(1, min(window + 1, longest)):
         together = places[distance:] == places[:-distance]
         pairs = words[:-distance][together], words[distance:][together]
         total += coo_array((np.full(len(pairs[0]), 1 / distance), pairs), shape=total.shape).tocsr()

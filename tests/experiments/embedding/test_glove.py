@@ -1,6 +1,7 @@
 """GloVe against the paper: its table of words that stand near each other, its objective, and what it can fit."""
 
 import numpy as np
+import pytest
 import torch
 from scipy.sparse import coo_array
 
@@ -18,6 +19,18 @@ def test_words_near_each_other_count_by_the_inverse_of_their_distance_within_a_s
     expected[EAT, RICE] = 1
     np.testing.assert_allclose(counts, expected + expected.T)
     assert cooccurrences([[WE, WE]], vocabulary=3, window=1).toarray()[WE, WE] == 2  # each stands near the other
+
+
+def test_no_distance_beyond_the_longest_sentence_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    monkeypatch.setattr(
+        "experiments.embedding.glove.coo_array", lambda *args, **options: seen.append(0) or coo_array(*args, **options)
+    )
+    sentences = [[WE, EAT, RICE], [RICE]]
+    far, near = (cooccurrences(sentences, vocabulary=3, window=window).toarray() for window in (50, 2))
+    np.testing.assert_array_equal(far, near)
+    assert len(seen) == 2 + 2
+    assert not cooccurrences([], vocabulary=3, window=2).nnz
 
 
 def objective(tables: list[np.ndarray], counts: np.ndarray, x_max: float) -> float:
