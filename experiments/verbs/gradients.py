@@ -63,6 +63,7 @@ def main(arguments: list[str]) -> int:
     probed = [*_trained(options.checkpoint), *_initial(options)]
     for model in probed:
         _try(model, lengths, options.position)
+        _tell_apart(model, lengths, options.sequences)
     with probe_folder(options.output):
         rows = _measure_all(probed, lengths, options)
         write_table(options.output / GRADIENTS.file, rows)
@@ -140,6 +141,18 @@ def _try(probed: Probed, lengths: list[int], position: int) -> None:
             embedding_gradients(probed.model, batch, position)
         except (ValueError, IndexError) as error:
             raise UsageError(f"{probed.origin} cannot take length {length}: {error}") from None
+
+
+def _tell_apart(probed: Probed, lengths: list[int], count: int) -> None:
+    """Refuse lengths at which sources have equally many tokens: these are what a table tells them by."""
+    seen: dict[int, int] = {}
+    for length in lengths:
+        tokens = _examples(probed, length, count).source.shape[1]
+        other = seen.setdefault(tokens, length)
+        if other != length:
+            raise UsageError(
+                f"--lengths: at {other} and at {length} a source of {probed.task} has {tokens} tokens; give only one"
+            )
 
 
 def _examples(probed: Probed, length: int, count: int) -> Batch:

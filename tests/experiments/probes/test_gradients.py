@@ -142,6 +142,7 @@ def test_a_checkpoint_trained_on_text_is_one_line(
         (["--position", "5"], "--position: 5 does not exist; at length 4 a target of copy has 5 tokens"),
         (["--position", "-1"], "--position: -1 must be at least 0"),
         (["--task", "associative-recall", "--lengths", "2"], "--lengths: 2 is too short; associative-recall needs"),
+        (["--task", "unroll", "--lengths", "6", "7"], "--lengths: at 6 and at 7 a source of unroll has 3 tokens; give"),
         (["--vocabulary", "1"], "--vocabulary: 1 is too small"),
         (["--hidden_size", "6", "--models", "Transformer"], "--hidden_size: Transformer: model.hidden_size: 6 must be"),
         (["--checkpoint", "nothing.ckpt"], "--checkpoint: nothing.ckpt does not exist"),
