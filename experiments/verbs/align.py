@@ -9,6 +9,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from analysis.statistics.attention.word_alignments import (
+    GoldAlignment,
     alignment_error_rate,
     links_from_weights,
     project_to_words,
@@ -38,6 +39,8 @@ def main(arguments: list[str]) -> int:
     gold = None if options.gold is None else read_gold(options.gold, options.gold_offset)
     if gold is not None and len(gold) != len(text):
         raise UsageError(f"--gold: {options.gold} has {len(gold):,} lines for {len(text):,} pairs")
+    if gold is not None:
+        _refuse_outside(gold, text, options)
     with ExitStack() as stack:
         file = sys.stdout if options.output is None else open_output(options.output, "--output", stack)
         pairs = zip(text.source, text.target, strict=True)
@@ -68,6 +71,19 @@ def _text(source: Path, target: Path | None) -> ParallelText:
     if text.problems.places:  # links are numbered by line: none may be left out
         raise UsageError(f"--source: bad lines: {text.problems}; mend them")
     return text
+
+
+def _refuse_outside(gold: list[GoldAlignment], text: ParallelText, options: argparse.Namespace) -> None:
+    """Refuse a gold link to a word that its sentence does not have: by a wrong offset, most links are merely missed."""
+    for number, (sentence, *pair) in enumerate(zip(gold, text.source, text.target, strict=True), start=1):
+        counts = [sum(word != "" for word in side.split(" ")) for side in pair]
+        for i, j in sorted(sentence.possible):
+            if i >= counts[0] or j >= counts[1]:
+                first = options.gold_offset
+                raise UsageError(
+                    f"--gold: {options.gold}: line {number}: link {i + first}-{j + first} lies outside its sentence of "
+                    f"{counts[0]} and {counts[1]} words, counted from {first}; mend it, or give another --gold_offset"
+                )
 
 
 def _links(translator: Translator, pairs) -> Iterator[frozenset[tuple[int, int]]]:

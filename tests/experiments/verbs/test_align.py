@@ -28,6 +28,22 @@ def test_alignments_are_scored_against_gold_links(
     assert "has 1 lines for 20 pairs" in capsys.readouterr().err
 
 
+def test_a_gold_link_outside_its_sentence_is_refused_by_file_and_line(
+    trained: Trial, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "pairs").write_text("the  dog\tle chien\nthe \u3000 dog\tle chien\n")  # spaces alone divide words
+    (gold := tmp_path / "gold").write_text("1-1 2-2\n1-1 3p2\n")
+    files = ["--source", str(tmp_path / "pairs"), "--gold", str(gold)]
+    assert main(["align", "--checkpoint", checkpoint_of(trained), *files, "--gold_offset", "1"]) == 0
+    assert capsys.readouterr().err == ""
+    assert main(["align", "--checkpoint", checkpoint_of(trained), *files]) == 2
+    assert capsys.readouterr() == (
+        "",
+        f"lengthwise align: error: --gold: {gold}: line 1: link 2-2 lies outside its sentence of 2 and 2 words, "
+        "counted from 0; mend it, or give another --gold_offset\n",
+    )
+
+
 def test_links_are_between_the_words_of_the_lines_as_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("data.tokenizer.NORMALISATION", "nmt_nfkc")  # as older checkpoints carry it
     monkeypatch.setenv("LENGTHWISE_CACHE", str(tmp_path))
