@@ -8,7 +8,7 @@ from matplotlib.ticker import FixedLocator, Locator, LogLocator, NullFormatter, 
 
 from analysis.figures.panels import panel_width
 
-LEAST_TICK_DISTANCE = 17  # points of paper; labels of three digits closer than this would touch
+LEAST_TICK_DISTANCE = 17  # points of paper; labels of three digits closer than this would touch, and longer ones sooner
 MARGIN = 0.09  # of an axis of lengths, on both sides of what it shows
 
 
@@ -26,7 +26,7 @@ def length_axis(axes: Axes, lengths: Iterable[int], label: str) -> None:
     """
     wanted = sorted(set(lengths))
     least, most = wanted[0], wanted[-1]
-    share = LEAST_TICK_DISTANCE / panel_width(axes)
+    share = LEAST_TICK_DISTANCE * max(1, len(f"{most:g}") / 3) / panel_width(axes)
     if most >= 4 * least:
         doubling_axis(axes, _apart(wanted, math.log2, share), label, (least, most))
         return
