@@ -53,6 +53,7 @@ report: .venv/.ready
 	$(BIN)/lengthwise report docs/reference/remedies --output docs --figures remedies
 	$(BIN)/lengthwise report docs/reference/learning_rate --output docs --figures learning_rates
 	$(BIN)/lengthwise report docs/reference/language --output docs/language --figures length_generalisation
+	$(BIN)/lengthwise report docs/reference/history --output docs/history --figures length_generalisation capacity_by_context
 	$(BIN)/lengthwise report docs/reference/pretraining --output docs --figures pretraining
 	$(BIN)/python docs/figures/architectures.py
 	$(BIN)/python docs/figures/reproductions.py

@@ -106,7 +106,7 @@ def test_a_sweep_started_from_another_folder_says_where_to_start(
     monkeypatch.chdir(tmp_path)
     assert run_sweep(ROOT / "experiments" / "sweeps" / "by_length.yaml", tmp_path / "runs") == 2
     error = capsys.readouterr().err
-    assert error.endswith(f" does not exist here; start the sweep in {ROOT}\n") and error.count("\n") == 1
+    assert error.endswith(f" does not exist or is no file here; start the sweep in {ROOT}\n") and error.count("\n") == 1
 
 
 def test_two_sweeps_do_not_share_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
