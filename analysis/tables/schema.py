@@ -157,7 +157,7 @@ _ENDED = Column("ended", optional=True, default="")  # `converged` or `budget`; 
 _TF32 = Column("tf32", bool, optional=True, default="")
 # How many examples a trial was trained on, what the model that it began from had learnt, and which parameters stayed as
 # they were; not in earlier versions.
-_LABELLED = (
+TRAINED = (
     Column("train_examples", int, optional=True, default=""), Column("init_from", optional=True, default=""),
     Column("freeze", optional=True, default=""),
 )  # fmt: skip
@@ -176,7 +176,7 @@ SUMMARY = Table(
     "summary.json",
     (
         *_LABELS, *_texts("device"), *_numbers("threads"), *_texts("precision"), _TF32, *_numbers("steps"),
-        Column("train_seconds", float), *_texts("version"), _ENDED, *_LABELLED, Column("model", dict),
+        Column("train_seconds", float), *_texts("version"), _ENDED, *TRAINED, Column("model", dict),
         Column("architecture", dict, optional=True),
     ),
     _RUN_AGAIN,

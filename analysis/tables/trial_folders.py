@@ -205,7 +205,7 @@ def _trial_row(name: str, summary: Mapping[str, Any]) -> dict[str, Any]:
         "hidden_size": summary["model"].get("hidden_size"),
         "context_size": (summary.get("architecture") or {}).get("context_size"),
     }
-    may_lack = (*schema.TEXT.names, "train_examples", "init_from", "freeze")  # W&B keeps no null
+    may_lack = (*schema.TEXT.names, *(column.name for column in schema.TRAINED))  # W&B keeps no null
     return {**dict.fromkeys(may_lack), **summary, "trial": name, **widths}
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.errors import ReportError
+from analysis.tables import schema
 from analysis.tables.architectures import options_of
 from analysis.tables.gradient_tables import line_names, measured_once, read_rows
 from analysis.tables.trial_folders import Runs
@@ -90,7 +91,7 @@ def _labels(trials: pd.DataFrame, known: Mapping[str, str]) -> pd.Series:
 
 def _options(trials: pd.DataFrame) -> list[dict[str, Any]]:
     """What a model was built from, what it was trained on, and how text was decoded."""
-    columns = ["min_train_length", "decoding", "train_examples", "init_from", "freeze"]
+    columns = ["min_train_length", "decoding", *(column.name for column in schema.TRAINED)]
     trained = trials[columns].astype(object).where(trials[columns].notna(), None).to_dict("records")
     return [
         {**model, **{str(name): value for name, value in further.items()}}

@@ -120,16 +120,12 @@ def _check_limits(trainer: Namespace) -> None:
     for option in ("limit_train_batches", "limit_val_batches", "limit_test_batches"):
         if trainer[option] not in (None, 1):
             raise UsageError(f"trainer.{option}: {trainer[option]} cannot be given; a trial takes all, which null says")
-    if trainer.overfit_batches != 0:
-        raise UsageError(
-            f"trainer.overfit_batches: {trainer.overfit_batches} cannot be given; data.train_examples makes the "
-            "training examples few"
-        )
-    if trainer.check_val_every_n_epoch is not None:
-        raise UsageError(
-            f"trainer.check_val_every_n_epoch: {trainer.check_val_every_n_epoch} cannot be given; validations are "
-            "counted in steps, by trainer.val_check_interval"
-        )
+    for option, unset, instead in (
+        ("overfit_batches", 0, "data.train_examples makes the training examples few"),
+        ("check_val_every_n_epoch", None, "validations are counted in steps, by trainer.val_check_interval"),
+    ):
+        if trainer[option] != unset:
+            raise UsageError(f"trainer.{option}: {trainer[option]} cannot be given; {instead}")
     if trainer.gradient_clip_val is not None and trainer.gradient_clip_val < 0:
         raise UsageError(f"trainer.gradient_clip_val: {trainer.gradient_clip_val} must be at least 0; null never clips")
     for option, needed in (("fast_dev_run", False), ("enable_checkpointing", True)):

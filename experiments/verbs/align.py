@@ -14,6 +14,7 @@ from analysis.statistics.attention.word_alignments import (
     links_from_weights,
     project_to_words,
     read_gold,
+    word_count,
 )
 from data.batch import EOS
 from data.parallel_text import ParallelFiles, ParallelText, Problems, read_parallel
@@ -76,7 +77,7 @@ def _text(source: Path, target: Path | None) -> ParallelText:
 def _refuse_outside(gold: list[GoldAlignment], text: ParallelText, options: argparse.Namespace) -> None:
     """Refuse a gold link to a word that its sentence does not have: by a wrong offset, most links are merely missed."""
     for number, (sentence, *pair) in enumerate(zip(gold, text.source, text.target, strict=True), start=1):
-        counts = [sum(word != "" for word in side.split(" ")) for side in pair]
+        counts = [word_count(side) for side in pair]
         for i, j in sorted(sentence.possible):
             if i >= counts[0] or j >= counts[1]:
                 first = options.gold_offset

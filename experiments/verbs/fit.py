@@ -31,6 +31,7 @@ from experiments.trial.stopping import stops_like_ctrl_c
 from lit_models import LitSeq2Seq
 from lit_models.decoding.decoder import Decoding
 
+EVALUATING = "{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}{postfix}]"  # a bar without steps a second
 HELP = {
     "fit": "Train a model, keep the best checkpoint, and test it at every length asked for. The trial's folder is "
     "named after its configuration: the same command again continues where it was stopped.",
@@ -87,9 +88,7 @@ def _fit(trial: Trial) -> int:
             looks = {"desc": trial.name, "unit": "step", "dynamic_ncols": True, "mininterval": calm, "miniters": 1}
             bar = tqdm(total=steps, initial=round(share * steps), **looks)
         if share == 1:
-            bar.bar_format = (
-                "{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}{postfix}]"  # evaluation has no steps a second
-            )
+            bar.bar_format = EVALUATING
         bar.set_postfix_str(note, refresh=False)
         if bar.update(round(share * bar.total) - bar.n):
             drawn = time.time()

@@ -1,6 +1,7 @@
 """`lengthwise gradients`: how much of the learning signal reaches a source token, before and after training."""
 
 import argparse
+import functools
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -157,8 +158,13 @@ def _tell_apart(probed: Probed, lengths: list[int], count: int) -> None:
 
 def _examples(probed: Probed, length: int, count: int) -> Batch:
     """Validation examples, which a trial of this seed has not been trained on."""
+    return _drawn(probed.task, probed.vocabulary, length, count, probed.seed)
+
+
+@functools.cache  # all architectures of a seed get the same ones, and lengths are told apart by them before
+def _drawn(task: str, vocabulary: int, length: int, count: int, seed: int) -> Batch:
     try:
-        examples = generate(probed.task, probed.vocabulary, length, length, count, probed.seed, "validation")
+        examples = generate(task, vocabulary, length, length, count, seed, "validation")
     except ValueError as error:
         message = str(error).replace("data.length", "--lengths").replace("data.vocabulary", "--vocabulary")
         raise UsageError(message) from None

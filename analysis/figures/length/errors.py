@@ -95,16 +95,14 @@ def _panels(
     """A panel for each setting and architecture."""
     looks = styles(points["arch"], architectures)
     cells = [
-        (setting, arch, shown[shown["arch"] == arch])
+        (setting, _named(looks[arch].name, shown[shown["arch"] == arch]), shown[shown["arch"] == arch])
         for setting, shown in by_setting(points)
         for arch in looks
         if (shown["arch"] == arch).any()
     ]
-    marks = [" (not converged)" if stopped_names(shown) else "" for _, _, shown in cells]
-    names = [wrapped(f"{looks[arch].name}{mark},", LETTERS) for (_, arch, _), mark in zip(cells, marks, strict=True)]
-    height = HEIGHT + LINE * max(name.count("\n") for name in names)
+    height = HEIGHT + LINE * max(name.count("\n") for _, name, _ in cells)
     figure, panels = wrapped_panels(cells, COLUMNS, height, TEXT_WIDTH)
-    for name, (axes, (setting, _, shown)) in zip(names, panels, strict=True):
+    for axes, (setting, name, shown) in panels:
         draw(axes, shown)
         if setting.limit:
             axes.axvline(setting.limit, **{**TRAIN_LENGTH, "label": None})
@@ -115,6 +113,11 @@ def _panels(
     handles, labels = panels[0][0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), handlelength=2)
     return figure
+
+
+def _named(name: str, points: pd.DataFrame) -> str:
+    """An architecture on as many lines as it takes, and whether it converged."""
+    return wrapped(f"{name}{' (not converged)' if stopped_names(points) else ''},", LETTERS)
 
 
 def _draw_shares(axes: Axes, points: pd.DataFrame) -> None:

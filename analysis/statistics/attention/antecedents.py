@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from analysis.errors import ReportError
-from analysis.statistics.attention.word_alignments import read_lines
+from analysis.statistics.attention.word_alignments import read_lines, word_count
 from analysis.statistics.intervals import MeanInterval, proportion_interval
 
 FORM = "a sentence, the position of the word that looks, that of the right word and maybe that of a wrong one"
@@ -85,7 +85,7 @@ def _parse(line: str, where: str) -> Antecedent:
     sentence, *positions = line.rstrip("\r").split("\t")
     if len(positions) not in (2, 3):
         raise ReportError(f"{where} has {len(positions) + 1} columns; write {FORM}, separated by tabs")
-    words = len([word for word in sentence.split(" ") if word])
+    words = word_count(sentence)
     places = []
     for text in positions:
         if not (text.strip().isdecimal() and 1 <= int(text) <= words):

@@ -93,6 +93,11 @@ def alignment_error_rate(hypotheses: Sequence[frozenset[Link]], gold: Sequence[G
     )
 
 
+def word_count(sentence: str) -> int:
+    """How many words a sentence has where spaces divide it; no other blank does, such as the wide one of Japanese."""
+    return len([word for word in sentence.split(" ") if word])
+
+
 def words_of_pieces(pieces: Sequence[str]) -> list[int]:
     """The index of the word that each SentencePiece piece belongs to (Kudo & Richardson 2018).
 
