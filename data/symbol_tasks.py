@@ -283,20 +283,21 @@ def random_queries(words: np.ndarray, lengths: np.ndarray, vocabulary: int) -> n
 
 
 def multi_query_recall(symbols: np.ndarray, lengths: np.ndarray, vocabulary: int) -> Target:
-    """Name the values of several keys in the order of the questions: `1 7 0 5 9 0 9 1`, 10 symbols, asks for `5 7`.
+    """Repeat each question with its answer, in order: `1 7 0 5 9 0 9 1`, 10 symbols, asks for `0 5 1 7`.
 
     Pairs of a key and a value are followed by every key once more, among blanks (9 here). (Length, pairs) is (64, 4),
-    (128, 8) and (256, 16) as in Arora et al. (2024).
+    (128, 8) and (256, 16) as in Arora et al. (2024). There a value is named at the place of its question; here the
+    target repeats the question before the answer.
     """
     keys, columns, stored = (vocabulary - 1) // 2, _columns(symbols), 2 * pairs(lengths)[:, None]
     is_key = (symbols >= 0) & (symbols < keys)
     place = np.zeros((len(symbols), keys + 1), dtype=np.int64)  # of each key among the pairs; the last is not used
-    key = np.where(is_key & (columns < stored), symbols, keys)
-    np.put_along_axis(place, key, columns.repeat(len(symbols), axis=0), axis=1)
-    asked = _gather(symbols, _places_of(is_key & (columns >= stored)))
-    positions = np.where(asked < 0, -1, np.take_along_axis(place, np.maximum(asked, 0), axis=1) + 1)
-    bits = pairs(lengths) * math.log2(vocabulary - 1 - keys)
-    return Target(_gather(symbols, positions), positions, bits)
+    np.put_along_axis(place, np.where(is_key & (columns < stored), symbols, keys), columns.repeat(len(symbols), 0), 1)
+    questions = _places_of(is_key & (columns >= stored))
+    answers = np.where(questions < 0, -1, np.take_along_axis(place, _gather(symbols, questions), axis=1) + 1)
+    positions = np.stack([questions, answers], axis=2).reshape(len(symbols), -1)
+    bits = log2_factorial(keys)[keys] - log2_factorial(keys)[keys - pairs(lengths)]  # of which keys in which order
+    return Target(_gather(symbols, positions), positions, bits + pairs(lengths) * math.log2(vocabulary - 1 - keys))
 
 
 def random_repeated(words: np.ndarray, lengths: np.ndarray, vocabulary: int) -> np.ndarray:

@@ -107,6 +107,12 @@ def _likeliest(probability: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> C
     return lambda vocabulary, length: float(probability(np.full(5, length), np.arange(5)).max())
 
 
+def _chance_of_queries(vocabulary: int, length: int) -> float:
+    """Keys and values take turns in a target of mqar, and one symbol is the blank."""
+    keys = (vocabulary - 1) // 2
+    return (1 / keys + 1 / (vocabulary - 1 - keys)) / 2
+
+
 def _in_words(sentences: Sentences, outputs: Literal["each", "one", "other"], chance: float) -> Task:
     """A task in words, whose length is the distance between two of them."""
     longest = lambda length: length + sentences.around  # noqa: E731
@@ -178,7 +184,7 @@ TASKS: dict[str, Task] = {
         symbol_tasks.random_queries,
         symbol_tasks.multi_query_recall,
         "other",
-        lambda vocabulary, length: 1 / (vocabulary // 2),
+        _chance_of_queries,
         least_length=6,
         least_vocabulary=lambda length: max(5, 2 * int(symbol_tasks.pairs(np.array(length))) + 1),
     ),

@@ -48,7 +48,7 @@ def queries(source: list[int]) -> list[int]:
     while place < len(source):
         symbol = source[place]
         if symbol in stored:
-            answers.append(stored[symbol])
+            answers += [symbol, stored[symbol]]
         elif symbol != 15:
             place += 1
             stored[symbol] = source[place]
@@ -207,7 +207,7 @@ DIGESTS = {
     "missing-duplicate": "16c3270406c64b8b",
     "bucket-sort": "44e29f45b13b0837",
     "selective-copy": "a3cf627ba59837cf",
-    "mqar": "b56fba3baaab387e",
+    "mqar": "7c75f930547300b0",
     "induction": "930e579816afc58c",
     "suffix-lookup": "ce01c760f48e8c22",
     "unroll": "fc9c381057ce1307",
