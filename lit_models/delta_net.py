@@ -116,7 +116,8 @@ def solve_one_minus(strict: Tensor, right: Tensor) -> Tensor:
     Returns:
         (…, C, M) X.
     """
-    return torch.linalg.solve_triangular(-strict, right, upper=False, unitriangular=True)
+    kind = torch.promote_types(right.dtype, torch.float32)  # torch solves no triangular system in 16 bits
+    return torch.linalg.solve_triangular(-strict.to(kind), right.to(kind), upper=False, unitriangular=True).to(right)
 
 
 class DeltaNetLayer(Recurrence):

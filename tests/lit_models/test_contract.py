@@ -1,5 +1,6 @@
 """What every architecture of the package keeps, found by looking and not from a list."""
 
+import copy
 import inspect
 import json
 from typing import Any, NamedTuple
@@ -92,6 +93,13 @@ def test_a_row_gives_the_same_logits_alone_and_in_a_padded_batch(made: Made) -> 
     for row, (_, target) in enumerate(LENGTHS):
         alone = made.model(one_row(made.batch, row))
         torch.testing.assert_close(made.output.logits[row, : target + 1], alone.logits[0], atol=1e-5, rtol=0)
+
+
+def test_sixteen_bits_give_roughly_the_logits_of_thirty_two(made: Made) -> None:
+    with torch.no_grad():
+        halved = copy.deepcopy(made.model).bfloat16()(made.batch)
+    assert halved.logits.dtype == torch.bfloat16
+    torch.testing.assert_close(halved.logits.float(), made.output.logits.detach(), atol=0.1, rtol=0)
 
 
 def test_padding_gets_exactly_zero_attention_and_rows_sum_to_one(made: Made) -> None:
