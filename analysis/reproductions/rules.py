@@ -4,7 +4,7 @@ Each rule stands in words, as the page prints it, directly above the function th
 """
 
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import combinations, pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -34,15 +34,15 @@ class UntoldError(Exception):
 
 
 ORDER_RULE = (
-    "An *order* agrees where each 95% interval over seeds lies above the next; it agrees in direction where the means "
-    "stand in this order and intervals overlap; it does not agree where an interval lies below one that it should lie "
-    "above. Otherwise it cannot be told."
+    "An *order* agrees where each 95% interval over seeds lies above those behind it; it agrees in direction where the "
+    "means stand in this order and intervals overlap; it does not agree where an interval lies below one that it "
+    "should lie above. Otherwise it cannot be told."
 )
 
 
 def judge_order(values: Sequence[MeanInterval]) -> Agreement:
     """Whether numbers stand in this order, the greatest first, by `ORDER_RULE`."""
-    above = [lies_above(first, second) for first, second in pairwise(values)]
+    above = [lies_above(first, second) for first, second in combinations(values, 2)]
     if False in above:
         return Agreement.DISAGREES
     if None not in above:

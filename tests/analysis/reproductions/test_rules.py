@@ -41,6 +41,12 @@ def test_an_order(attention: Sequence[float], fixed: Sequence[float], expected: 
     assert answer(tmp_path, {"order": ["attention at 10", "fixed at 10"]}, table)[0] == expected
 
 
+def test_an_order_is_contradicted_by_two_that_are_not_next_to_each_other(tmp_path: Path) -> None:
+    table = observed({("attention", 10): LOW, ("fixed", 10): (0.2, 0.9, 0.5), ("fixed", 20): HIGH})
+    claim = {"order": ["attention at 10", "fixed at 10", "fixed at 20"]}
+    assert answer(tmp_path, claim, table)[0] == DISAGREES
+
+
 @pytest.mark.parametrize(
     ("values", "expected"),
     [(HIGH, AGREES), ((0.8, 1.0, 0.95), DIRECTION), ((0.7, 0.71, 0.72), DIRECTION), (LOW, DISAGREES),
