@@ -7,7 +7,7 @@ UV := $(shell command -v uv 2> /dev/null)
 .PHONY: help quickstart zoo report docs test test-slow test-all lint clean
 
 help:
-	@echo "make quickstart   measure all four claims in some six minutes and write runs/quickstart/report.html"
+	@echo "make quickstart   measure all four claims in four to six minutes and write runs/quickstart/report.html"
 	@echo "make zoo          train seven small models in some two minutes, for translate, look and gradients; see runs/zoo"
 	@echo "make report       draw the figures of the README again, from the tables in docs/reference; trains nothing"
 	@echo "make docs         build the pages, the documentation of the modules and the reports as a site, in build/site"
