@@ -1,7 +1,8 @@
 """Figures of panels, and legends below them."""
 
 import textwrap
-from collections.abc import Collection, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, TypeVar
 
 import pandas as pd
@@ -42,6 +43,12 @@ def wrapped_panels(
     for axes in flat[len(groups) :]:
         axes.set_visible(False)
     return figure, list(zip(flat, groups, strict=False))
+
+
+def columns_by_task(tasks: Iterable[tuple[str, int]]) -> int:
+    """How many panels stand in a row, given task and vocabulary of each, so that a row has all of one task: two at
+    least."""
+    return max(2, *Counter(tasks).values())
 
 
 def split_by(points: pd.DataFrame, columns: list[str]) -> list[tuple[Any, pd.DataFrame]]:

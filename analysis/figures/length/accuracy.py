@@ -1,13 +1,11 @@
 """The figures of accuracy against length: the fixed-context bottleneck itself."""
 
-from collections import Counter
-
 import pandas as pd
 
 from analysis.figures.axes import length_axis, proportion_axis
 from analysis.figures.chart import Chart
 from analysis.figures.lines import distance_apart, draw_chance, draw_error_bars, spread_phrase
-from analysis.figures.panels import label_leftmost, legend, title, wrapped_panels
+from analysis.figures.panels import columns_by_task, label_leftmost, legend, title, wrapped_panels
 from analysis.figures.registry import register
 from analysis.figures.style import CHANCE, styles, styles_of
 from analysis.statistics.summaries import PROPORTION, SETTING, by_setting, length_name, over_seeds, within_training
@@ -38,10 +36,9 @@ def _figure(name: str, metric: str, meaning: str, results: pd.DataFrame, archite
     points = over_seeds(rows, [*SETTING, "arch", "length"], PROPORTION)
     looks = styles(results["arch"], architectures)
     settings = by_setting(points)
-    # A row holds the greatest lengths in training of one task, where there are several.
-    most = max(Counter((setting.task, setting.vocabulary) for setting, _ in settings).values())
+    columns = columns_by_task((setting.task, setting.vocabulary) for setting, _ in settings)
     label, has_chance = metric.replace("_", " ").capitalize(), metric == "greedy_token_accuracy"
-    figure, cells = wrapped_panels(settings, max(2, most), height=2.2)
+    figure, cells = wrapped_panels(settings, columns, height=2.2)
     for axes, (setting, shown) in cells:
         if has_chance:
             draw_chance(axes, results, setting.task, setting.vocabulary, shown["length"])

@@ -4,7 +4,7 @@ import pandas as pd
 
 from analysis.figures.chart import Chart
 from analysis.figures.lines import each_line, error_bars, from_middle, spread_phrase
-from analysis.figures.panels import legend, wrapped_panels
+from analysis.figures.panels import columns_by_task, label_leftmost, legend, title, wrapped_panels
 from analysis.figures.registry import register
 from analysis.figures.style import guide, styles, styles_of
 from analysis.statistics.summaries import SETTING, STOPPED, by_setting, over_seeds, within_training
@@ -24,7 +24,8 @@ def bits_figure(results: pd.DataFrame, architectures: Architectures) -> Chart | 
         return None
     looks = styles(results["arch"], architectures)
     settings = by_setting(points)
-    figure, cells = wrapped_panels(settings, 2, height=2.7)
+    columns = columns_by_task((setting.task, setting.vocabulary) for setting, _ in settings)
+    figure, cells = wrapped_panels(settings, columns, height=2.7 if columns == 2 else 2.3)
     for axes, (setting, shown) in cells:
         most = shown["bits_presented"].max()
         axes.plot([0, most], [0, most], **DIAGONAL)
@@ -36,9 +37,9 @@ def bits_figure(results: pd.DataFrame, architectures: Architectures) -> Chart | 
         axes.set_xlim(0, 1.05 * most)
         axes.set_ylim(min(0, 1.05 * shown["mean"].min()), 1.08 * most)
         axes.set_xlabel("Bits presented (a sequence)")
-        axes.set_ylabel("Bits recovered (a sequence)")
+        label_leftmost(axes, "Bits recovered (a sequence)")
         axes.grid(True)
-        axes.set_title(str(setting), loc="left")
+        title(axes, str(setting))
     legend(figure, styles_of(looks, points["arch"]), [DIAGONAL], columns=2 * min(2, len(settings)))
     caption = (
         "Bits recovered of the bits presented: the information in the target less the teacher-forced "

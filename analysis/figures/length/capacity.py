@@ -1,5 +1,7 @@
 """Figures of capacity: how many bits a fixed context carries, by its hidden size and by the numbers it holds."""
 
+from itertools import chain
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -7,7 +9,7 @@ from matplotlib.axes import Axes
 from analysis.figures.axes import length_axis
 from analysis.figures.chart import Chart
 from analysis.figures.lines import draw_error_bars, spread_phrase
-from analysis.figures.panels import label_leftmost, legend, panels, wrapped_panels
+from analysis.figures.panels import columns_by_task, label_leftmost, legend, panels, title, wrapped_panels
 from analysis.figures.registry import register
 from analysis.figures.style import Style, gid, guide, styles
 from analysis.statistics.intervals import capacity
@@ -70,25 +72,29 @@ def context_figure(results: pd.DataFrame, trials: pd.DataFrame, architectures: A
         return None
     looks = styles(points["arch"], architectures)
     settings = by_setting(points)
-    figure, grid = panels(len(settings), 2, height=2.4)
-    for row, (setting, shown) in zip(grid, settings, strict=True):
+    columns = min(columns_by_task((setting.task, setting.vocabulary) for setting, _ in settings), len(settings))
+    figure, grid = panels(2 * -(-len(settings) // columns), columns, height=2.1)
+    pairs = [pair for rows in zip(grid[::2], grid[1::2], strict=True) for pair in zip(*rows, strict=True)]
+    for unused in chain(*pairs[len(settings) :]):
+        unused.set_visible(False)
+    for pair, (setting, shown) in zip(pairs, settings, strict=False):
         numbers = shown["context_size"]
-        for axes, divisor, label in zip(row, (1, numbers), LABELS, strict=True):
+        for axes, divisor, label in zip(pair, (1, numbers), LABELS, strict=True):
             bits = shown[["mean", "low", "high"]].div(divisor, axis=0)
             draw_error_bars(
                 axes, shown.assign(**{str(name): column for name, column in bits.items()}), "context_size", looks
             )
             length_axis(axes, numbers.astype(int), "Numbers in the context")
-            axes.set_ylabel(label)
+            label_leftmost(axes, label)
             axes.margins(y=0.1)
             axes.set_ylim(bottom=min(0, bits["mean"].min()))
-        row[0].axhline(shown["presented"].max(), **PRESENTED)
-        row[0].set_ylim(top=1.05 * shown[["high", "mean", "presented"]].max().max())
-        row[0].set_title(str(setting), loc="left")
+        pair[0].axhline(shown["presented"].max(), **PRESENTED)
+        pair[0].set_ylim(top=1.05 * shown[["high", "mean", "presented"]].max().max())
+        title(pair[0], str(setting))
     legend(figure, list(looks.values()), [PRESENTED])
     caption = (
         "The most bits a sequence that a fixed context carried at any length, against how many numbers it holds "
-        f"(left), and the same divided by that number (right); {spread_phrase(points)}. At the dotted line everything "
+        f"(above), and the same divided by that number (below); {spread_phrase(points)}. At the dotted line everything "
         "presented arrived: such a context may hold more."
     )
     return Chart("capacity_by_context", figure, points.reset_index(drop=True), caption)

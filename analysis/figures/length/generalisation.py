@@ -5,7 +5,7 @@ import pandas as pd
 from analysis.figures.axes import length_axis, proportion_axis
 from analysis.figures.chart import Chart
 from analysis.figures.lines import distance_apart, draw_chance, draw_error_bars, spread_phrase
-from analysis.figures.panels import label_leftmost, legend, split_by, title, wrapped_panels
+from analysis.figures.panels import columns_by_task, label_leftmost, legend, split_by, title, wrapped_panels
 from analysis.figures.registry import register
 from analysis.figures.style import CHANCE, TEXT_WIDTH, TRAIN_LENGTH, styles, styles_of
 from analysis.statistics.summaries import PROPORTION, TASK, TaskSetting, length_name, measured, over_seeds
@@ -27,7 +27,10 @@ def length_generalisation_figure(results: pd.DataFrame, architectures: Architect
     points = over_seeds(rows, [*TASK, "train_length", "arch", "eval_length"], PROPORTION)
     looks = styles(results["arch"], architectures)
     trained = split_by(points, [*TASK, "train_length"])
-    figure, cells = wrapped_panels(trained, MOST_COLUMNS, height=2.1, width=TEXT_WIDTH)
+    columns = MOST_COLUMNS
+    if len(trained) > columns:
+        columns = min(columns, columns_by_task((task, vocabulary) for (task, vocabulary, _), _ in trained))
+    figure, cells = wrapped_panels(trained, columns, height=2.1, width=TEXT_WIDTH)
     for axes, ((task, vocabulary, length), shown) in cells:
         draw_chance(axes, results, task, vocabulary, shown["eval_length"])
         axes.axvline(length, **TRAIN_LENGTH)

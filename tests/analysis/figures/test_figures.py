@@ -9,6 +9,7 @@ from matplotlib.text import Text
 
 from analysis.figures.chart import save_chart
 from analysis.figures.length.accuracy import accuracy_figure
+from analysis.figures.length.bits import bits_figure
 from analysis.figures.length.generalisation import length_generalisation_figure
 from analysis.figures.length.positions import position_figure
 from analysis.figures.registry import section_charts
@@ -166,6 +167,17 @@ def test_the_length_of_a_task_in_words_is_a_distance_and_titles_do_not_leave_the
             assert axes.get_xlabel().endswith("istance (words)" if in_words else "ength (tokens)")
             (title,) = (text for text in axes.findobj(Text) if text.get_text() == axes.get_title(loc="left"))
             assert title.get_window_extent().x1 <= axes.get_window_extent().x1 + 5
+
+
+@pytest.mark.parametrize("draw", [length_generalisation_figure, accuracy_figure, bits_figure])
+def test_a_row_has_all_limits_of_one_task(draw, tmp_path):
+    metrics = {"greedy_token_accuracy": 0.9, "bits_recovered": 9.0, "bits_presented": 10.0}
+    rows = [(length, None, metric, value) for length in (5, 40) for metric, value in metrics.items()]
+    for task, limit in itertools.product(("copy", "reverse"), (10, 20, 30)):
+        write_trial(tmp_path, rows=rows, length=limit, task=task, min_train_length=1)
+    chart = draw(load_runs([tmp_path]).results, Architectures())
+    assert [axes.get_title(loc="left").split(",")[0] for axes in chart.figure.axes] == ["copy"] * 3 + ["reverse"] * 3
+    assert [axes.get_subplotspec().rowspan.start for axes in chart.figure.axes] == [0] * 3 + [1] * 3
 
 
 def test_no_length_generalisation_without_other_lengths(tmp_path):
