@@ -116,8 +116,9 @@ def solve_one_minus(strict: Tensor, right: Tensor) -> Tensor:
     Returns:
         (…, C, M) X.
     """
-    kind = torch.promote_types(right.dtype, torch.float32)  # torch solves no triangular system in 16 bits
-    return torch.linalg.solve_triangular(-strict.to(kind), right.to(kind), upper=False, unitriangular=True).to(right)
+    if right.dtype.itemsize < 4:  # torch solves no triangular system in 16 bits
+        return solve_one_minus(strict.float(), right.float()).to(right.dtype)
+    return torch.linalg.solve_triangular(-strict, right, upper=False, unitriangular=True)
 
 
 class DeltaNetLayer(Recurrence):
