@@ -286,8 +286,7 @@ def multi_query_recall(symbols: np.ndarray, lengths: np.ndarray, vocabulary: int
     """Repeat each question with its answer, in order: `1 7 0 5 9 0 9 1`, 10 symbols, asks for `0 5 1 7`.
 
     Pairs of a key and a value are followed by every key once more, among blanks (9 here). (Length, pairs) is (64, 4),
-    (128, 8) and (256, 16) as in Arora et al. (2024). There a value is named at the place of its question; here the
-    target repeats the question before the answer.
+    (128, 8) and (256, 16) as in Arora et al. (2024), who ask for a value at the place of its question in the source.
     """
     keys, columns, stored = (vocabulary - 1) // 2, _columns(symbols), 2 * pairs(lengths)[:, None]
     is_key = (symbols >= 0) & (symbols < keys)
@@ -296,8 +295,9 @@ def multi_query_recall(symbols: np.ndarray, lengths: np.ndarray, vocabulary: int
     questions = _places_of(is_key & (columns >= stored))
     answers = np.where(questions < 0, -1, np.take_along_axis(place, _gather(symbols, questions), axis=1) + 1)
     positions = np.stack([questions, answers], axis=2).reshape(len(symbols), -1)
-    bits = log2_factorial(keys)[keys] - log2_factorial(keys)[keys - pairs(lengths)]  # of which keys in which order
-    return Target(_gather(symbols, positions), positions, bits + pairs(lengths) * math.log2(vocabulary - 1 - keys))
+    factorials = log2_factorial(keys)  # for which keys come in which order
+    bits = factorials[-1] - factorials[keys - pairs(lengths)] + pairs(lengths) * math.log2(vocabulary - 1 - keys)
+    return Target(_gather(symbols, positions), positions, bits)
 
 
 def random_repeated(words: np.ndarray, lengths: np.ndarray, vocabulary: int) -> np.ndarray:

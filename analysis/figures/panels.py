@@ -2,7 +2,8 @@
 
 import textwrap
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
+from itertools import chain
 from typing import Any, TypeVar
 
 import pandas as pd
@@ -37,18 +38,30 @@ def wrapped_panels(
     groups: Collection[Group], most: int, height: float, width: float | None = None
 ) -> tuple[Figure, list[tuple[Axes, Group]]]:
     """A figure with a panel for each group, in rows of at most `most`; the others as in `panels`."""
+    figure, cells = stacked_panels(groups, most, 1, height, width)
+    return figure, [(axes, group) for (axes,), group in cells]
+
+
+def stacked_panels(
+    groups: Collection[Group], most: int, parts: int, height: float, width: float | None = None
+) -> tuple[Figure, list[tuple[tuple[Axes, ...], Group]]]:
+    """As `wrapped_panels`, with so many panels for each group, one above the other."""
     columns = min(most, len(groups))
-    figure, grid = panels(-(-len(groups) // columns), columns, height, width)
-    flat = [axes for row in grid for axes in row]
-    for axes in flat[len(groups) :]:
+    rows = parts * -(-len(groups) // columns)
+    figure, grid = panels(rows, columns, height, width)
+    stacks = [stack for top in range(0, rows, parts) for stack in zip(*grid[top : top + parts], strict=True)]
+    for axes in chain(*stacks[len(groups) :]):
         axes.set_visible(False)
-    return figure, list(zip(flat, groups, strict=False))
+    return figure, list(zip(stacks, groups, strict=False))
 
 
-def columns_by_task(tasks: Iterable[tuple[str, int]]) -> int:
-    """How many panels stand in a row, given task and vocabulary of each, so that a row has all of one task: two at
-    least."""
-    return max(2, *Counter(tasks).values())
+def columns_by_task(groups: Collection[tuple[tuple[str, int, int], Any]]) -> int:
+    """How many panels stand in a row, so that it has all limits of one task: two at least.
+
+    Args:
+        groups: what each panel shows, as `by_setting` and `split_by` return it: task, vocabulary and limit come first.
+    """
+    return max(2, *Counter((task, vocabulary) for (task, vocabulary, _), _ in groups).values())
 
 
 def split_by(points: pd.DataFrame, columns: list[str]) -> list[tuple[Any, pd.DataFrame]]:

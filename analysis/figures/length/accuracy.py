@@ -36,9 +36,8 @@ def _figure(name: str, metric: str, meaning: str, results: pd.DataFrame, archite
     points = over_seeds(rows, [*SETTING, "arch", "length"], PROPORTION)
     looks = styles(results["arch"], architectures)
     settings = by_setting(points)
-    columns = columns_by_task((setting.task, setting.vocabulary) for setting, _ in settings)
     label, has_chance = metric.replace("_", " ").capitalize(), metric == "greedy_token_accuracy"
-    figure, cells = wrapped_panels(settings, columns, height=2.2)
+    figure, cells = wrapped_panels(settings, columns_by_task(settings), height=2.2)
     for axes, (setting, shown) in cells:
         if has_chance:
             draw_chance(axes, results, setting.task, setting.vocabulary, shown["length"])

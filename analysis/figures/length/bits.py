@@ -24,7 +24,7 @@ def bits_figure(results: pd.DataFrame, architectures: Architectures) -> Chart | 
         return None
     looks = styles(results["arch"], architectures)
     settings = by_setting(points)
-    columns = columns_by_task((setting.task, setting.vocabulary) for setting, _ in settings)
+    columns = columns_by_task(settings)
     figure, cells = wrapped_panels(settings, columns, height=2.7 if columns == 2 else 2.3)
     for axes, (setting, shown) in cells:
         most = shown["bits_presented"].max()

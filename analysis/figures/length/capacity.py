@@ -1,7 +1,5 @@
 """Figures of capacity: how many bits a fixed context carries, by its hidden size and by the numbers it holds."""
 
-from itertools import chain
-
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -9,7 +7,7 @@ from matplotlib.axes import Axes
 from analysis.figures.axes import length_axis
 from analysis.figures.chart import Chart
 from analysis.figures.lines import draw_error_bars, spread_phrase
-from analysis.figures.panels import columns_by_task, label_leftmost, legend, panels, title, wrapped_panels
+from analysis.figures.panels import columns_by_task, label_leftmost, legend, stacked_panels, title, wrapped_panels
 from analysis.figures.registry import register
 from analysis.figures.style import Style, gid, guide, styles
 from analysis.statistics.intervals import capacity
@@ -72,12 +70,8 @@ def context_figure(results: pd.DataFrame, trials: pd.DataFrame, architectures: A
         return None
     looks = styles(points["arch"], architectures)
     settings = by_setting(points)
-    columns = min(columns_by_task((setting.task, setting.vocabulary) for setting, _ in settings), len(settings))
-    figure, grid = panels(2 * -(-len(settings) // columns), columns, height=2.1)
-    pairs = [pair for rows in zip(grid[::2], grid[1::2], strict=True) for pair in zip(*rows, strict=True)]
-    for unused in chain(*pairs[len(settings) :]):
-        unused.set_visible(False)
-    for pair, (setting, shown) in zip(pairs, settings, strict=False):
+    figure, cells = stacked_panels(settings, columns_by_task(settings), 2, height=2.1)
+    for pair, (setting, shown) in cells:
         numbers = shown["context_size"]
         for axes, divisor, label in zip(pair, (1, numbers), LABELS, strict=True):
             bits = shown[["mean", "low", "high"]].div(divisor, axis=0)

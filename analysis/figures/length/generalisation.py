@@ -27,9 +27,7 @@ def length_generalisation_figure(results: pd.DataFrame, architectures: Architect
     points = over_seeds(rows, [*TASK, "train_length", "arch", "eval_length"], PROPORTION)
     looks = styles(results["arch"], architectures)
     trained = split_by(points, [*TASK, "train_length"])
-    columns = MOST_COLUMNS
-    if len(trained) > columns:
-        columns = min(columns, columns_by_task((task, vocabulary) for (task, vocabulary, _), _ in trained))
+    columns = MOST_COLUMNS if len(trained) <= MOST_COLUMNS else min(MOST_COLUMNS, columns_by_task(trained))
     figure, cells = wrapped_panels(trained, columns, height=2.1, width=TEXT_WIDTH)
     for axes, ((task, vocabulary, length), shown) in cells:
         draw_chance(axes, results, task, vocabulary, shown["eval_length"])
