@@ -76,10 +76,12 @@ class _AdditiveSteps:
         self.twice, self.least = 2 * self.energy, -self.energy.sum()
         self.slope = (4 * self.energy).expand_as(self.doubled)
         self.gradients: tuple[Tensor, Tensor] | None = None  # of keys, and of v in part
-        self.zeros = iter(_ZerosOfSteps.apply(keys, energy, self, steps).unbind(dim=0))  # type: ignore[union-attr]
+        # Each is given away, the first from the end of the list: their node knows this loop, and Python frees no circle
+        # that leads through autograd.
+        self.zeros = list(_ZerosOfSteps.apply(keys, energy, self, steps).unbind(dim=0)[::-1])  # type: ignore
 
     def __call__(self, queries: Tensor) -> Tensor:
-        return _ScoresOfStep.apply(next(self.zeros), queries, self)  # type: ignore[no-any-return]
+        return _ScoresOfStep.apply(self.zeros.pop(), queries, self)  # type: ignore[no-any-return]
 
 
 class _ZerosOfSteps(torch.autograd.Function):
