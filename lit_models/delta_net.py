@@ -13,6 +13,7 @@ from lit_models.contract import require
 from lit_models.kernels.choice import faster_than
 from lit_models.kernels.linear import Linear
 from lit_models.layers.linear_recurrent_seq2seq import (
+    NORM_EPSILON,
     LinearRecurrentSeq2Seq,
     Recurrence,
     ShortConvolution,
@@ -144,7 +145,7 @@ class DeltaNetLayer(Recurrence):
         self.query = Linear(size, size, bias=False) if is_read else None
         self.output_gate = Linear(size, size, bias=False) if is_read and gated else None
         if is_read:
-            self.norm = nn.RMSNorm(size // heads)
+            self.norm = nn.RMSNorm(size // heads, eps=NORM_EPSILON)
             self.output = Linear(size, size, bias=False)
         self.shapes = [(heads, size // heads, size // heads)] + ([self.convolution.shape] if self.convolution else [])
 

@@ -18,6 +18,8 @@ from lit_models.kernels.linear import Linear
 from lit_models.layers.word_dropout import drop_words
 from lit_models.lit_module import LitSeq2Seq
 
+NORM_EPSILON = torch.finfo(torch.float32).eps  # in double precision too, where torch would take another
+
 State = tuple[Tensor, ...]  # parts (B, …) of a layer; of several layers those of the first come first
 
 
@@ -92,8 +94,8 @@ class Block(nn.Module):
 
     def __init__(self, size: int, recurrence: Recurrence, feed_forward: nn.Module | None, dropout: float) -> None:
         super().__init__()
-        self.recurrence_norm, self.recurrence = nn.RMSNorm(size), recurrence
-        self.feed_forward_norm = None if feed_forward is None else nn.RMSNorm(size)
+        self.recurrence_norm, self.recurrence = nn.RMSNorm(size, eps=NORM_EPSILON), recurrence
+        self.feed_forward_norm = None if feed_forward is None else nn.RMSNorm(size, eps=NORM_EPSILON)
         self.feed_forward = feed_forward
         self.dropout = Dropout(dropout)
 
@@ -164,7 +166,7 @@ class LinearRecurrentSeq2Seq(LitSeq2Seq):
         for table in dict.fromkeys([self.source_embedding, self.target_embedding]):
             nn.init.normal_(table.weight, std=embedding_std)
         self.dropout = Dropout(dropout)
-        self.output_norm = nn.RMSNorm(hidden_size)
+        self.output_norm = nn.RMSNorm(hidden_size, eps=NORM_EPSILON)
         self.output = Linear(hidden_size, self.target_vocab_size, bias=not tied_embeddings)
         if tied_embeddings:
             self.output.weight = self.target_embedding.weight
