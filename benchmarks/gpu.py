@@ -1,8 +1,9 @@
 """What the suite does on one GPU, in some minutes: `python -m benchmarks.gpu`.
 
 Correctness comes first, so that a run cut short is worth something: lines of PASS, FAIL or INFO. Then times, as small
-tables with the name of the card: steps.csv by length up to 4,096 tokens, decoding.csv, and together.csv of several
-trials on one card. The exit code is 1 where something failed. `--device cpu --quick` is a dry run of seconds.
+tables with the name of the card: decoding.csv, and together.csv of several trials on one card. (`lengthwise parallelism
+--device cuda` times training steps by length.) The exit code is 1 where something failed. `--device cpu --quick` is a
+dry run of seconds.
 """
 
 import argparse
@@ -28,7 +29,7 @@ from torch import Tensor
 from data.batch import Batch
 from data.batching import ExampleStore
 from data.tasks import generate
-from experiments.probes.timing import TooSlowError, TrainingStep, synchronize, time_steps, uniform_batch
+from experiments.probes.timing import synchronize, uniform_batch
 from experiments.trial.cuda_graphs import replayed_steps
 from experiments.trial.environment import device_name, set_arithmetic
 from lit_models import LitSeq2Seq, architectures
@@ -40,8 +41,8 @@ VARIANTS: list[tuple[str, dict[str, Any]]] = [
     ("Bahdanau", {"bidirectional": True}),
     ("LSTM", {"num_layers": 2}),
 ]
-TOKENS = 2048  # of a timed step
-PROCESSES = (1, 4, 12)
+PROCESSES = (1, 4, 16)
+PARTS = ("numbers", "resuming", "waits", "graphs", "bfloat16", "compile", "decoding", "together")
 
 
 class Checks:
@@ -170,9 +171,9 @@ def check_graphs(checks: Checks, name: str, options: dict[str, Any], size: int, 
     batches = [move_data_to_device(sequences(8, 12, shortest), device) for shortest in (12, 5, 4)]
     long, several = move_data_to_device(sequences(40, 50, 50), device), 20 if device.type == "cuda" else 1
 
-    def trained(dropout: float, replayed: bool) -> tuple[Tensor, int, float]:
+    def trained(replayed: bool) -> tuple[Tensor, int, float]:
         """Weights, how many steps were replayed, and long steps a second."""
-        model, weights = make(name, options, size, dropout=dropout).to(device).train(), torch.empty(0)
+        model, weights = make(name, options, size, dropout=0.1).to(device).train(), torch.empty(0)
         optimizer = model.make_optimizer()
         with replayed_steps(model) if replayed else contextlib.nullcontext() as graphs:
             for number in range(9):
@@ -187,12 +188,11 @@ def check_graphs(checks: Checks, name: str, options: dict[str, Any], size: int, 
 
     set_arithmetic(deterministic=True)
     try:
-        for dropout in (0.0, 0.1):
-            (expected, _, rate), (weights, count, faster) = trained(dropout, False), trained(dropout, True)
-            same = torch.equal(weights, expected) and (count == 7 or device.type != "cuda")
-            found = f"dropout {dropout}, {count} of 9 replayed, off by {float((weights - expected).abs().max()):.0e}"
-            checks.check(same, "--cuda_graphs", name, options or "", found)
-            checks.say("INFO", "steps a second of", name, options or "", f"{rate:.1f}, replayed {faster:.1f}")
+        (expected, _, rate), (weights, count, faster) = trained(False), trained(True)
+        same = torch.equal(weights, expected) and (count == 7 or device.type != "cuda")
+        found = f"{count} of 9 replayed, off by {float((weights - expected).abs().max()):.0e}"
+        checks.check(same, "--cuda_graphs", name, options or "", found)
+        checks.say("INFO", "steps a second of", name, options or "", f"{rate:.1f}, replayed {faster:.1f}")
     except Exception as error:
         checks.say("FAIL", "--cuda_graphs", name, options or "", str(error).partition("\n")[0])
     finally:
@@ -213,45 +213,6 @@ def check_compile(checks: Checks, device: torch.device) -> None:
 
 
 # ---------------------------------------------------------------------- times
-
-
-def step_times(
-    checks: Checks, device: torch.device, lengths: list[int], tokens: int, size: int
-) -> Iterator[list[object]]:
-    """Median milliseconds of a training step on so many tokens, by architecture and length."""
-    for name in architectures():
-        for length in lengths:
-            if not checks.left(0.7):
-                checks.say("INFO", "time is up before", name, length)
-                return
-            batch = uniform_batch(max(1, tokens // length), length, VOCABULARY, device)
-            try:
-                step = TrainingStep(make(name, {}, size).to(device), batch, "32-true")
-                times = sorted(sum(one) for one in time_steps(step, 10, seconds=checks.seconds / 60))
-            except (TooSlowError, torch.OutOfMemoryError) as error:
-                checks.say("INFO", name, length, str(error).partition("\n")[0])
-                break
-            yield [name, length, len(batch.source), f"{1e3 * times[len(times) // 2]:.3f}"]
-
-
-def exponent(points: list[tuple[int, float]]) -> float:
-    """b of t = a n^b over the upper half of the lengths."""
-    upper = np.log(np.array(points[len(points) // 2 :]))
-    return float(np.polyfit(upper[:, 0], upper[:, 1], 1)[0]) if len(upper) > 1 else float("nan")
-
-
-def summarise(checks: Checks, rows: list[list[object]]) -> None:
-    """Exponents, and from which length on the transformer takes less time than each recurrent model."""
-    curves: dict[str, dict[int, float]] = {}
-    for name, length, _, milliseconds in rows:
-        curves.setdefault(str(name), {})[int(str(length))] = float(str(milliseconds))
-    for name, curve in curves.items():
-        checks.say("INFO", "step time of", name, f"grows as n^{exponent(sorted(curve.items())):.2f}", curve)
-        quicker = [n for n, t in curve.items() if curves.get("Transformer", {}).get(n, np.inf) < t]
-        if name in ("VanillaRNN", "LSTM", "GRU"):
-            checks.say(
-                "INFO", "the transformer is quicker than", name, f"from {min(quicker)}" if quicker else "nowhere"
-            )
 
 
 def decoding_times(checks: Checks, device: torch.device, size: int, most: int) -> Iterator[list[object]]:
@@ -322,6 +283,9 @@ def main() -> int:
     parser.add_argument("--device", default="cuda", help="default %(default)s")
     parser.add_argument("--seconds", type=float, default=480, help="time to spend, about (default %(default)s)")
     parser.add_argument("--output", type=Path, default=Path("runs/gpu"), help="folder of the tables")
+    parser.add_argument(
+        "--only", nargs="+", choices=PARTS, default=PARTS, metavar="PART", help=f"of {', '.join(PARTS)}"
+    )
     parser.add_argument("--quick", action="store_true", help="tiny and few: whether the script itself works")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -338,25 +302,24 @@ def main() -> int:
     models = (
         [("GRU", {}), ("Bahdanau", {})] if options.quick else [*((name, {}) for name in architectures()), *VARIANTS]
     )
-    for check in (check_numbers, check_resuming, check_waits, check_graphs):
+    of_models = {"numbers": check_numbers, "resuming": check_resuming, "waits": check_waits, "graphs": check_graphs}
+    for part in (part for part in of_models if part in options.only):
         for name, settings in models:
-            if not checks.left(0.5):
-                checks.say("INFO", "time is up before", check.__name__, name)
+            if not checks.left(0.6):
+                checks.say("INFO", "time is up before", part, name)
                 break
-            check(checks, name, settings, size, device)
-    if device.type != "cpu":
+            of_models[part](checks, name, settings, size, device)
+    if "bfloat16" in options.only and device.type != "cpu":
         check_bfloat16(checks, device)
-    if not options.quick and checks.left(0.5):
+    if "compile" in options.only and not options.quick and checks.left(0.6):
         check_compile(checks, device)
-    lengths = [8, 16] if options.quick else [2**power for power in range(5, 13)]
     options.output.mkdir(parents=True, exist_ok=True)
-    rows = list(step_times(checks, device, lengths, 4 * max(lengths) if options.quick else TOKENS, size))
-    summarise(checks, rows)
-    write(options.output / "steps.csv", card, ["arch", "length", "sequences", "milliseconds"], rows)
-    rows = list(decoding_times(checks, device, size, 8 if options.quick else 64))
-    write(options.output / "decoding.csv", card, ["arch", "decoder", "microseconds_a_token"], rows)
-    rows = [] if options.quick else list(trials_together(checks, options.device, 5.0, PROCESSES))
-    write(options.output / "together.csv", card, ["arch", "trials", "steps_a_second"], rows)
+    if "decoding" in options.only:
+        rows = list(decoding_times(checks, device, size, 8 if options.quick else 64))
+        write(options.output / "decoding.csv", card, ["arch", "decoder", "microseconds_a_token"], rows)
+    if "together" in options.only and not options.quick:
+        rows = list(trials_together(checks, options.device, 5.0, PROCESSES))
+        write(options.output / "together.csv", card, ["arch", "trials", "steps_a_second"], rows)
     checks.say("INFO", f"{checks.failed} failed")
     return int(checks.failed > 0)
 

@@ -92,7 +92,8 @@ class ReplayedSteps:
         except torch.OutOfMemoryError:
             raise
         except RuntimeError as error:
-            why = f"{type(self.model).__name__} cannot be recorded: " + str(error).partition("\n")[0]
+            _leave_record(device)
+            why = f"{type(self.model).__name__} cannot be recorded: " + str(_first(error)).partition("\n")[0]
             raise UsageError(f"--cuda_graphs: a step of {why}; leave the option out") from error
 
 
@@ -110,6 +111,21 @@ class _Loss(nn.Module):
         """() of all tensors of a batch, in the order of its fields."""
         with self.autocast:
             return self.step(Batch(**dict(zip(self.names, tensors, strict=True)), on_host=self.on_host), 0)  # type: ignore[arg-type]
+
+
+def _first(error: BaseException) -> BaseException:
+    """What went wrong first: behind it the end of the record fails too."""
+    return error if error.__context__ is None else _first(error.__context__)
+
+
+def _leave_record(device: torch.device) -> None:
+    """Give torch's generator of random numbers a new state with the same numbers to come. After a record that failed
+    the old one still counts as being recorded, and whoever draws is refused."""
+    if device.type == "cuda":
+        generator = torch.cuda.default_generators[device.index]
+        fresh = torch.Generator(device)
+        fresh.set_state(generator.get_state())
+        generator.graphsafe_set_state(fresh.graphsafe_get_state())
 
 
 def _tensors(batch: Batch) -> dict[str, Tensor]:

@@ -50,4 +50,20 @@ def attention(
     if queries.device.type == "cpu" and queries.dtype == torch.bfloat16 and torch.is_grad_enabled():
         # There the fused product takes twice to seven times as long, up to length 400: its backward is slow.
         return plain_attention(queries, keys, values, mask, causal)
+    size = queries.shape[-1]
+    missing = -size % _whole(queries)
+    if missing:
+        # Else torch takes several kernels and memory for all T x S scores. Zeros add nothing to a score.
+        queries, keys, values = (F.pad(part, (0, missing)) for part in (queries, keys, values))
+        fused = F.scaled_dot_product_attention(queries, keys, values, mask, is_causal=causal, scale=size**-0.5)
+        return fused[..., :size]
     return F.scaled_dot_product_attention(queries, keys, values, attn_mask=mask, is_causal=causal)
+
+
+def _whole(queries: Tensor) -> int:
+    """CUDA's fused products want heads of so many numbers, or a multiple: 16 bytes."""
+    device = queries.device.type
+    if device in ("cpu", "mps"):
+        return 1
+    precision = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else queries.dtype
+    return max(1, 16 // precision.itemsize)

@@ -12,6 +12,7 @@ from experiments.main import main
 from experiments.sweep import dry_run, worker_probe
 from experiments.sweep.worker_probe import steps_a_second, work, workers_that_pay
 from experiments.verbs import sweep
+from tests.helpers.pretend_device import ACCELERATOR
 from tests.helpers.pretend_device.trainer import pretend_trainer
 from tests.helpers.trials import small_trial, sweep_file
 
@@ -45,7 +46,7 @@ class Meeting:
         self.waited.append(seconds)
 
 
-@pytest.fixture(params=["cpu", "pretend"], name="accelerator")
+@pytest.fixture(params=["cpu", ACCELERATOR], name="accelerator")
 def _accelerator(request: pytest.FixtureRequest) -> Iterator[str]:
     if request.param == "cpu":
         yield request.param

@@ -10,7 +10,7 @@ from lightning.pytorch.accelerators import Accelerator, AcceleratorRegistry
 from lightning.pytorch.strategies import SingleDeviceStrategy, Strategy
 from lightning.pytorch.trainer.connectors.accelerator_connector import _AcceleratorConnector
 
-from tests.helpers.pretend_device.device import NAME, Seen, device, pretend_device
+from tests.helpers.pretend_device import IS_REAL, NAME, Seen, device, pretend_device
 
 
 class PretendAccelerator(Accelerator):
@@ -46,7 +46,11 @@ class PretendAccelerator(Accelerator):
 
 @contextlib.contextmanager
 def pretend_trainer() -> Iterator[Seen]:
-    """While this lasts a Trainer can take the accelerator `pretend`."""
+    """While this lasts a Trainer can take the accelerator `pretend`; or the card, which it knows."""
+    if IS_REAL:
+        with pretend_device() as seen:
+            yield seen
+        return
     choose = _AcceleratorConnector._choose_strategy
 
     def strategy(connector: Any) -> Strategy | str:
