@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
+from torch import Tensor
 
 from data.batch import BOS, EOS, PAD, Batch, OnHost, decode_limits
 from data.tasks import Examples
@@ -28,9 +30,13 @@ class ExampleStore:
         known_length: whether the length of a target follows from its source, as in the synthetic tasks. Where it
             does not, a decoder may produce up to twice the source and 20 tokens.
         answers: token ids of which the last in each target is scored; none where all tokens are.
+        multiple: of which the widths of a batch are multiples. Longer rows are padded, so that batches have few shapes.
     """
 
-    def __init__(self, examples: Examples, known_length: bool = True, answers: Sequence[int] = ()) -> None:
+    def __init__(
+        self, examples: Examples, known_length: bool = True, answers: Sequence[int] = (), multiple: int = 1
+    ) -> None:
+        self.multiple = multiple
         self.source = torch.from_numpy(examples.source)
         self.source_lengths = torch.from_numpy(examples.source_lengths)
         self.target_in, self.target_out = _with_boundaries(examples)
@@ -44,6 +50,11 @@ class ExampleStore:
             self.target_bits = torch.from_numpy(examples.target_bits).float()
         self.decode_limits = None if known_length else decode_limits(self.source_lengths)
         self.answers = torch.tensor(answers) if answers else None
+        for name in ("source", "target_in", "target_out", "alignment"):
+            tokens = getattr(self, name)
+            if tokens is not None:
+                missing = -tokens.shape[1] % multiple
+                setattr(self, name, F.pad(tokens, (0, missing), value=-1 if name == "alignment" else PAD))
 
     def __len__(self) -> int:
         return len(self.source)
@@ -51,7 +62,11 @@ class ExampleStore:
     @property
     def lengths(self) -> np.ndarray:
         """(N,) positions a row takes in a batch: the longer of source and target."""
-        return torch.maximum(self.source_lengths, self.target_lengths).numpy()
+        return self._width(torch.maximum(self.source_lengths, self.target_lengths)).numpy()
+
+    def _width(self, tokens: Tensor) -> Tensor:
+        """Positions of a batch that so many tokens take."""
+        return -(-tokens // self.multiple) * self.multiple
 
     def counted(self, rows: np.ndarray) -> int:
         """How many target tokens of some examples the loss counts."""
@@ -60,7 +75,7 @@ class ExampleStore:
     def batch(
         self, rows: np.ndarray, rank: int = 0, ranks: int = 1, loss_tokens: float | None = None, number: int = 0
     ) -> Batch:
-        """The rank's share of the given rows, trimmed to the longest sequences of all of them.
+        """The rank's share of the given rows, trimmed to the longest sequences of all of them, or the next multiple.
 
         Args:
             rows: (N,) numbers of examples.
@@ -70,8 +85,8 @@ class ExampleStore:
             number: of the pass over the examples, for examples that are drawn anew in each.
         """
         index = torch.from_numpy(rows)
-        source_width = int(self.source_lengths[index].max())
-        target_width = int(self.target_lengths[index].max())
+        source_width = int(self._width(self.source_lengths[index].max()))
+        target_width = int(self._width(self.target_lengths[index].max()))
         tokens = torch.tensor(float(self.counted(rows)) if loss_tokens is None else loss_tokens)
         rank_rows = index[rank::ranks]
         idle = len(rank_rows) == 0  # fewer rows than ranks: a row without target keeps this rank in step
@@ -79,7 +94,7 @@ class ExampleStore:
             rank_rows = index[:1]
         target_out = self.target_out[rank_rows, :target_width]
         source_lengths = self.source_lengths[rank_rows]
-        longest = int((source_lengths + self.target_lengths[rank_rows]).max())
+        longest = int(self._width((source_lengths + self.target_lengths[rank_rows]).max()))
         return Batch(
             source=self.source[rank_rows, :source_width],
             source_lengths=source_lengths,

@@ -86,6 +86,8 @@ class Seq2SeqDataModule(pl.LightningDataModule):
         buckets: upper ends of the source lengths, in tokens, by which text is reported. Default 10, 20 … 60.
         batch_tokens: most positions of a batch, padding included: rows times its longest source or target.
         batch_size: most sequences of a batch; None leaves it to batch_tokens.
+        pad_to_multiple: sources and targets of a training batch are padded to a multiple of so many tokens. So batches
+            of text too have few shapes, which a GPU replays with --cuda_graphs.
         seed: what examples and their order are drawn from (`lengthwise fit` sets it to the trial's seed).
 
     Raises:
@@ -120,6 +122,7 @@ class Seq2SeqDataModule(pl.LightningDataModule):
         buckets: list[int] | None = None,
         batch_tokens: int = 2048,
         batch_size: int | None = None,
+        pad_to_multiple: int = 1,
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -142,10 +145,11 @@ class Seq2SeqDataModule(pl.LightningDataModule):
         self.test_examples = test_examples
         self.batch_tokens = batch_tokens
         self.batch_size = batch_size
+        self.pad_to_multiple = pad_to_multiple
         self.seed = seed
         if kind == "text" and self.length < 1:
             raise ValueError(f"data.length: {self.length} must be at least 1")
-        for name in ("train_examples", "validation_examples", "test_examples", "batch_tokens"):
+        for name in ("train_examples", "validation_examples", "test_examples", "batch_tokens", "pad_to_multiple"):
             if getattr(self, name) < 1:
                 raise ValueError(f"data.{name}: {getattr(self, name)} must be at least 1")
         for name, limit in (("batch_size", batch_size), ("train_limit", train_limit), ("test_limit", test_limit)):
@@ -186,6 +190,8 @@ class Seq2SeqDataModule(pl.LightningDataModule):
             check_parameters(str(corpus), 0, self.min_length, self.length)
         if kind != "text" and (corpus or any(files.values())):
             raise ValueError(f"data.task: {task} reads no corpus and no files; --data.task {TEXT} does")
+        if pad_to_multiple > 1 and task in PRETRAINING:
+            raise ValueError(f"data.pad_to_multiple: {task} hides other tokens every time; leave the option out")
         if self.buckets[:1] and self.buckets[0] < 1:
             raise ValueError(f"data.buckets: {self.buckets[0]} must be at least 1")
         self.text: TextCorpus | None = None
@@ -280,8 +286,8 @@ class Seq2SeqDataModule(pl.LightningDataModule):
     @cached_property
     def _train(self) -> ExampleStore:
         if self.text is not None:
-            return self._of_text("train")
-        return self._synthetic("train", self.train_examples, self.min_length, self.length)
+            return self._of_text("train", self.pad_to_multiple)
+        return self._synthetic("train", self.train_examples, self.min_length, self.length, self.pad_to_multiple)
 
     @cached_property
     def _validation(self) -> ExampleStore:
@@ -289,16 +295,17 @@ class Seq2SeqDataModule(pl.LightningDataModule):
             return self._of_text("validation")
         return self._synthetic("validation", self.validation_examples, self.min_length, self.length)
 
-    def _of_text(self, split: str) -> ExampleStore:
+    def _of_text(self, split: str, multiple: int = 1) -> ExampleStore:
         assert self.text is not None
         examples = self.text.examples(split)
         if self.task in PRETRAINING:
             return SentenceStore(examples, self.task, self.source_vocab_size, self.seed, split)
-        return ExampleStore(examples, known_length=self.task == CLASSIFICATION)
+        return ExampleStore(examples, known_length=self.task == CLASSIFICATION, multiple=multiple)
 
-    def _synthetic(self, split: str, count: int, min_length: int, max_length: int) -> ExampleStore:
+    def _synthetic(self, split: str, count: int, min_length: int, max_length: int, multiple: int = 1) -> ExampleStore:
         examples = generate(self.task, self.vocabulary, min_length, max_length, count, self.seed, split)
-        return ExampleStore(examples, answers=[FIRST_TOKEN + symbol for symbol in TASKS[self.task].answers])
+        answers = [FIRST_TOKEN + symbol for symbol in TASKS[self.task].answers]
+        return ExampleStore(examples, answers=answers, multiple=multiple)
 
     def _evaluation(self, store: ExampleStore) -> EvaluationBatches:
         """Test segments are never left out: one longer than a whole batch makes a batch of its own."""
@@ -329,6 +336,7 @@ class Seq2SeqDataModule(pl.LightningDataModule):
                 raise ValueError(str(error).replace("data.length", "data.eval_lengths")) from None
         known, longest = TASKS[self.task], self.eval_lengths[-1]
         longest = max(longest, known.longest_source(longest), known.longest_target(longest)) + 1
+        longest = -(-longest // self.pad_to_multiple) * self.pad_to_multiple
         if self.batch_tokens < longest:
             raise ValueError(
                 f"data.batch_tokens: {self.batch_tokens} cannot hold a sequence of {longest} tokens (EOS included)"

@@ -36,7 +36,7 @@ FORMER_OPTIONS, FORMER_TRAINER_OPTIONS = ("optimizer", "lr_scheduler"), ("plugin
 # Options that came later, with the default at which they leave the name of a trial as it was before them.
 LATER_OPTIONS = {
     ("early_stopping", "halvings"): 0, ("data", "bleu_tokenize"): None, ("data", "test_limit"): None,
-    ("data", "train_limit"): None,
+    ("data", "train_limit"): None, ("data", "pad_to_multiple"): 1,
 }  # fmt: skip
 LATER_SWITCHES = ("tf32", "init_from", "freeze")
 

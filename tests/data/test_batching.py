@@ -11,6 +11,7 @@ from data.batch import BOS, EOS, PAD, Batch
 from data.batching import EvaluationBatches, ExampleStore, TrainingStream, plan_batches, random_order
 from data.datamodule import Seq2SeqDataModule
 from data.tasks import generate
+from tests.helpers.models import make
 
 
 def store(count: int = 103, seed: int = 0) -> ExampleStore:
@@ -59,6 +60,34 @@ def test_bucketing_by_length_wastes_little_padding() -> None:
     plan = plan_batches(lengths, order, batch_tokens=256)
     padded = sum(len(batch) * lengths[batch].max() for batch in plan)
     assert lengths.sum() / padded > 0.95
+
+
+def test_widths_can_be_multiples_so_that_batches_have_few_shapes() -> None:
+    examples = generate("unroll", 16, 2, 12, count=400, seed=0, split="train")
+    shapes = {}
+    for multiple in (1, 8):
+        stream = TrainingStream(ExampleStore(examples, multiple=multiple), 128, None, seed=0)
+        batches = one_pass(stream, len(stream.plan(0)))
+        assert Counter(row for batch in batches for row in rows(batch)) == Counter(
+            tuple(row[:length].tolist()) for row, length in zip(examples.source, examples.source_lengths, strict=True)
+        )
+        for batch in batches:
+            assert batch.source.shape[1] % multiple == batch.target_in.shape[1] % multiple == 0
+            assert batch.target_in.shape == batch.target_out.shape
+            assert max(batch.source.shape[1], batch.target_in.shape[1]) * len(batch.source) <= 128
+            assert batch.on_host is not None
+            assert batch.on_host.padded == bool((batch.source[:, -1] == PAD).any())
+        shapes[multiple] = len({(batch.source.shape, batch.target_in.shape) for batch in batches})
+    assert shapes[8] < shapes[1] / 2
+
+
+def test_wider_batches_train_on_the_same_loss() -> None:
+    examples = generate("reverse", 16, 2, 12, count=6, seed=0, split="train")
+    model = make("LuongLocal", {"source_vocab_size": 20, "target_vocab_size": 20})
+    losses = [
+        model.training_step(ExampleStore(examples, multiple=multiple).batch(np.arange(6)), 0) for multiple in (1, 16)
+    ]
+    torch.testing.assert_close(*losses)
 
 
 def test_a_sequence_longer_than_the_budget_is_refused() -> None:
@@ -188,6 +217,9 @@ def test_the_datamodule_trains_on_its_range_of_lengths() -> None:
         ),
         ({"task": "duplicate", "batch_tokens": 30}, r"data\.batch_tokens: 30 cannot hold a sequence of 41 tokens"),
         ({"seed": -1}, r"data\.seed: -1 must be between 0"),
+        ({"pad_to_multiple": 0}, r"data\.pad_to_multiple: 0 must be at least 1"),
+        ({"batch_tokens": 30, "pad_to_multiple": 16}, r"data\.batch_tokens: 30 cannot hold a sequence of 32 tokens"),
+        ({"task": "masked", "corpus": "negation", "pad_to_multiple": 2}, r"data\.pad_to_multiple: masked hides"),
     ],
 )
 def test_options_that_make_no_sense_are_refused_by_name(options: dict, message: str) -> None:
