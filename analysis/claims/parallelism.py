@@ -47,10 +47,11 @@ def _of_order(lines: pd.Series, order: str, architectures: Architectures) -> lis
 
 
 def _counted(results: pd.DataFrame, architectures: Architectures) -> Finding:
-    lengths = sorted(results[results["metric"] == "sequential_depth"]["length"].astype(int).unique())
+    depths = results[results["metric"] == "sequential_depth"]
+    lengths = sorted(depths["length"].astype(int).unique())
 
     def part(statement: str, order: str, as_stated: Callable[[str], bool]) -> Part:
-        counted = _of_order(results["arch"].dropna(), order, architectures)
+        counted = _of_order(depths["arch"], order, architectures)
         # Through one point goes every line.
         answer = Answer.UNTOLD if len(lengths) < 2 else across(answer_to(as_stated(arch)) for arch in counted)
         names = architectures.names(counted)
@@ -66,7 +67,7 @@ def _counted(results: pd.DataFrame, architectures: Architectures) -> Finding:
              lambda arch: (slope(arch) or 0) > 0),
         part("Those of the transformer do not", "O(1)", lambda arch: slope(arch) == 0),
     ]  # fmt: skip
-    if _of_order(results["arch"].dropna(), "O(log n)", architectures):
+    if _of_order(depths["arch"], "O(log n)", architectures):
         linear = "Those of linear recurrences grow with the logarithm of the length"
         parts.append(part(
             linear, "O(log n)", lambda arch: logarithmic_law(results, arch, "sequential_depth") is not None
@@ -85,7 +86,8 @@ def _on_the_clock(timed: pd.DataFrame, machine: Sequence, architectures: Archite
         part = Part(statement, Answer.UNTOLD, "no length at which all of them were timed")
         return Finding(where, Answer.UNTOLD, (part,))
     length = max(shared)
-    transformer = parallel[parallel["length"] == length].iloc[0]
+    first = _of_order(parallel["arch"], "O(1)", architectures)[0]
+    transformer = parallel[(parallel["length"] == length) & (parallel["arch"] == first)].iloc[0]
     others = serial[serial["length"] == length].set_index("arch")
     faster = others["lower"] > transformer["upper"]  # the transformer is faster
     slower = others["upper"] < transformer["lower"]

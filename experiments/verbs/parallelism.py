@@ -38,6 +38,7 @@ from lit_models.probes.sequential_depth import path_lengths, sequential_depth
 
 LENGTHS = [8, 16, 32, 64, 128, 256, 512, 1024]
 FURTHER_ON_A_GPU = [2048, 4096]
+LONGEST_GRAPHS = 1024  # tokens; by then the law is known, and a longer graph takes minutes
 LONGEST_PATHS = 32  # path lengths take a pass over the graph for each target position
 SMALL_BUDGET = 5_000  # parameters of the models whose graphs are read: depth does not depend on the width
 BATCH_SIZES = (1, 4, 16, 64)
@@ -119,14 +120,14 @@ def _points(options: argparse.Namespace) -> list[Point]:
 
 
 def _graph_rows(kind: type[LitSeq2Seq], options: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    """Sequential depth at every length, path length at the shorter ones. The device does not matter."""
+    """Sequential depth up to a length, path length at the shorter ones. The device does not matter."""
     sizes = vocabulary_sizes(options.vocabulary)
     width, _ = nearest_width(kind, sizes, SMALL_BUDGET)
     torch.manual_seed(0)
     model = kind(**{**sizes, "hidden_size": width}).double().eval()  # type: ignore[arg-type]
     same = {"device": "any", "precision": "exact", "sweep": "graph", "arch": kind.__name__, "hidden_size": width}
     same |= {"num_params": model.num_params, "batch_size": 1}
-    for length in options.lengths:
+    for length in (length for length in options.lengths if length <= LONGEST_GRAPHS):
         batch = uniform_batch(1, length, options.vocabulary, torch.device("cpu"))
         yield {**same, "length": length, "metric": "sequential_depth", "median": sequential_depth(model, batch)}
         if length <= options.longest_paths:

@@ -90,9 +90,9 @@ def test_the_script_for_a_gpu_runs_dry_on_the_cpu(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     assert " FAIL " not in done.stdout
     assert "PASS gradients, padded Bahdanau" in done.stdout
-    steps = pd.read_csv(tmp_path / "steps.csv")
-    assert list(steps.columns) == ["card", "arch", "length", "sequences", "milliseconds"]
-    assert set(steps["arch"]) == set(architectures())
+    times = pd.read_csv(tmp_path / "decoding.csv")
+    assert list(times.columns) == ["card", "arch", "decoder", "microseconds_a_token"]
+    assert set(times["arch"]) == set(architectures())
 
 
 COUNTING = "import time; [print(time.monotonic(), flush=True) or time.sleep(0.02) for _ in range(20)]"

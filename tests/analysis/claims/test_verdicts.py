@@ -267,6 +267,24 @@ def test_a_linear_recurrence_is_judged_by_what_a_doubling_adds_where_one_was_cou
     assert part.measured == ("MinGRU 6 log₂ n + 32" if rise else "MinGRU 50")
 
 
+def test_what_was_timed_and_not_counted_is_no_count():
+    timed: pd.DataFrame = timings()
+    clock = timed[(timed["arch"] == "GRU") & (timed["metric"] == "step_seconds")]
+    more = pd.concat([timed, *(clock.assign(arch=arch) for arch in ("MinGRU", "DecoderOnly"))])
+    counted = parallelism_verdict(more, BUILT_IN).findings[0]
+    assert counted.answer == HOLDS and len(counted.parts) == 2
+    assert "Decoder-only" not in counted.parts[1].measured
+
+
+def test_the_transformer_on_the_clock_is_the_encoder_decoder():
+    timed: pd.DataFrame = timings()
+    slow = timed[(timed["arch"] == "Transformer") & (timed["metric"] == "step_seconds")].assign(arch="DecoderOnly")
+    for column in ("median", "lower", "upper"):
+        slow[column] *= 100
+    finding = parallelism_verdict(pd.concat([slow, timed]), BUILT_IN).findings[1]
+    assert finding.answer == HOLDS and "Transformer" in finding.parts[0].measured
+
+
 def test_one_length_tells_nothing_about_how_counts_grow():
     counted: pd.DataFrame = timings()
     one = counted[(counted["metric"] == "sequential_depth") & (counted["length"] == 8)]
