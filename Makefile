@@ -49,7 +49,6 @@ zoo: .venv/.ready
 report: .venv/.ready
 	$(BIN)/lengthwise report docs/reference/bottleneck docs/reference/gradients docs/reference/parallelism --output docs --figures accuracy bits length_generalisation errors prefixes capacity_by_context gradient_norm sequential_depth step_time
 	$(BIN)/lengthwise report docs/reference/parallelism_gpu --output docs/gpu --figures step_time
-	$(BIN)/lengthwise report docs/reference/up_to_80 --output docs/up_to_80 --figures bits length_generalisation
 	$(BIN)/lengthwise report docs/reference/by_length --output docs --figures bleu_by_length length_ratio_by_length
 	$(BIN)/lengthwise report docs/reference/gradients_recall --output docs --figures accuracy_by_lag
 	$(BIN)/lengthwise report docs/reference/remedies --output docs --figures remedies

@@ -74,9 +74,9 @@ def test_the_reference_sweep_is_two_tasks_at_three_limits_with_five_seeds() -> N
     assert values["data.length"] == [20, 40, 80] and values["seed_everything"] == [0, 1, 2, 3, 4]
 
 
-def test_the_committed_trials_of_that_sweep_are_whole_seeds_that_have_converged() -> None:
+def test_the_committed_trials_are_whole_seeds_that_have_converged_but_for_the_one_that_the_page_names() -> None:
     trials = pd.read_csv(REFERENCE / "bottleneck" / "trials.csv")
-    assert set(trials["ended"]) == {"converged"}
+    assert list(trials[trials["ended"] != "converged"]["trial"]) == ["VanillaRNN-reverse-L80-s2-de3ef345"]
     for limit, rows in trials.groupby("train_length"):
         seeds = {cell: sorted(of_cell["seed"]) for cell, of_cell in rows.groupby(["task", "arch"])}
         assert len(seeds) == 14, limit
