@@ -6,7 +6,7 @@ Lengths are in tokens of the source tokenizer, without EOS.
 import hashlib
 import pickle
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, cast, get_args
@@ -63,6 +63,7 @@ class TextCorpus:
 
     def __init__(self, settings: TextSettings) -> None:
         self.settings = settings
+        self.key: str | None = None  # of what was checked, see content_key
         self._texts: dict[str, ParallelText] = {}
 
     def text(self, split: str) -> ParallelText:
@@ -95,8 +96,12 @@ class TextCorpus:
         count, total = len(self.test_rows), len(self._whole_test)
         return f"{count:,} of {total:,} sentences" if count < total else ""
 
-    def check(self, splits: Sequence[str] = SPLITS) -> None:
+    def check(self, splits: Sequence[str] = SPLITS, before: "TextCorpus | None" = None) -> None:
         """Read splits; that their files are there is looked at before any of them is read.
+
+        Args:
+            splits: to read.
+            before: what was read before; taken from there where it would be the same, as for the trials of a sweep.
 
         Raises:
             ValueError: see `text`, or the tokenizer cannot be trained.
@@ -106,8 +111,17 @@ class TextCorpus:
         for split in splits:
             if not self.generated:
                 self._files(split).pairs(f"data.{split}")
+        self.key = self.content_key() if splits == SPLITS else None
+        if before is not None and self._reads_as(before):
+            vars(self).update({name: value for name, value in vars(before).items() if name != "settings"})
         for split in splits:
             self.text(split)
+
+    def _reads_as(self, other: "TextCorpus") -> bool:
+        """Whether both read the same pairs and tokens, by their settings and the content of their files."""
+        drawn = self.generated or self.settings.train_limit is not None  # from the seed
+        ours = self.settings if drawn else replace(self.settings, seed=other.settings.seed)
+        return ours == other.settings and self.key is not None and self.key == other.key
 
     @cached_property
     def tokenizers(self) -> tuple[Tokenizer, Tokenizer]:

@@ -11,6 +11,7 @@ from jsonargparse import Namespace
 
 from data.datamodule import Seq2SeqDataModule
 from data.tasks import SPLITS
+from data.text import TextCorpus
 from experiments.config.checks import check_graphs, check_numbers, check_settings, check_task
 from experiments.config.monitors import check_monitor, direction
 from experiments.config.parser import SOLVED, files_of, parse_trial, trial_parser
@@ -39,6 +40,8 @@ LATER_OPTIONS = {
     ("data", "train_limit"): None, ("data", "pad_to_multiple"): 1,
 }  # fmt: skip
 LATER_SWITCHES = ("tf32", "init_from", "freeze")
+
+_texts: list[TextCorpus] = []  # what the last trial of text reads: those of a sweep read it once
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,8 @@ def resolve_trial(arguments: list[str]) -> Trial:
     checked("decoding", Decoding, parsed.decoding.as_dict())
     try:
         if data.text is not None:
-            data.text.check()
+            data.text.check(before=_texts[-1] if _texts else None)
+            _texts[:] = [data.text]
         sizes = {"source_vocab_size": data.source_vocab_size, "target_vocab_size": data.target_vocab_size}
     except ValueError as error:
         raise UsageError(str(error)) from None
@@ -119,7 +123,7 @@ def resolve_trial(arguments: list[str]) -> Trial:
     config = _plain(model, parsed)
     labels = {"arch": model, "task": data.name, "train_length": data.length, "seed": int(parsed.seed_everything)}
     cell = "{arch}-{task}-L{train_length}".format(**labels)
-    text_key = None if data.text is None else data.text.content_key()
+    text_key = None if data.text is None else data.text.key
     name = f"{cell}-s{labels['seed']}-{_fingerprint(config, text_key)}"
     seedless = {**config, "seed_everything": None, "data": {**config["data"], "seed": None}}
     group = f"{cell}-{_fingerprint(seedless, text_key)}"

@@ -9,6 +9,7 @@ import torch
 from data.batch import EOS, PAD
 from data.datamodule import Seq2SeqDataModule
 from data.parallel_text import ParallelFiles
+from data.text import TextCorpus
 from tests.helpers.text_files import write_corpus
 
 
@@ -151,6 +152,38 @@ def test_files_count_by_content_and_not_by_place(tmp_path: Path) -> None:
     (tmp_path / "there" / "test.fr").write_text("autre\n" * 20)
     changed = module(tmp_path / "there").text
     assert changed is not None and changed.content_key() != key
+
+
+def test_trials_that_read_the_same_read_it_once(tmp_path: Path) -> None:
+    def checked(before: TextCorpus | None, **options: Any) -> TextCorpus:
+        text = module(tmp_path, **options).text
+        assert text is not None
+        text.check(before=before)
+        return text
+
+    first = checked(None, seed=0)
+    assert checked(first, seed=1).text("train") is first.text("train")
+    assert checked(first, seed=1).settings.seed == 1
+    assert checked(first, seed=1).tokenizers is first.tokenizers
+    assert checked(first, lowercase=True).text("train") is not first.text("train")
+    some = checked(None, seed=0, train_limit=50)
+    assert checked(some, seed=0, train_limit=50).text("train") is some.text("train")
+    assert checked(some, seed=1, train_limit=50).text("train").source != some.text("train").source
+    (tmp_path / "test.fr").write_text("autre\n" * 20)
+    assert checked(first).text("test").target == ["autre"] * 20
+    (tmp_path / "test.fr").unlink()
+    with pytest.raises(ValueError, match=r"test\.fr"):
+        checked(first)
+
+
+def test_generated_text_is_that_of_the_seed() -> None:
+    texts = []
+    for seed in (0, 1):
+        data = Seq2SeqDataModule(task="numbers", train_examples=20, validation_examples=5, test_examples=5, seed=seed)
+        assert data.text is not None
+        data.text.check(before=texts[-1] if texts else None)
+        texts.append(data.text)
+    assert texts[0].text("train").source != texts[1].text("train").source
 
 
 @pytest.mark.parametrize(
