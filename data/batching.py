@@ -52,7 +52,7 @@ class ExampleStore:
         self.answers = torch.tensor(answers) if answers else None
         for name in ("source", "target_in", "target_out", "alignment"):
             tokens = getattr(self, name)
-            if tokens is not None:
+            if tokens is not None and tokens.shape[1] % multiple:
                 missing = -tokens.shape[1] % multiple
                 setattr(self, name, F.pad(tokens, (0, missing), value=-1 if name == "alignment" else PAD))
 

@@ -191,7 +191,7 @@ class Seq2SeqDataModule(pl.LightningDataModule):
         if kind != "text" and (corpus or any(files.values())):
             raise ValueError(f"data.task: {task} reads no corpus and no files; --data.task {TEXT} does")
         if pad_to_multiple > 1 and task in PRETRAINING:
-            raise ValueError(f"data.pad_to_multiple: {task} hides other tokens every time; leave the option out")
+            raise ValueError(f"data.pad_to_multiple: batches of {task} have widths of their own; leave the option out")
         if self.buckets[:1] and self.buckets[0] < 1:
             raise ValueError(f"data.buckets: {self.buckets[0]} must be at least 1")
         self.text: TextCorpus | None = None
@@ -259,6 +259,10 @@ class Seq2SeqDataModule(pl.LightningDataModule):
         files = self.text.settings.files["test"]
         name = self.name if files is None else "+".join(source.stem for source, _ in files.pairs("data.test"))
         return ", ".join(filter(None, [name, self.text.test_sample]))
+
+    def padded(self, tokens: int) -> int:
+        """The positions that a sequence of so many tokens takes in training."""
+        return -(-tokens // self.pad_to_multiple) * self.pad_to_multiple
 
     @property
     def trained_on(self) -> int:
@@ -336,10 +340,16 @@ class Seq2SeqDataModule(pl.LightningDataModule):
                 raise ValueError(str(error).replace("data.length", "data.eval_lengths")) from None
         known, longest = TASKS[self.task], self.eval_lengths[-1]
         longest = max(longest, known.longest_source(longest), known.longest_target(longest)) + 1
-        longest = -(-longest // self.pad_to_multiple) * self.pad_to_multiple
         if self.batch_tokens < longest:
             raise ValueError(
                 f"data.batch_tokens: {self.batch_tokens} cannot hold a sequence of {longest} tokens (EOS included)"
+            )
+        length = self.length
+        padded = self.padded(max(length, known.longest_source(length), known.longest_target(length)) + 1)
+        if self.batch_tokens < padded:
+            raise ValueError(
+                f"data.batch_tokens: {self.batch_tokens} cannot hold a sequence of {padded} tokens, which "
+                f"data.pad_to_multiple {self.pad_to_multiple} makes of the longest; raise one or lower the other"
             )
 
     def _check_sources_of(self, splits: Iterable[str], min_length: int, max_length: int) -> None:

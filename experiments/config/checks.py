@@ -110,6 +110,11 @@ def check_task(model: type[LitSeq2Seq], options: dict[str, Any], data: Seq2SeqDa
         model.check_lengths(source, target, options)
     except ValueError as error:
         raise UsageError(f"{error}; the longest tested has {longest} (data.eval_lengths)") from None
+    try:
+        source, target = task.longest_source(data.length), task.longest_target(data.length) + 1
+        model.check_lengths(data.padded(source), data.padded(target), options)
+    except ValueError as error:
+        raise UsageError(f"{error}; so long are the longest in training (data.length, data.pad_to_multiple)") from None
 
 
 def _check_limits(trainer: Namespace) -> None:

@@ -89,11 +89,12 @@ class ReplayedSteps:
                 _streams_of_before_replaced(),
             ):
                 return torch.cuda.make_graphed_callables(loss, inputs, allow_unused_input=True, pool=self.pool)  # type: ignore
-        except torch.OutOfMemoryError:
-            raise
         except RuntimeError as error:
             _leave_record(device)
-            why = f"{type(self.model).__name__} cannot be recorded: " + str(_first(error)).partition("\n")[0]
+            first = _first(error)
+            if isinstance(first, torch.OutOfMemoryError):
+                raise first from None
+            why = f"{type(self.model).__name__} cannot be recorded: " + str(first).partition("\n")[0]
             raise UsageError(f"--cuda_graphs: a step of {why}; leave the option out") from error
 
 
@@ -113,9 +114,9 @@ class _Loss(nn.Module):
             return self.step(Batch(**dict(zip(self.names, tensors, strict=True)), on_host=self.on_host), 0)  # type: ignore[arg-type]
 
 
-def _first(error: BaseException) -> BaseException:
+def _first(error: RuntimeError) -> RuntimeError:
     """What went wrong first: behind it the end of the record fails too."""
-    return error if error.__context__ is None else _first(error.__context__)
+    return _first(error.__context__) if isinstance(error.__context__, RuntimeError) else error
 
 
 def _leave_record(device: torch.device) -> None:

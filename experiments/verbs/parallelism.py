@@ -120,7 +120,7 @@ def _points(options: argparse.Namespace) -> list[Point]:
 
 
 def _graph_rows(kind: type[LitSeq2Seq], options: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    """Sequential depth up to a length, path length at the shorter ones. The device does not matter."""
+    """Sequential depth up to 1,024 tokens, path length at the shorter ones. The device does not matter."""
     sizes = vocabulary_sizes(options.vocabulary)
     width, _ = nearest_width(kind, sizes, SMALL_BUDGET)
     torch.manual_seed(0)
@@ -288,7 +288,8 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--models", nargs="+", metavar="MODEL", help="architectures (default: all)")
     add("--parameter_budget", type=int, default=100_000, metavar="N", help="parameters of each (default %(default)s)")
-    add("--lengths", nargs="+", type=int, metavar="N", help="of source and target (default 8 16 … 1024; cuda: … 4096)")
+    add("--lengths", nargs="+", type=int, metavar="N",
+        help="of source and target (default 8 16 … 1024; cuda: … 4096); operations are counted up to 1024")  # fmt: skip
     add("--batch_size", type=int, default=16, metavar="N", help="sequences a batch (default %(default)s)")
     add("--tokens", type=int, metavar="N", help="target tokens a batch (default 2048, or one longest sequence)")
     add("--speedup_length", type=int, default=128, metavar="N", help="length for speed-ups (default %(default)s)")

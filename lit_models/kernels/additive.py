@@ -71,51 +71,56 @@ class _AdditiveSteps:
     comes last in the backward pass, when the steps have added up what keys and v get. See step_products.py."""
 
     def __init__(self, keys: Tensor, energy: Tensor, steps: int) -> None:
+        self.shared = _Shared(keys, energy)
+        self.zeros = iter(_ZerosOfSteps.apply(keys, energy, self.shared, steps).unbind(dim=0))  # type: ignore[union-attr]
+
+    def __call__(self, queries: Tensor) -> Tensor:
+        return _ScoresOfStep.apply(next(self.zeros), queries, self.shared)  # type: ignore[no-any-return]
+
+
+class _Shared:
+    """What the nodes of all steps know. It knows none of them: Python frees no circle that leads through autograd."""
+
+    def __init__(self, keys: Tensor, energy: Tensor) -> None:
         self.doubled = 2 * keys.detach()
         self.energy = energy.detach().to(keys.dtype)
         self.twice, self.least = 2 * self.energy, -self.energy.sum()
         self.slope = (4 * self.energy).expand_as(self.doubled)
         self.gradients: tuple[Tensor, Tensor] | None = None  # of keys, and of v in part
-        # Each is given away, the first from the end of the list: their node knows this loop, and Python frees no circle
-        # that leads through autograd.
-        self.zeros = list(_ZerosOfSteps.apply(keys, energy, self, steps).unbind(dim=0)[::-1])  # type: ignore
-
-    def __call__(self, queries: Tensor) -> Tensor:
-        return _ScoresOfStep.apply(self.zeros.pop(), queries, self)  # type: ignore[no-any-return]
 
 
 class _ZerosOfSteps(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, keys: Tensor, energy: Tensor, loop: _AdditiveSteps, steps: int) -> Tensor:
-        ctx.loop, ctx.precision = loop, energy.dtype
+    def forward(ctx: Any, keys: Tensor, energy: Tensor, shared: _Shared, steps: int) -> Tensor:
+        ctx.shared, ctx.precision = shared, energy.dtype
         return keys.new_zeros(()).expand(steps, len(keys), 1, keys.shape[1])
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, Tensor, None, None]:
-        assert ctx.loop.gradients is not None
-        grad_keys, grad_energy = ctx.loop.gradients
-        ctx.loop.gradients = None
+        assert ctx.shared.gradients is not None
+        grad_keys, grad_energy = ctx.shared.gradients
+        ctx.shared.gradients = None
         return grad_keys, (2 * grad_energy - grad_outputs[0].sum()).to(ctx.precision), None, None
 
 
 class _ScoresOfStep(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, zero: Tensor, queries: Tensor, loop: _AdditiveSteps) -> Tensor:
-        gates = torch.add(loop.doubled, queries, alpha=2).sigmoid_()  # (B, S, A)
+    def forward(ctx: Any, zero: Tensor, queries: Tensor, shared: _Shared) -> Tensor:
+        gates = torch.add(shared.doubled, queries, alpha=2).sigmoid_()  # (B, S, A)
         ctx.save_for_backward(gates)
-        ctx.loop = loop
+        ctx.shared = shared
         flat = gates.flatten(0, 1)
-        return torch.addmv(loop.least.expand(len(flat)), flat, loop.twice).view(zero.shape)
+        return torch.addmv(shared.least.expand(len(flat)), flat, shared.twice).view(zero.shape)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, Tensor, None]:
-        (gates,), loop, grad_scores = ctx.saved_tensors, ctx.loop, grad_outputs[0]
-        if loop.gradients is None:
-            loop.gradients = torch.zeros_like(loop.doubled), torch.zeros_like(loop.energy)
-        grad_keys, grad_energy = loop.gradients
-        change = torch.ops.aten.sigmoid_backward(loop.slope, gates)  # as below
+        (gates,), shared, grad_scores = ctx.saved_tensors, ctx.shared, grad_outputs[0]
+        if shared.gradients is None:
+            shared.gradients = torch.zeros_like(shared.doubled), torch.zeros_like(shared.energy)
+        grad_keys, grad_energy = shared.gradients
+        change = torch.ops.aten.sigmoid_backward(shared.slope, gates)  # as below
         grad_keys.addcmul_(change, grad_scores.transpose(1, 2))
         grad_energy.addmv_(gates.flatten(0, 1).t(), grad_scores.flatten())
         return grad_scores, grad_scores @ change, None

@@ -11,6 +11,8 @@ from torch import Tensor
 
 from lit_models.kernels.choice import faster_than
 
+WHOLE_ON = {"cuda"}  # kinds of devices where a head is padded to the size that the fused product takes
+
 
 def attention_weights(queries: Tensor, keys: Tensor, mask: Tensor | None = None, causal: bool = False) -> Tensor:
     """softmax(Q K^T / sqrt(d)): (B, N, T, d), (B, N, S, d) -> (B, N, T, S). The masks are as in `attention`."""
@@ -63,7 +65,7 @@ def attention(
 def _whole(queries: Tensor) -> int:
     """CUDA's fused products want heads of so many numbers, or a multiple: 16 bytes."""
     device = queries.device.type
-    if device in ("cpu", "mps"):
+    if device not in WHOLE_ON:
         return 1
     precision = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else queries.dtype
     return max(1, 16 // precision.itemsize)

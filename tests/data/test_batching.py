@@ -11,6 +11,7 @@ from data.batch import BOS, EOS, PAD, Batch
 from data.batching import EvaluationBatches, ExampleStore, TrainingStream, plan_batches, random_order
 from data.datamodule import Seq2SeqDataModule
 from data.tasks import generate
+from lit_models import architectures
 from tests.helpers.models import make
 
 
@@ -81,13 +82,24 @@ def test_widths_can_be_multiples_so_that_batches_have_few_shapes() -> None:
     assert shapes[8] < shapes[1] / 2
 
 
-def test_wider_batches_train_on_the_same_loss() -> None:
+@pytest.mark.parametrize("name", architectures())
+def test_wider_batches_train_on_the_same_loss(name: str) -> None:
     examples = generate("reverse", 16, 2, 12, count=6, seed=0, split="train")
-    model = make("LuongLocal", {"source_vocab_size": 20, "target_vocab_size": 20})
-    losses = [
-        model.training_step(ExampleStore(examples, multiple=multiple).batch(np.arange(6)), 0) for multiple in (1, 16)
-    ]
-    torch.testing.assert_close(*losses)
+    model = make(name, {"source_vocab_size": 20, "target_vocab_size": 20})
+    batches = [ExampleStore(examples, multiple=multiple).batch(np.arange(6)) for multiple in (1, 16)]
+    torch.testing.assert_close(*(model.training_step(batch, 0) for batch in batches))
+    for narrow, wide in zip(*batches, strict=True):
+        if isinstance(narrow, torch.Tensor) and narrow.dim() == 2:
+            assert torch.equal(wide[:, : narrow.shape[1]], narrow)
+
+
+def test_only_training_batches_are_wider() -> None:
+    options = {"task": "copy", "length": 10, "min_length": 3, "eval_lengths": [20], "batch_tokens": 22}
+    data = Seq2SeqDataModule(**options, train_examples=50, validation_examples=10, test_examples=2, pad_to_multiple=16)
+    batch = next(iter(data.train_dataloader()))
+    assert (batch.source.shape[1], batch.target_in.shape[1]) == (16, 16)
+    assert {batch.source.shape[1] for batch in data.val_dataloader()} <= set(range(3, 11))
+    assert [batch.source.shape[1] for batch in data.test_dataloader()[-1]] == [20, 20]
 
 
 def test_a_sequence_longer_than_the_budget_is_refused() -> None:
@@ -218,8 +230,11 @@ def test_the_datamodule_trains_on_its_range_of_lengths() -> None:
         ({"task": "duplicate", "batch_tokens": 30}, r"data\.batch_tokens: 30 cannot hold a sequence of 41 tokens"),
         ({"seed": -1}, r"data\.seed: -1 must be between 0"),
         ({"pad_to_multiple": 0}, r"data\.pad_to_multiple: 0 must be at least 1"),
-        ({"batch_tokens": 30, "pad_to_multiple": 16}, r"data\.batch_tokens: 30 cannot hold a sequence of 32 tokens"),
-        ({"task": "masked", "corpus": "negation", "pad_to_multiple": 2}, r"data\.pad_to_multiple: masked hides"),
+        (
+            {"batch_tokens": 30, "pad_to_multiple": 16},
+            r"data\.batch_tokens: 30 .* 32 tokens, which data\.pad_to_multiple",
+        ),
+        ({"task": "masked", "corpus": "negation", "pad_to_multiple": 2}, r"data\.pad_to_multiple: batches of masked"),
     ],
 )
 def test_options_that_make_no_sense_are_refused_by_name(options: dict, message: str) -> None:

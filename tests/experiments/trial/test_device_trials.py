@@ -3,7 +3,7 @@ device is pretended, or a card: see tests/helpers/pretend_device.
 """
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -219,7 +219,31 @@ def test_a_model_that_waits_in_its_step_is_refused_in_one_line(graphs: Seen, mon
 
     monkeypatch.setattr("lit_models.layers.recurrent_seq2seq.is_padded", asking)
     model, batch = make("GRU").to(device()).train(), move_data_to_device(sequences(3), device())
-    refused = r"^--cuda_graphs: a step of GRU cannot be recorded: [^\n]*; leave the option out$"
+    refused = r"^--cuda_graphs: a step of GRU cannot be recorded: [^\n]*not permitted[^\n]*; leave the option out$"
     with replayed_steps(model), pytest.raises(UsageError, match=refused):
         for _ in range(2):
             model.training_step(batch, 0).backward()
+    assert torch.rand(2, device=device()).shape == (2,)  # random numbers can be drawn on
+
+
+def test_the_first_fault_of_a_record_is_told_and_not_the_one_of_its_end(
+    graphs: Seen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(first: Exception) -> Callable[..., None]:
+        def record(*_: object, **__: object) -> None:
+            try:
+                raise first
+            finally:
+                raise RuntimeError("operation failed due to a previous error during capture")
+
+        return record
+
+    model, batch = make("GRU").to(device()).train(), move_data_to_device(sequences(3), device())
+    for first, expected, told in (
+        (RuntimeError("the stream was not joined\nmore"), UsageError, "recorded: the stream was not joined; leave"),
+        (torch.OutOfMemoryError("out of memory"), torch.OutOfMemoryError, "^out of memory$"),
+    ):
+        monkeypatch.setattr("torch.cuda.make_graphed_callables", failing(first))
+        with replayed_steps(model), pytest.raises(expected, match=told):
+            for _ in range(2):
+                model.training_step(batch, 0)

@@ -27,6 +27,7 @@ from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_mod
 from torch.utils._pytree import tree_leaves, tree_map
 from torch.utils.backend_registration import _setup_privateuseone_for_python_backend
 
+from lit_models.kernels import scaled_dot_product
 from tests.helpers.pretend_device.backend import Module, register_autocast
 from tests.helpers.pretend_device.graphs import kept, note, note_operation
 from tests.helpers.pretend_device.seen import WAITS, Seen
@@ -380,6 +381,7 @@ def pretend_device() -> Iterator[Seen]:
     _seen.has_float64 = False
     _dtypes.clear()
     fused = mock.patch.object(_cells(), "FUSED_ON", {*_cells().FUSED_ON, NAME})
+    whole = mock.patch.object(scaled_dot_product, "WHOLE_ON", {*scaled_dot_product.WHOLE_ON, NAME})
     moving = mock.patch.object(nn.Module, "_apply", _apply)
-    with fused, moving, mock.patch("torch.Generator", _generator), _Everything():
+    with fused, whole, moving, mock.patch("torch.Generator", _generator), _Everything():
         yield _seen
