@@ -32,8 +32,8 @@ def gelu(x: np.ndarray) -> np.ndarray:
 
 
 def normalised(x: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """RMSNorm, with the epsilon of single precision as torch.nn.RMSNorm has it in double precision."""
-    return weight * x / np.sqrt((x**2).mean() + np.finfo(np.float64).eps)
+    """RMSNorm, with the epsilon of single precision in double precision too."""
+    return weight * x / np.sqrt((x**2).mean() + np.finfo(np.float32).eps)
 
 
 def affine(weights: Parts, name: str, x: np.ndarray) -> np.ndarray:
