@@ -102,13 +102,18 @@ def legend(
     labels = [str(handle.get_label()) for handle in handles]
     if columns is None:
         labels = [wrapped(label) for label in labels]
-        longest = max(len(line) for label in labels for line in label.splitlines())
-        # Inches of an entry and of the space behind it, and of a line of text, at the size of legends.
-        columns = max(1, min(4, int((figure.get_figwidth() + 0.2) / (0.63 + 0.0575 * longest))))
+    longest = max(len(line) for label in labels for line in label.splitlines())
+    # Inches of an entry and of the space behind it, and of a line of text, at the size of legends.
+    fitting = max(1, int((figure.get_figwidth() + 0.2) / (0.63 + 0.0575 * longest)))
+    if columns is None:
+        columns = min(4, fitting)
         lines = -(-sum(label.count("\n") + 1 for label in labels) // columns)
         figure.set_figheight(figure.get_figheight() + 0.16 * max(0, lines - 2))
-    elif max(map(len, labels)) > LONGEST_LABEL:
-        columns = min(columns, 3)
+    elif longest > LONGEST_LABEL:
+        fewer = min(columns, 3, fitting)
+        more_lines = -(-len(labels) // fewer) + -len(labels) // min(columns, 3)
+        figure.set_figheight(figure.get_figheight() + 0.16 * more_lines)
+        columns = fewer
     figure.legend(handles, labels, loc="outside lower center", ncols=columns, handlelength=3)
 
 
