@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor
 
-from data.batch import BOS, EOS, PAD, Batch, OnHost, decode_limits
+from data.batch import BOS, EOS, PAD, Batch, Lengths, OnHost, decode_limits
 from data.tasks import Examples
 
 # Batches whose rows are sorted by length together: many enough to waste little padding, few enough to keep
@@ -62,11 +61,7 @@ class ExampleStore:
     @property
     def lengths(self) -> np.ndarray:
         """(N,) positions a row takes in a batch: the longer of source and target."""
-        return self._width(torch.maximum(self.source_lengths, self.target_lengths)).numpy()
-
-    def _width(self, tokens: Tensor) -> Tensor:
-        """Positions of a batch that so many tokens take."""
-        return -(-tokens // self.multiple) * self.multiple
+        return padded(torch.maximum(self.source_lengths, self.target_lengths), self.multiple).numpy()
 
     def counted(self, rows: np.ndarray) -> int:
         """How many target tokens of some examples the loss counts."""
@@ -85,8 +80,8 @@ class ExampleStore:
             number: of the pass over the examples, for examples that are drawn anew in each.
         """
         index = torch.from_numpy(rows)
-        source_width = int(self._width(self.source_lengths[index].max()))
-        target_width = int(self._width(self.target_lengths[index].max()))
+        source_width = padded(int(self.source_lengths[index].max()), self.multiple)
+        target_width = padded(int(self.target_lengths[index].max()), self.multiple)
         tokens = torch.tensor(float(self.counted(rows)) if loss_tokens is None else loss_tokens)
         rank_rows = index[rank::ranks]
         idle = len(rank_rows) == 0  # fewer rows than ranks: a row without target keeps this rank in step
@@ -94,7 +89,7 @@ class ExampleStore:
             rank_rows = index[:1]
         target_out = self.target_out[rank_rows, :target_width]
         source_lengths = self.source_lengths[rank_rows]
-        longest = int(self._width((source_lengths + self.target_lengths[rank_rows]).max()))
+        longest = padded(int((source_lengths + self.target_lengths[rank_rows]).max()), self.multiple)
         return Batch(
             source=self.source[rank_rows, :source_width],
             source_lengths=source_lengths,
@@ -108,6 +103,11 @@ class ExampleStore:
             answers=self.answers,
             on_host=OnHost(bool((source_lengths < source_width).any()), longest),
         )
+
+
+def padded(tokens: Lengths, multiple: int) -> Lengths:
+    """Positions that so many tokens take where widths are multiples."""
+    return -(-tokens // multiple) * multiple
 
 
 def _with_boundaries(examples: Examples) -> tuple[torch.Tensor, torch.Tensor]:

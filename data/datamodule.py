@@ -8,7 +8,7 @@ from typing import Literal, get_args
 import lightning.pytorch as pl
 
 from data.batch import FIRST_TOKEN
-from data.batching import EvaluationBatches, ExampleStore, TrainingStream
+from data.batching import EvaluationBatches, ExampleStore, TrainingStream, padded
 from data.language.pretraining import PRETRAINING, SentenceStore
 from data.parallel_text import BadLines, ParallelFiles
 from data.tasks import (
@@ -262,7 +262,7 @@ class Seq2SeqDataModule(pl.LightningDataModule):
 
     def padded(self, tokens: int) -> int:
         """The positions that a sequence of so many tokens takes in training."""
-        return -(-tokens // self.pad_to_multiple) * self.pad_to_multiple
+        return padded(tokens, self.pad_to_multiple)
 
     @property
     def trained_on(self) -> int:
@@ -338,17 +338,18 @@ class Seq2SeqDataModule(pl.LightningDataModule):
                 self._check_sources_of(["test"], length, length)
             except ValueError as error:
                 raise ValueError(str(error).replace("data.length", "data.eval_lengths")) from None
-        known, longest = TASKS[self.task], self.eval_lengths[-1]
-        longest = max(longest, known.longest_source(longest), known.longest_target(longest)) + 1
+        known = TASKS[self.task]
+        longest, trained = (
+            max(length, known.longest_source(length), known.longest_target(length)) + 1
+            for length in (self.eval_lengths[-1], self.length)
+        )
         if self.batch_tokens < longest:
             raise ValueError(
                 f"data.batch_tokens: {self.batch_tokens} cannot hold a sequence of {longest} tokens (EOS included)"
             )
-        length = self.length
-        padded = self.padded(max(length, known.longest_source(length), known.longest_target(length)) + 1)
-        if self.batch_tokens < padded:
+        if self.batch_tokens < (wide := self.padded(trained)):
             raise ValueError(
-                f"data.batch_tokens: {self.batch_tokens} cannot hold a sequence of {padded} tokens, which "
+                f"data.batch_tokens: {self.batch_tokens} cannot hold a sequence of {wide} tokens, which "
                 f"data.pad_to_multiple {self.pad_to_multiple} makes of the longest; raise one or lower the other"
             )
 

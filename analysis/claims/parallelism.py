@@ -77,10 +77,8 @@ def _counted(results: pd.DataFrame, architectures: Architectures) -> Finding:
 
 def _on_the_clock(timed: pd.DataFrame, machine: Sequence, architectures: Architectures) -> Finding:
     where = f"clock: {machine[1]}, {machine_name(machine)}"
-    parallel, serial = (
-        timed[timed["arch"].isin(_of_order(timed["arch"], order, architectures))] for order in ("O(1)", "O(n)")
-    )
-    parallel = parallel[parallel["arch"].isin(_of_order(parallel["arch"], "O(1)", architectures)[:1])]
+    transformers, recurrent = (_of_order(timed["arch"], order, architectures) for order in ("O(1)", "O(n)"))
+    parallel, serial = (timed[timed["arch"].isin(names)] for names in (transformers[:1], recurrent))
     timed_at = [set(rows["length"]) for side in (parallel, serial) for _, rows in side.groupby("arch")]
     statement = "A training step of the transformer takes less time than that of every recurrent model timed"
     if parallel.empty or serial.empty or not (shared := set.intersection(*timed_at)):

@@ -110,10 +110,9 @@ def legend(
         lines = -(-sum(label.count("\n") + 1 for label in labels) // columns)
         figure.set_figheight(figure.get_figheight() + 0.16 * max(0, lines - 2))
     elif longest > LONGEST_LABEL:
-        fewer = min(columns, 3, fitting)
-        more_lines = -(-len(labels) // fewer) + -len(labels) // min(columns, 3)
-        figure.set_figheight(figure.get_figheight() + 0.16 * more_lines)
-        columns = fewer
+        usual, columns = min(columns, 3), min(columns, 3, fitting)
+        lines, usual_lines = (-(-len(labels) // count) for count in (columns, usual))
+        figure.set_figheight(figure.get_figheight() + 0.16 * (lines - usual_lines))
     figure.legend(handles, labels, loc="outside lower center", ncols=columns, handlelength=3)
 
 

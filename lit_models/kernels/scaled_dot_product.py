@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lit_models.kernels.choice import faster_than
+from lit_models.kernels.step_products import product_precision
 
 WHOLE_ON = {"cuda"}  # kinds of devices where a head is padded to the size that the fused product takes
 
@@ -64,8 +65,4 @@ def attention(
 
 def _whole(queries: Tensor) -> int:
     """CUDA's fused products want heads of so many numbers, or a multiple: 16 bytes."""
-    device = queries.device.type
-    if device not in WHOLE_ON:
-        return 1
-    precision = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else queries.dtype
-    return max(1, 16 // precision.itemsize)
+    return 16 // product_precision(queries).itemsize if queries.device.type in WHOLE_ON else 1

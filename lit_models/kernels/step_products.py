@@ -77,7 +77,7 @@ def step_matmul(matrices: Tensor, steps: int) -> Map:
 class _StepLinear:
     def __init__(self, weight: Tensor, term: Tensor | None, rows: int, steps: int) -> None:
         self.inputs: list[Tensor] = []
-        precision = _precision(weight)
+        precision = product_precision(weight)
         self.transposed = weight.detach().to(precision).t()
         terms = _WeightOfSteps.apply(weight, term, self.inputs, (steps, rows), precision)
         self.terms = iter(terms.unbind(dim=0))  # type: ignore[union-attr]
@@ -118,7 +118,7 @@ class _WeightOfSteps(torch.autograd.Function):
 class _StepMatmul:
     def __init__(self, matrices: Tensor, steps: int) -> None:
         self.inputs: list[Tensor] = []
-        self.precision = _precision(matrices)
+        self.precision = product_precision(matrices)
         self.matrices, self.transposed = _laid_out(matrices.detach().to(self.precision))
         terms = _MatricesOfSteps.apply(matrices, self.inputs, steps, self.precision)
         self.terms = iter(terms.split(1, dim=1))  # type: ignore[union-attr]
@@ -171,7 +171,7 @@ def _laid_out(matrices: Tensor) -> tuple[Tensor, Tensor]:
     return transposed.transpose(1, 2), transposed
 
 
-def _precision(matrix: Tensor) -> torch.dtype:
+def product_precision(matrix: Tensor) -> torch.dtype:
     """What products with it are computed in."""
     device = matrix.device.type
     return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else matrix.dtype
