@@ -48,6 +48,7 @@ zoo: .venv/.ready
 # Gradients at initialisation and on the tasks of the sweeps would share panels, hence several reports.
 report: .venv/.ready
 	$(BIN)/lengthwise report docs/reference/bottleneck docs/reference/gradients docs/reference/parallelism --output docs --figures accuracy bits length_generalisation errors prefixes capacity_by_context gradient_norm sequential_depth step_time
+	$(BIN)/lengthwise report docs/reference/capacity --output docs/capacity --figures capacity_by_context
 	$(BIN)/lengthwise report docs/reference/parallelism_gpu --output docs/gpu --figures step_time
 	$(BIN)/lengthwise report docs/reference/by_length --output docs --figures bleu_by_length length_ratio_by_length
 	$(BIN)/lengthwise report docs/reference/gradients_recall --output docs --figures accuracy_by_lag
